@@ -1,0 +1,76 @@
+# Every target makes what it needs: .venv, filled from the locks with hashes. No root, no Docker.
+#   make demo [ARGS=--once]   make test [ARGS=tests/core]   make check   make bench   make protos   make lock   make clean
+# Another Python than the newest one found: make test PYTHON=/path/to/python3.12
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench protos lock clean
+
+PYTHON ?=
+ARGS ?=
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOCKED := $(INSTALL) --require-hashes --only-binary :all:
+
+help:
+	@sed -n '1,3s/^# *//p' Makefile
+
+demo: .venv/.runtime
+	@exec $(BIN)/tact demo $(ARGS)
+
+test: .venv/.dev
+	@exec $(BIN)/python -m pytest -p no:valkey $(ARGS)
+
+check: .venv/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code
+	$(BIN)/python -m pytest -p no:valkey -q tests/project
+
+bench: .venv/.dev
+	@exec $(BIN)/python -m benchmarks $(ARGS)
+
+protos: .venv/.dev
+	$(BIN)/buf format --write
+	$(BIN)/python protos/generate_stubs.py
+
+# A lock names versions and hashes, and no address: any index or mirror can serve it. UPGRADE=1 takes the newest.
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+	--only-binary :all: --no-emit-index-url --no-emit-find-links  --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
+lock: .venv/bin/python
+	$(INSTALL) --only-binary :all: 'uv>=0.13.9'
+	$(COMPILE) --all-extras --group build -o requirements-dev.lock pyproject.toml
+	$(COMPILE) --constraint requirements-dev.lock -o requirements.lock pyproject.toml
+	$(COMPILE) --constraint requirements-dev.lock --group build -o requirements-build.lock
+
+clean:
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis tests/clients/node/node_modules
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# ------------------------------------------------------------------------------------------------ how .venv comes to be
+
+.venv/bin/python:
+	@for python in $(or $(PYTHON),python3.13 python3.12 python3.11 python3); do \
+		if "$$python" -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then \
+			echo "Making .venv with $$("$$python" --version)"; \
+			exec "$$python" -m venv .venv; \
+		fi; \
+	done; \
+	echo 'Tact needs Python 3.11, 3.12 or 3.13 with its venv module (Debian: python3-venv). Name one: make PYTHON=...' >&2; \
+	exit 1
+
+.venv/.runtime: requirements.lock requirements-build.lock pyproject.toml | .venv/bin/python
+	@echo 'Installing what Tact needs to run (once, from requirements.lock)'
+	@$(LOCKED) -r requirements.lock -r requirements-build.lock
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.dev: requirements-dev.lock pyproject.toml | .venv/bin/python
+	@echo 'Installing what Tact needs to be tested (once, from requirements-dev.lock)'
+	@$(LOCKED) -r requirements-dev.lock
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch .venv/.runtime $@

@@ -1,0 +1,1 @@
+"""Claims about the project itself: its layout, its lock, its contract."""
