@@ -1,0 +1,1 @@
+"""The generated public contract of Tact, one package a version."""
