@@ -1,0 +1,1 @@
+"""What training and serving share: context, features, folded models and their artefacts."""

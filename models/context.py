@@ -1,0 +1,147 @@
+"""What a strategy says about a customer's context: events, fields, and how events fold into fields.
+
+Serving and training read the same declarations, so a feature means the same in both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from zlib import crc32
+
+Scalar = bool | int | float | str | tuple[str, ...]
+"""A value of a field or attribute: timestamps are whole milliseconds since 1970 in UTC."""
+
+
+class ValueType(StrEnum):
+    """The type of a field or attribute."""
+
+    BOOL = "bool"
+    INT = "int"
+    DOUBLE = "double"
+    STRING = "string"
+    TIMESTAMP = "timestamp"
+    STRINGS = "strings"
+
+
+class Tense(StrEnum):
+    """Whether a field says what the customer did, is doing, or is likely to do."""
+
+    PAST = "past"
+    PRESENT = "present"
+    PREDICTED = "predicted"
+
+
+class Purpose(StrEnum):
+    """What a customer must have agreed to before a field may be read."""
+
+    SERVICE = "service"
+    PERSONALIZATION = "personalization"
+    PROFILING = "profiling"
+
+    @property
+    def group(self) -> str:
+        """The letter under which the store keeps the fields of this purpose together."""
+        return {"service": "s", "personalization": "p", "profiling": "f"}[self.value]
+
+
+class FoldKind(StrEnum):
+    """How events become the value of a field."""
+
+    LAST = "last"
+    FIRST = "first"
+    COUNT = "count"
+    SUM = "sum"
+    MIN = "min"
+    MAX = "max"
+    OPEN = "open"
+    DISTINCT = "distinct"
+    RECENT = "recent"
+    WINDOW_COUNT = "window_count"
+    WINDOW_SUM = "window_sum"
+    DECAY = "decay"
+    SINCE = "since"
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One typed attribute of an event, or the bounds of a request field."""
+
+    name: str
+    type: ValueType
+    optional: bool = False
+    low: float | None = None
+    high: float | None = None
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EventType:
+    """One kind of event that a customer can have."""
+
+    id: str
+    says: str
+    attributes: tuple[Attribute, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """How one event type (for open sets: two) folds into one field.
+
+    `where` restricts to events whose attributes equal these values. `attribute` is the attribute that is folded,
+    unset for counts, windows of counts and times. `window_ms` and `half_life_ms` are milliseconds. `keep` bounds
+    the number of remembered items of the kinds that remember items.
+    """
+
+    kind: FoldKind
+    event: str
+    attribute: str | None = None
+    where: tuple[tuple[str, Scalar], ...] = ()
+    closed_by: str | None = None
+    closed_key: str | None = None
+    window_ms: int = 0
+    half_life_ms: int = 0
+    keep: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of the context. `fold` is unset for fields that come with the request.
+
+    `max_age_ms` is the age beyond which the value is unknown; unset means that it never grows stale.
+    `bounds` checks values that come with a request and names the categories of text.
+    """
+
+    id: str
+    type: ValueType
+    purpose: Purpose
+    says: str
+    fold: Fold | None
+    max_age_ms: int | None
+    bounds: Attribute
+    key: int
+
+    @property
+    def tense(self) -> Tense:
+        """Past, present or predicted: the part of the id before the dot."""
+        return Tense(self.id.partition(".")[0])
+
+
+@dataclass(frozen=True, slots=True)
+class ContextSchema:
+    """All events and fields of a strategy. A field's position in `fields` is its index in a snapshot."""
+
+    events: Mapping[str, EventType]
+    fields: tuple[Field, ...]
+    index: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, events: tuple[EventType, ...], fields: tuple[Field, ...]) -> ContextSchema:
+        """Index events and fields by id."""
+        return cls({e.id: e for e in events}, fields, {f.id: i for i, f in enumerate(fields)})
+
+
+def field_key(field_id: str) -> int:
+    """Return the 16-bit key under which the store keeps a field; strategies with two equal keys are refused."""
+    return crc32(field_id.encode()) & 0xFFFF

@@ -1,0 +1,1 @@
+"""The online service: answers what to say to one customer, here and now."""

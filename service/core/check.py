@@ -1,0 +1,209 @@
+"""Check: a second, simple reading of the hard guardrails that looks at the answer alone.
+
+It shares no code with the compiler of the rules: it reads the rules' text with its own parser and walks closures.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from models.context import Purpose, Scalar
+from service.core.snapshot import Snapshot
+from service.core.strategy import Action, Guardrail, Kind, Strategy
+
+_Term = Callable[[Sequence[Scalar | None], int], Any]
+_TOKEN = re.compile(
+    r"\s*(?:(?P<number>\d+\.\d*(?:[eE][-+]?\d+)?|\.?\d+(?:[eE][-+]?\d+)?)"
+    r"|(?P<text>'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")|(?P<name>[A-Za-z_][\w.]*)|(?P<sign>&&|\|\||[=!<>]=|.))",
+    re.DOTALL,
+)
+_BINDS = {"?": 1, "||": 2, "&&": 3, "==": 4, "!=": 4, "<": 4, "<=": 4, ">": 4, ">=": 4, "in": 4, "+": 5, "-": 5,
+          "*": 6, "/": 6, "%": 6}  # fmt: skip
+_UNITS = {"h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
+
+
+class Checker:
+    """Knows the guardrails of one strategy and nothing else."""
+
+    def __init__(self, strategy: Strategy) -> None:
+        self._actions = {action.id: action for action in strategy.actions}
+        index = dict(strategy.schema.index)
+        self._rules = [(rule, reading(rule.when.source, index)) for rule in strategy.guardrails]
+
+    def objection(self, action_id: str, snapshot: Snapshot, channel: str) -> str | None:
+        """Return the id of the first guardrail that forbids an action here, or None when all let it pass."""
+        action = self._actions[action_id]
+        if action.kind is Kind.OFFER and Purpose.PERSONALIZATION not in snapshot.level.purposes:
+            return "consent"
+        if not snapshot.permitted:
+            return "contact-permission"
+        for rule, holds in self._rules:
+            if _is_about(rule, action, channel) and holds(snapshot.values, snapshot.now_ms) is not False:
+                return rule.id
+        return None
+
+
+def _is_about(rule: Guardrail, action: Action, channel: str) -> bool:
+    about = rule.forbid
+    asked: Iterable[tuple[Sequence[str], Sequence[str]]] = (
+        (about.ids, (action.id,)),
+        (about.kinds, (action.kind,)),
+        (about.intents, action.intents),
+        (about.groups, (action.group,)),
+        (about.tags, action.tags),
+        (about.channels, (channel,)),
+    )
+    return all(not wanted or any(word in wanted for word in has) for wanted, has in asked)
+
+
+def reading(source: str, index: dict[str, int]) -> _Term:
+    """Return the closure of a condition over the snapshot's values; an empty one always holds.
+
+    `index` gives each field's place among the values. Raises ValueError for what this reader does not know.
+    """
+    try:
+        return _Reader(source, index).condition()
+    except (LookupError, SyntaxError) as error:
+        raise ValueError(f"the independent check cannot read {source!r}") from error
+
+
+class _Reader:
+    """A parser by precedence; each term is a closure over the snapshot's values that gives None for unknown."""
+
+    def __init__(self, source: str, index: dict[str, int]) -> None:
+        self._index = index
+        self._tokens = [(str(m.lastgroup), m[m.lastgroup or 0]) for m in _TOKEN.finditer(source.strip())]
+
+    def condition(self) -> _Term:
+        term = self._term(0) if self._tokens else _constant(True)
+        if self._tokens:
+            raise SyntaxError(self._tokens[0][1])
+        return term
+
+    def _next(self) -> tuple[str, str]:
+        return self._tokens.pop(0)
+
+    def _term(self, binds: int) -> _Term:
+        left = self._owned(self._primary())
+        while self._tokens and _BINDS.get(self._tokens[0][1], 0) > binds:
+            sign = self._next()[1]
+            if sign == "?":
+                left = self._choice(left)
+            else:
+                left = _combined(sign, left, self._term(_BINDS[sign]))
+        return left
+
+    def _owned(self, owner: _Term) -> _Term:
+        while self._tokens and self._tokens[0][1] == ".":
+            self._next()
+            function = self._next()[1]
+            self._next()
+            owner = _strictly(_FUNCTIONS[function], owner, *self._list(")"))
+        return owner
+
+    def _choice(self, test: _Term) -> _Term:
+        then = self._term(0)
+        self._next()
+        otherwise = self._term(0)
+        return lambda v, now: None if (t := test(v, now)) is None else then(v, now) if t else otherwise(v, now)
+
+    def _primary(self) -> _Term:
+        kind, token = self._next()
+        if kind == "number":
+            return _constant(float(token) if any(c in token for c in ".eE") else int(token))
+        if kind == "text":
+            return _constant(re.sub(r"\\(.)", lambda m: {"n": "\n", "t": "\t", "r": "\r"}.get(m[1], m[1]), token[1:-1]))
+        if kind == "name":
+            return self._named(token)
+        if token in "(":
+            inner = self._term(0)
+            self._next()
+            return inner
+        if token == "[":
+            return _together(self._list("]"))
+        if token not in ("!", "-"):
+            raise SyntaxError(token)
+        operand = self._term(7)
+        return _strictly((lambda a: not a) if token == "!" else (lambda a: _bounded(-a)), operand)
+
+    def _list(self, end: str) -> list[_Term]:
+        items = []
+        while self._tokens[0][1] != end:
+            items.append(self._term(0))
+            if self._tokens[0][1] == ",":
+                self._next()
+        self._next()
+        return items
+
+    def _named(self, name: str) -> _Term:
+        if name in ("true", "false"):
+            return _constant(name == "true")
+        if name == "now":
+            return lambda values, now: now
+        if self._tokens and self._tokens[0][1] == "(":
+            self._next()
+            owner, _, function = name.rpartition(".")
+            arguments = self._list(")")
+            return _strictly(_FUNCTIONS[function], *([self._named(owner)] if owner else []), *arguments)
+        place = self._index[name]
+        return lambda values, now: values[place]
+
+
+def _constant(value: object) -> _Term:
+    return lambda values, now: value
+
+
+def _together(items: list[_Term]) -> _Term:
+    return _strictly(lambda *known: known, *items) if items else _constant(())
+
+
+def _strictly(function: Callable[..., Any], *terms: _Term) -> _Term:
+    def strict(values: Sequence[Scalar | None], now: int) -> object:
+        known = [term(values, now) for term in terms]
+        return None if None in known else function(*known)
+
+    return strict
+
+
+def _combined(sign: str, left: _Term, right: _Term) -> _Term:
+    if sign in ("&&", "||"):
+        decides = sign == "||"
+
+        def either(values: Sequence[Scalar | None], now: int) -> bool | None:
+            a, b = left(values, now), right(values, now)
+            return decides if decides in (a, b) else None if a is None or b is None else not decides
+
+        return either
+    return _strictly(_OPERATORS[sign], left, right)
+
+
+def _bounded(value: Any) -> Any:  # noqa: ANN401  any scalar passes through
+    return None if type(value) is int and not -(1 << 63) <= value < 1 << 63 else value
+
+
+def _over(a: Any, b: Any) -> Any:  # noqa: ANN401  whole numbers or doubles
+    if type(a) is int:
+        return None if b == 0 else _bounded(int(math.copysign(1, a) * math.copysign(1, b)) * (abs(a) // abs(b)))
+    return a / b if b else math.nan if a == 0 or a != a else math.copysign(math.inf, a) * math.copysign(1.0, b)
+
+
+def _duration(text: str) -> int:
+    total = sum(int(n) * _UNITS[unit] for n, unit in re.findall(r"(\d+)(ms|h|m|s)", text))
+    return -total if text.startswith("-") else total
+
+
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "==": lambda a, b: a == b, "!=": lambda a, b: a != b, "<": lambda a, b: a < b, "<=": lambda a, b: a <= b,
+    ">": lambda a, b: a > b, ">=": lambda a, b: a >= b, "in": lambda a, b: a in b, "/": _over,
+    "+": lambda a, b: _bounded(a + b), "-": lambda a, b: _bounded(a - b), "*": lambda a, b: _bounded(a * b),
+    "%": lambda a, b: None if b == 0 else abs(a) % abs(b) * (-1 if a < 0 else 1),
+}  # fmt: skip
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "size": len, "startsWith": str.startswith, "endsWith": str.endswith, "contains": lambda a, b: b in a,
+    "double": float, "duration": _duration,
+    "timestamp": lambda text: round(datetime.fromisoformat(text).timestamp() * 1000),
+}  # fmt: skip

@@ -1,0 +1,188 @@
+"""What goes into a decision, what is planned, and what comes out: frozen values, no behaviour.
+
+`Reason` and `Answer` are msgspec structs, because they go into the decision log as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+from msgspec import Struct
+
+from models.context import Scalar
+
+
+class ReasonCode(IntEnum):
+    """The kinds of reasons; the numbers are those of the public contract."""
+
+    HIGHEST_NET_VALUE = 1
+    EXPLORATION = 2
+    INSTEAD = 3
+    GUARDRAIL = 4
+    GUARDRAIL_UNKNOWN = 5
+    NOT_ELIGIBLE = 6
+    ELIGIBILITY_UNKNOWN = 7
+    NO_CONSENT = 8
+    NO_CONTACT_PERMISSION = 9
+    CAP_REACHED = 10
+    NOTHING_WORTH_SAYING = 11
+    NO_TREATMENT = 12
+    CHECK_FAILED = 13
+    STORE_UNAVAILABLE = 14
+    NO_MODEL = 15
+    DEADLINE_TOO_SHORT = 16
+    ALREADY_SHOWN = 17
+
+
+class Reason(Struct, frozen=True, array_like=True):
+    """Why: a code, a sentence, the rule that is meant and the fields that were looked at (never their values)."""
+
+    code: ReasonCode
+    sentence: str
+    rule: str = ""
+    fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question about one customer. `context` maps a field's index in the schema to its value.
+
+    `as_of_ms` replaces the store's clock, for simulations. `idempotency_key` is empty when there is none.
+    """
+
+    customer: str
+    channel: str
+    placements: tuple[str, ...]
+    context: Mapping[int, Scalar]
+    explain: bool = False
+    idempotency_key: str = ""
+    request_id: str = ""
+    as_of_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the store gave out about a customer, scoped by the consent it holds.
+
+    `groups` holds, for each allowed purpose letter, the packed field states; what is not allowed never left the store.
+    `level` is unset when no consent was ever recorded. `counters` maps a cap counter to the times (ms, ascending) at
+    which it was used. `decided` is the stored decision when this decision id was committed before.
+    """
+
+    now_ms: int
+    level: str | None
+    channels: tuple[str, ...]
+    groups: Mapping[str, bytes]
+    counters: Mapping[str, tuple[int, ...]]
+    decided: Committed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """One cap counter that a candidate would use: its key, how many fit, and the rolling window in milliseconds."""
+
+    key: str
+    at_most: int
+    within_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What the commit must do at once: take the first candidate a placement that fits, count it, log it.
+
+    `candidates` holds, a placement, the ranked candidates as (action id, counters); an action is taken at most once
+    over all placements. `entry` is the packed log entry. `digest` tells another request under the same id.
+    """
+
+    customer: str
+    decision_id: str
+    digest: bytes
+    now_ms: int
+    entry: bytes
+    candidates: tuple[tuple[tuple[str, tuple[Counter, ...]], ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A candidate that did not fit at commit: its placement and rank, the counter that bound, and when it frees."""
+
+    placement: int
+    rank: int
+    counter: str
+    frees_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What the commit did: the stored entry, the rank taken for each placement (-1: none), and what did not fit.
+
+    `digest` is the one stored first; another one than the request's means that the id was used for another request.
+    """
+
+    entry: bytes
+    digest: bytes
+    chosen: tuple[int, ...]
+    bound: tuple[Bound, ...]
+    repeated: bool
+
+
+class Answer(Struct, frozen=True, array_like=True):
+    """What to say at one placement: an action with its words, or nothing, with the reasons.
+
+    `action` is the action's id, or empty for a suppression. `held_back` and `until_ms` belong to suppressions.
+    """
+
+    placement: str
+    action: str
+    kind: str
+    text: str
+    intents: tuple[str, ...]
+    propensity: float
+    net_value: float
+    reasons: tuple[Reason, ...]
+    held_back: str = ""
+    until_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of one action: everything that forbids it, and its scores where it was scored."""
+
+    action: str
+    vetoes: tuple[Reason, ...]
+    propensity: float | None
+    baseline: float | None
+    net_value: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSeen:
+    """One field as the decision saw it; `value` and `age_ms` are unset when it was unknown."""
+
+    field: str
+    value: Scalar | None
+    age_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The fate of every action and every field that the consent allowed."""
+
+    fates: tuple[Fate, ...]
+    fields: tuple[FieldSeen, ...]
+    level: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer for one customer. `decision_id` is empty when nothing was recorded."""
+
+    decision_id: str
+    answers: tuple[Answer, ...]
+    strategy: str
+    model: str
+    at_ms: int
+    degraded: tuple[Reason, ...] = ()
+    explanation: Explanation | None = None

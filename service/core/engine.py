@@ -1,0 +1,182 @@
+"""One immutable version of the decision logic: a compiled strategy with the model it scores with.
+
+Everything here is pure: the clock and the dice are arguments, and the same arguments give the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import msgspec
+
+from models.propensity import Folded
+from service.core import answers, plan
+from service.core.arbitrate import Arbiter, Scores
+from service.core.caps import CapTable
+from service.core.check import Checker
+from service.core.decision import Commit, Committed, Counter, Decision, Explanation, Known, Reason, ReasonCode, Request
+from service.core.explain import explanation
+from service.core.judge import Judge, Veto, Verdicts
+from service.core.plan import Entry, PlacementPlan
+from service.core.snapshot import Sight, Snapshot
+from service.core.strategy import Strategy
+
+TRIED = 3
+"""How many ranked candidates a placement the commit may try before it gives up."""
+
+NO_MODEL = Reason(ReasonCode.NO_MODEL, "No model is loaded; the strategy's priors were used.")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The verdicts of a request, and for each placement the vetoes of caps and the actions that survive."""
+
+    verdicts: Verdicts
+    capped: tuple[tuple[Veto, ...], ...]
+    survivors: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A plan that the independent check has seen, and the rules over which it disagreed (normally none)."""
+
+    entry: Entry
+    objections: tuple[str, ...]
+
+
+class Engine:
+    """Decides under one strategy and one model. Constructing it compiles; it then holds no state."""
+
+    def __init__(self, strategy: Strategy, model: Folded | None) -> None:
+        self.strategy = strategy
+        self.model_version = model.version if model else ""
+        self._sight = Sight(strategy)
+        self._judge = Judge(strategy)
+        self._caps = CapTable(strategy)
+        self._arbiter = Arbiter(strategy, model)
+        self._checker = Checker(strategy)
+        self._texts = answers.Texts(strategy)
+        self._degraded = (NO_MODEL,) if strategy.features and model is None else ()
+
+    def see(self, known: Known, request: Request) -> Snapshot:
+        """Return the typed snapshot of what may be known of the customer."""
+        return self._sight.see(known, request)
+
+    def judge(self, snapshot: Snapshot, known: Known, request: Request) -> Judged:
+        """Return every veto, and what survives at each placement."""
+        channel, now_ms = request.channel, snapshot.now_ms
+        verdicts = self._judge.judge(snapshot, channel)
+        capped, survivors = [], []
+        for placement in request.placements:
+            vetoes = self._capped(request.channel, placement, known, now_ms)
+            left = self._texts.treated(channel, placement) & ~verdicts.vetoed
+            for veto in vetoes:
+                left &= ~veto.mask
+            capped.append(tuple(vetoes))
+            survivors.append(left)
+        return Judged(verdicts, tuple(capped), tuple(survivors))
+
+    def score(self, snapshot: Snapshot, judged: Judged, request: Request) -> Scores:
+        """Return the propensity and net value of every action, in one vectorised call."""
+        factors = self._judge.factors(request.channel, judged.verdicts.truths)
+        return self._arbiter.score(snapshot.values, snapshot.now_ms, factors)
+
+    def arbitrate(
+        self, decision_id: str, request: Request, snapshot: Snapshot, judged: Judged, scores: Scores, draws: Sequence[float]
+    ) -> Entry:
+        """Return the plan: for each placement the ranked candidates, or the suppression. One draw a placement."""
+        placements = tuple(
+            self._planned(place, request, judged, scores, draws[place]) for place in range(len(request.placements))
+        )
+        return Entry(
+            decision_id=decision_id,
+            customer=request.customer,
+            channel=request.channel,
+            at_ms=snapshot.now_ms,
+            strategy=self.strategy.version,
+            model=self.model_version,
+            level=snapshot.level.id,
+            degraded=self._degraded,
+            values=snapshot.values,
+            draws=tuple(draws),
+            placements=placements,
+        )
+
+    def check(self, entry: Entry, snapshot: Snapshot) -> Checked:
+        """Look at each candidate with the second implementation; where it objects, the placement is suppressed."""
+        objections: list[str] = []
+        placements = []
+        for placed in entry.placements:
+            found = [self._checker.objection(c.answer.action, snapshot, entry.channel) for c in placed.candidates]
+            broken = [rule for rule in found if rule is not None]
+            objections += broken
+            placements.append(answers.withheld(placed, broken[0]) if broken else placed)
+        if objections:
+            entry = msgspec.structs.replace(entry, placements=tuple(placements))
+        return Checked(entry, tuple(objections))
+
+    def commit(self, entry: Entry, request: Request) -> Commit:
+        """Return what the store must do at once for a plan."""
+        candidates = tuple(
+            tuple((c.answer.action, self._counters(entry.channel, placed, c.answer.action)) for c in placed.candidates)
+            for placed in entry.placements
+        )
+        return Commit(entry.customer, entry.decision_id, digest(request), entry.at_ms, plan.pack(entry), candidates)
+
+    def answer(self, committed: Committed, explained: Explanation | None = None) -> Decision:
+        """Return the decision that was committed, now or before under the same id."""
+        entry = plan.unpack(committed.entry)
+        return Decision(
+            decision_id=entry.decision_id,
+            answers=answers.chosen(entry, committed, self._caps.reason),
+            strategy=entry.strategy,
+            model=entry.model,
+            at_ms=entry.at_ms,
+            degraded=entry.degraded,
+            explanation=explained,
+        )
+
+    def explain(self, snapshot: Snapshot, judged: Judged, scores: Scores, request: Request) -> Explanation:
+        """Return the fate of every action and every field that the consent allows."""
+        treated = 0
+        for placement in request.placements:
+            treated |= self._texts.treated(request.channel, placement)
+        vetoes = [*judged.verdicts.vetoes, *(veto for capped in judged.capped for veto in capped)]
+        fields = self._sight.fields_seen(snapshot)
+        return explanation(self.strategy, vetoes, treated, scores, fields, snapshot.level.id)
+
+    def safe(self, request: Request, why: Reason, at_ms: int) -> Decision:
+        """Return the safe answer: a neutral greeting where one fits, nothing elsewhere, flagged as degraded."""
+        safe = answers.safe(self._texts, request, self.strategy.safe_greeting, why)
+        return Decision("", safe, self.strategy.version, self.model_version, at_ms, (why,))
+
+    def _capped(self, channel: str, placement: str, known: Known, now_ms: int) -> list[Veto]:
+        used = self._caps.used_up(channel, placement, known.counters, now_ms)
+        return [Veto(capped.mask, capped.reason, frees_ms) for capped, frees_ms in used]
+
+    def _planned(
+        self, place: int, request: Request, judged: Judged, scores: Scores, draw: float
+    ) -> PlacementPlan:
+        channel, placement = request.channel, request.placements[place]
+        most = TRIED + len(request.placements) - 1
+        verdicts, survivors = judged.verdicts, judged.survivors[place]
+        ranking = self._arbiter.rank(survivors, verdicts.preferred, scores, request.customer, draw, most)
+        if ranking.order:
+            return self._texts.ranked(channel, placement, ranking, scores, verdicts)
+        treated = self._texts.treated(channel, placement)
+        vetoes = [veto for veto in (*verdicts.vetoes, *judged.capped[place]) if veto.mask & treated]
+        best = self._arbiter.best(treated, scores, request.customer)
+        return answers.suppressed(placement, best, survivors, vetoes, self.strategy)
+
+    def _counters(self, channel: str, placed: PlacementPlan, action_id: str) -> tuple[Counter, ...]:
+        return self._caps.counters(channel, placed.placement, self._texts.index[action_id])
+
+
+def digest(request: Request) -> bytes:
+    """Return 8 bytes that tell another request under the same idempotency key; empty where there is no key."""
+    if not request.idempotency_key:
+        return b""
+    said = (request.channel, request.placements, sorted(request.context.items()), request.as_of_ms)
+    return blake2b(repr(said).encode(), digest_size=8).digest()

@@ -1,0 +1,60 @@
+"""The plan of a decision, which is also its entry in the decision log, and how it is packed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from service.core.decision import Answer, Reason
+
+
+class Candidate(Struct, frozen=True, array_like=True):
+    """One ranked action at one placement.
+
+    `probability` is the exact probability that it was ranked first, exploration included. `baseline` is the
+    probability of its outcome when nothing is said, unset where no model knows it.
+    """
+
+    answer: Answer
+    probability: float
+    baseline: float | None
+
+
+class PlacementPlan(Struct, frozen=True, array_like=True):
+    """What may go into one placement, best first, and the suppression when nothing may.
+
+    `pool` is the number of actions that exploration could have drawn.
+    """
+
+    placement: str
+    candidates: tuple[Candidate, ...]
+    pool: int
+    suppression: Answer | None
+
+
+class Entry(Struct, frozen=True, array_like=True):
+    """One decision as it is logged. `values` follows the fields of that strategy version; None is unknown.
+
+    `draws` are the dice, one a placement, each in [0, 1).
+    """
+
+    decision_id: str
+    customer: str
+    channel: str
+    at_ms: int
+    strategy: str
+    model: str
+    level: str
+    degraded: tuple[Reason, ...]
+    values: tuple[Any, ...]
+    draws: tuple[float, ...]
+    placements: tuple[PlacementPlan, ...]
+
+
+pack = msgspec.msgpack.Encoder().encode
+"""Return an entry's bytes."""
+
+unpack = msgspec.msgpack.Decoder(Entry).decode
+"""Return the entry of bytes; raises msgspec.DecodeError when they are not one."""

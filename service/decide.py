@@ -1,0 +1,122 @@
+"""Decide: one request's story, from what the store knows to what is said.
+
+The steps are those of the README: admit (at the edge), read, see, judge, score, arbitrate, check, commit, answer.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from service.core.decision import Commit, Committed, Decision, Known, Reason, ReasonCode, Request
+from service.core.engine import Checked, Engine, digest
+from service.errors import AlreadyExists, StoreError
+
+log = logging.getLogger(__name__)
+
+STORE_GONE = Reason(
+    ReasonCode.STORE_UNAVAILABLE, "What is known of the customer could not be read or written in time."
+)
+TOO_LATE = Reason(ReasonCode.DEADLINE_TOO_SHORT, "Too little time was left for a full decision.")
+
+
+class DecisionStore(Protocol):
+    """What a decision needs from the store. Both calls raise StoreError when the store fails or is too slow."""
+
+    def decision_id(self, customer: str, idempotency_key: str, entropy: bytes) -> str:
+        """Name a decision: from the customer and the key, or from 16 random bytes where the key is empty."""
+        ...
+
+    async def read(self, customer: str, decision_id: str | None, deadline_s: float) -> Known:
+        """Return what the consent allows to be known, and the decision under this id if there is one."""
+        ...
+
+    async def commit(self, commit: Commit, deadline_s: float) -> Committed:
+        """Take the first candidates that fit, count and log them, all at once; or return what was committed before."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a decision waits for the store: a share of the caller's time left, and never more than `most_s`.
+
+    When it ends, the answer is the safe one. Below `least_s` seconds of caller's time nothing is even read.
+    """
+
+    share: float = 0.4
+    most_s: float = 0.25
+    least_s: float = 0.003
+
+    def wait_s(self, left_s: float) -> float:
+        """Return the seconds that one store call may take."""
+        return min(self.share * left_s, self.most_s)
+
+
+class Decider:
+    """Decides requests with one engine over one store. `engine` may be replaced between decisions.
+
+    `entropy(n)` gives n random bytes; `clock()` gives now in milliseconds, for answers that the store had no part in.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: DecisionStore,
+        entropy: Callable[[int], bytes],
+        clock: Callable[[], int],
+        patience: Patience = Patience(),  # noqa: B008  frozen, so it may be shared
+    ) -> None:
+        self.engine = engine
+        self._store = store
+        self._entropy = entropy
+        self._clock = clock
+        self._patience = patience
+
+    async def decide(self, request: Request, deadline_s: float) -> Decision:
+        """Answer one request within `deadline_s` seconds.
+
+        A store that fails or is too slow gives the safe answer. Raises AlreadyExists when the idempotency key was
+        used for another request.
+        """
+        engine = self.engine
+        if deadline_s < self._patience.least_s:
+            return engine.safe(request, TOO_LATE, self._clock())
+        try:
+            return await self._decide(engine, request, self._patience.wait_s(deadline_s))
+        except StoreError as error:
+            log.warning("a decision is degraded: %s", type(error).__name__)
+            return engine.safe(request, STORE_GONE, request.as_of_ms or self._clock())
+
+    async def _decide(self, engine: Engine, request: Request, wait_s: float) -> Decision:
+        random = self._entropy(16 + 4 * len(request.placements))
+        decision_id = self._store.decision_id(request.customer, request.idempotency_key, random[:16])
+        known = await self._store.read(request.customer, decision_id if request.idempotency_key else None, wait_s)
+        if known.decided is not None:
+            return engine.answer(_same_request(known.decided, request))
+        snapshot = engine.see(known, request)
+        judged = engine.judge(snapshot, known, request)
+        scores = engine.score(snapshot, judged, request)
+        planned = engine.arbitrate(decision_id, request, snapshot, judged, scores, _dice(random[16:]))
+        checked = engine.check(planned, snapshot)
+        _alarm(checked)
+        committed = await self._store.commit(engine.commit(checked.entry, request), wait_s)
+        explained = engine.explain(snapshot, judged, scores, request) if request.explain else None
+        return engine.answer(_same_request(committed, request), explained)
+
+
+def _dice(random: bytes) -> tuple[float, ...]:
+    """Return one draw in [0, 1) for every four random bytes."""
+    return tuple(int.from_bytes(random[at : at + 4]) / 2**32 for at in range(0, len(random), 4))
+
+
+def _same_request(committed: Committed, request: Request) -> Committed:
+    if committed.repeated and committed.digest != digest(request):
+        raise AlreadyExists("this idempotency key was used for another request; use a new key")
+    return committed
+
+
+def _alarm(checked: Checked) -> None:
+    for rule in checked.objections:
+        log.critical("the independent check disagreed over rule %s in decision %s", rule, checked.entry.decision_id)

@@ -1,0 +1,70 @@
+"""What can go wrong, as one tree. The edge alone knows what each means to a caller (service/rpc/refusals.py).
+
+    TactError
+    ├── InvalidArgument        the request is bad: says which fields and why
+    ├── AlreadyExists          the idempotency key was used for another request
+    ├── FailedPrecondition     the request is good, but the state of the store forbids it
+    │   └── ConsentOlder       a consent given later is stored already
+    ├── DeadlineExpired        the caller's time was over before work began, or while it was under way
+    ├── CannotListen           the address cannot be served on
+    └── StoreError             the store did not do what it was asked to; service/store tells the kinds apart
+
+Texts of `InvalidArgument`, `AlreadyExists` and `FailedPrecondition` reach callers, so they say what was wrong and what
+would be right; texts of every other error never leave the process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One bad field of a request: its path, such as `placements[1]`, and what is wrong with it."""
+
+    field: str
+    description: str
+
+
+class TactError(Exception):
+    """The root of everything that Tact raises on purpose."""
+
+
+class InvalidArgument(TactError):
+    """The request is bad. `violations` is empty when no single field is to blame, as in bytes that are no message."""
+
+    def __init__(self, message: str, violations: tuple[Violation, ...] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.violations = violations
+
+    @classmethod
+    def of(cls, violations: list[Violation]) -> InvalidArgument:
+        """Say all violations in one error; the message tells the first and how many there are."""
+        first = violations[0]
+        more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+        return cls(f"{first.field}: {first.description}{more}", tuple(violations))
+
+
+class AlreadyExists(TactError):
+    """The idempotency key was used for another request."""
+
+
+class FailedPrecondition(TactError):
+    """The request is good, but the state of the store forbids it."""
+
+
+class ConsentOlder(FailedPrecondition):
+    """A consent that was given later is stored already."""
+
+
+class DeadlineExpired(TactError):
+    """The caller's time is over."""
+
+
+class CannotListen(TactError):
+    """The address cannot be served on: the port is taken, or the host is not of this machine."""
+
+
+class StoreError(TactError):
+    """The store did not do what it was asked to. What was written is not known: repeat it, writes are idempotent."""

@@ -1,0 +1,92 @@
+"""Conditions mean what Google's CEL engine says they mean, in the compiler and in the independent check."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from cel_expr_python import cel
+from hypothesis import example, given, settings
+
+from models.context import Scalar
+from service.core.cel import ConditionRefused, Program, check_condition
+from service.core.cel.check import environment
+from service.core.check import reading
+from tests.core.expressions import CONDITIONS, NOW_MS, SCHEMA, activation, contexts
+
+EXAMPLES = int(os.environ.get("TACT_CONDITIONS", "3000"))
+
+
+def compiled(source: str, values: tuple[Scalar | None, ...]) -> bool | None:
+    """Evaluate a condition with the compiler under test."""
+    program = Program()
+    term = program.add(check_condition(source, SCHEMA).node)
+    return program.compile([term], SCHEMA)(values, NOW_MS)[0]
+
+
+def oracle(source: str, values: tuple[Scalar | None, ...]) -> bool | None:
+    """Evaluate a condition with Google's engine, whose errors are what Tact calls unknown."""
+    result = environment(SCHEMA).compile(source).eval(data=activation(values))
+    return None if result.type() == cel.Type.ERROR else bool(result.value())
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(CONDITIONS, contexts())
+@example("past.purchases / past.open_tickets > 1", (0, 5, *[None] * 10))
+@example("past.purchases + 9223372036854775807 > 1", (0, 5, *[None] * 10))
+@example("now + duration('24h') > past.last_seen", tuple([None] * 8 + [253_402_300_799_999] + [None] * 3))
+def test_compiled_conditions_equal_the_cel_engine(source: str, values: tuple[Scalar | None, ...]) -> None:
+    """Every condition has the truth that the CEL engine gives it, unknown included."""
+    assert compiled(source, values) is oracle(source, values), source
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(CONDITIONS, contexts())
+def test_the_independent_check_reads_conditions_as_the_cel_engine_does(
+    source: str, values: tuple[Scalar | None, ...]
+) -> None:
+    """The second implementation agrees with the CEL engine too, so it can vouch for the first."""
+    assert reading(source, dict(SCHEMA.index))(values, NOW_MS) is oracle(source, values), source
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("past.spend > 1", "such as 1.0"),
+        ("past.spent > 1.0", "did you mean past.spend?"),
+        ("past.spend", "of type double; compare it"),
+        ("past.topics.exists(t, t == 'x')", "a macro such as exists()"),
+        ("past.tier.matches('a+')", "matches()"),
+        ("past.open_tickets >", "Syntax error"),
+        ("duration(past.tier) > duration('1h')", "anything but a text literal"),
+        ("past.last_seen > timestamp('yesterday')", "write it as '2026-01-31T12:00:00Z'"),
+        ("now - past.joined > duration('1.5h')", "whole h, m, s or ms"),
+        ("past.tier == null", ""),
+        ("{'a': 1}.size() > 0", "a message or map"),
+        ("x" * 3000, "split it"),
+    ],
+)
+def test_a_condition_that_cannot_be_used_is_refused_in_plain_words(source: str, says: str) -> None:
+    """Each refusal says what is wrong and what would be right, and points into the text."""
+    with pytest.raises(ConditionRefused) as refused:
+        check_condition(source, SCHEMA)
+    assert says in refused.value.message
+    assert refused.value.line >= 1
+    assert refused.value.column >= 1
+
+
+def test_a_condition_names_the_fields_it_reads() -> None:
+    """The fields a condition reads, and so the consent it needs, are known when it is loaded."""
+    checked = check_condition("past.spend > 1.0 && (past.tier == 'gold' || now > past.joined)", SCHEMA)
+    assert checked.fields == ("past.joined", "past.spend", "past.tier")
+
+
+def test_a_subexpression_of_several_conditions_is_computed_once() -> None:
+    """Two conditions that share a part share its computation."""
+    program = Program()
+    first = program.add(check_condition("past.open_tickets > 0 && past.vulnerable", SCHEMA).node)
+    lines = len(program._lines)
+    second = program.add(check_condition("!(past.open_tickets > 0)", SCHEMA).node)
+    assert len(program._lines) == lines + 1
+    values = (1, *[None] * 11)
+    assert program.compile([first, second], SCHEMA)(values, NOW_MS) == (None, False)
