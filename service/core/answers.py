@@ -8,7 +8,7 @@ import msgspec
 
 from service.core.arbitrate import Ranking, Scores
 from service.core.decision import Answer, Bound, Committed, Reason, ReasonCode, Request
-from service.core.judge import Veto, Verdicts
+from service.core.judge import Verdicts, Veto
 from service.core.plan import Candidate, Entry, PlacementPlan
 from service.core.strategy import Action, Strategy
 
@@ -56,16 +56,17 @@ class Texts:
             candidates.append(Candidate(answer, ranking.probabilities[rank], known))
         return PlacementPlan(placement, tuple(candidates), ranking.pool, None)
 
-    def _why(
-        self, index: int, explored: bool, pool: int, scores: Scores, verdicts: Verdicts
-    ) -> tuple[Reason, ...]:
+    def _why(self, index: int, explored: bool, pool: int, scores: Scores, verdicts: Verdicts) -> tuple[Reason, ...]:
         action = self._strategy.actions[index]
         baseline = scores.baseline[index]
         over = "over saying nothing" if baseline == baseline else "after its costs (what happens anyway is not known)"
         worth = f"It brings {scores.net[index]:.2f} {self._strategy.currency} {over}"
         if explored:
             reason = Reason(
-                ReasonCode.EXPLORATION, f"Drawn to learn from, out of {pool}. {worth}.", action.id, self._strategy.features
+                ReasonCode.EXPLORATION,
+                f"Drawn to learn from, out of {pool}. {worth}.",
+                action.id,
+                self._strategy.features,
             )
         else:
             sentence = f"{worth}, the most of what may be said here."
@@ -115,14 +116,10 @@ def withheld(placed: PlacementPlan, rule_id: str) -> PlacementPlan:
 
 def chosen(entry: Entry, committed: Committed, cap_reason: CapReason) -> tuple[Answer, ...]:
     """Return the answers that the commit chose from a plan."""
-    return tuple(
-        _chosen(place, placed, entry, committed, cap_reason) for place, placed in enumerate(entry.placements)
-    )
+    return tuple(_chosen(place, placed, entry, committed, cap_reason) for place, placed in enumerate(entry.placements))
 
 
-def _chosen(
-    place: int, placed: PlacementPlan, entry: Entry, committed: Committed, cap_reason: CapReason
-) -> Answer:
+def _chosen(place: int, placed: PlacementPlan, entry: Entry, committed: Committed, cap_reason: CapReason) -> Answer:
     rank = committed.chosen[place]
     if placed.suppression is not None:
         return placed.suppression

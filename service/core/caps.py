@@ -62,9 +62,7 @@ def _table(strategy: Strategy, channel: str, placement: str) -> dict[str, Capped
     return table
 
 
-def _parts(
-    cap: Cap, selected: int, actions: tuple[Action, ...], channel: str, placement: str
-) -> list[tuple[int, str]]:
+def _parts(cap: Cap, selected: int, actions: tuple[Action, ...], channel: str, placement: str) -> list[tuple[int, str]]:
     """Split a cap's actions into one part a counter. Rule ids hold no `|`, so no two counters share a key."""
     key = cap.id
     if Per.CHANNEL in cap.per:

@@ -1,6 +1,8 @@
 """Check: a second, simple reading of the hard guardrails that looks at the answer alone.
 
 It shares no code with the compiler of the rules: it reads the rules' text with its own parser and walks closures.
+Values carry no types here, so a moment that arithmetic carries beyond the year 9999 is not told from one within; no
+event has such a moment.
 """
 
 from __future__ import annotations
@@ -91,10 +93,7 @@ class _Reader:
         left = self._owned(self._primary())
         while self._tokens and _BINDS.get(self._tokens[0][1], 0) > binds:
             sign = self._next()[1]
-            if sign == "?":
-                left = self._choice(left)
-            else:
-                left = _combined(sign, left, self._term(_BINDS[sign]))
+            left = self._choice(left) if sign == "?" else _combined(sign, left, self._term(_BINDS[sign]))
         return left
 
     def _owned(self, owner: _Term) -> _Term:

@@ -18,7 +18,7 @@ from service.core.caps import CapTable
 from service.core.check import Checker
 from service.core.decision import Commit, Committed, Counter, Decision, Explanation, Known, Reason, ReasonCode, Request
 from service.core.explain import explanation
-from service.core.judge import Judge, Veto, Verdicts
+from service.core.judge import Judge, Verdicts, Veto
 from service.core.plan import Entry, PlacementPlan
 from service.core.snapshot import Sight, Snapshot
 from service.core.strategy import Strategy
@@ -84,7 +84,13 @@ class Engine:
         return self._arbiter.score(snapshot.values, snapshot.now_ms, factors)
 
     def arbitrate(
-        self, decision_id: str, request: Request, snapshot: Snapshot, judged: Judged, scores: Scores, draws: Sequence[float]
+        self,
+        decision_id: str,
+        request: Request,
+        snapshot: Snapshot,
+        judged: Judged,
+        scores: Scores,
+        draws: Sequence[float],
     ) -> Entry:
         """Return the plan: for each placement the ranked candidates, or the suppression. One draw a placement."""
         placements = tuple(
@@ -156,9 +162,7 @@ class Engine:
         used = self._caps.used_up(channel, placement, known.counters, now_ms)
         return [Veto(capped.mask, capped.reason, frees_ms) for capped, frees_ms in used]
 
-    def _planned(
-        self, place: int, request: Request, judged: Judged, scores: Scores, draw: float
-    ) -> PlacementPlan:
+    def _planned(self, place: int, request: Request, judged: Judged, scores: Scores, draw: float) -> PlacementPlan:
         channel, placement = request.channel, request.placements[place]
         most = TRIED + len(request.placements) - 1
         verdicts, survivors = judged.verdicts, judged.survivors[place]

@@ -15,7 +15,7 @@ from service.core.cel import Conditions, Program, check_condition
 from service.core.decision import Reason, ReasonCode
 from service.core.selection import mask
 from service.core.snapshot import Snapshot
-from service.core.strategy import Eligibility, Guardrail, Kind, Selector, Strategy
+from service.core.strategy import Eligibility, Guardrail, Kind, Selector, Strategy, Weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +106,14 @@ NO_PERMISSION = Reason(
 
 def _compiled(strategy: Strategy) -> tuple[Conditions, dict[str, tuple[int, tuple[str, ...]]]]:
     """Compile every condition; return the function and, a source text, its place and the fields it reads."""
-    program, terms = Program(), []
+    program = Program()
+    terms: list[str] = []
     places: dict[str, tuple[int, tuple[str, ...]]] = {}
-    for rule in (*strategy.guardrails, *strategy.eligibility, *strategy.weights):
-        if rule.when.source not in places:
-            checked = check_condition(rule.when.source, strategy.schema)
-            places[rule.when.source] = (len(terms), checked.fields)
-            terms.append(program.add(checked.node))
+    rules: list[Guardrail | Eligibility | Weight] = [*strategy.guardrails, *strategy.eligibility, *strategy.weights]
+    for source in dict.fromkeys(rule.when.source for rule in rules):
+        checked = check_condition(source, strategy.schema)
+        places[source] = (len(terms), checked.fields)
+        terms.append(program.add(checked.node))
     return program.compile(terms, strategy.schema), places
 
 

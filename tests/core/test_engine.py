@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -14,17 +15,19 @@ from models.propensity import Folded
 from service.core import plan
 from service.core.decision import Committed, Decision, Known, ReasonCode, Request
 from service.core.engine import Engine
-from service.core.strategy import Action, Kind, Selector, Strategy
+from service.core.strategy import Action, Cap, Kind, Selector, Strategy
+from service.decide import STORE_GONE
 from tests.core.expressions import NOW_MS, SCHEMA
 from tests.core.test_cel import oracle
-from tests.core.worlds import LEVELS, Case, cases, consented, models, shuffled, strategies
+from tests.core.worlds import EMPTY, HELLO, LEVELS, Case, cases, consented, models, shuffled, strategies
 
 EXAMPLES = int(os.environ.get("TACT_DECISIONS", "300"))
+World = tuple[Strategy, Folded | None, Case, tuple[float, ...]]
 several = settings(max_examples=EXAMPLES, deadline=None)
 
 
 @st.composite
-def decided(draw: st.DrawFn) -> tuple[Strategy, Folded | None, Case, tuple[float, ...]]:
+def decided(draw: st.DrawFn) -> World:
     """Draw everything that one decision depends on."""
     strategy = draw(strategies())
     case = draw(cases())
@@ -68,7 +71,7 @@ def selected(selector: Selector, action: Action, channel: str) -> bool:
 
 @several
 @given(decided())
-def test_no_answer_sells_over_an_open_ticket(world: tuple[Strategy, Folded | None, Case, tuple[float, ...]]) -> None:
+def test_no_answer_sells_over_an_open_ticket(world: World) -> None:
     """With an open ticket, or one that cannot be known, no answer sells, whatever the model says."""
     strategy, model, case, draws = world
     tickets = consented(case)[SCHEMA.index["past.open_tickets"]]
@@ -80,7 +83,7 @@ def test_no_answer_sells_over_an_open_ticket(world: tuple[Strategy, Folded | Non
 @several
 @given(decided())
 def test_no_offer_without_consent_and_no_contact_without_permission(
-    world: tuple[Strategy, Folded | None, Case, tuple[float, ...]],
+    world: World,
 ) -> None:
     """Offers need consent to personalization; unasked channels need the customer's permission for anything."""
     strategy, model, case, draws = world
@@ -93,9 +96,7 @@ def test_no_offer_without_consent_and_no_contact_without_permission(
 
 @several
 @given(decided(), cases())
-def test_what_is_not_consented_never_changes_an_answer(
-    world: tuple[Strategy, Folded | None, Case, tuple[float, ...]], other: Case
-) -> None:
+def test_what_is_not_consented_never_changes_an_answer(world: World, other: Case) -> None:
     """Two customers who differ only in what they did not agree to get the same answer."""
     strategy, model, case, draws = world
     allowed = next((level for level in LEVELS if level.id == case.known.level), LEVELS[0]).purposes
@@ -103,8 +104,9 @@ def test_what_is_not_consented_never_changes_an_answer(
     for index, field in enumerate(SCHEMA.fields):
         if field.purpose not in allowed:
             mixed.pop(index, None)
-            if other.values[index] is not None:
-                mixed[index] = other.values[index]
+            value = other.values[index]
+            if value is not None:
+                mixed[index] = value
     changed = replace(case, request=replace(case.request, context=mixed))
     engine = Engine(strategy, model)
     assert decide(engine, case, draws) == decide(engine, changed, draws)
@@ -113,7 +115,7 @@ def test_what_is_not_consented_never_changes_an_answer(
 @several
 @given(decided())
 def test_every_veto_is_collected_and_nothing_else_forbids(
-    world: tuple[Strategy, Folded | None, Case, tuple[float, ...]],
+    world: World,
 ) -> None:
     """An action is forbidden by exactly the rules that a plain reading through the CEL engine finds."""
     strategy, model, case, draws = world
@@ -133,20 +135,18 @@ def test_every_veto_is_collected_and_nothing_else_forbids(
 
 @several
 @given(decided(), st.randoms())
-def test_the_order_of_actions_does_not_matter(
-    world: tuple[Strategy, Folded | None, Case, tuple[float, ...]], random: object
-) -> None:
+def test_the_order_of_actions_does_not_matter(world: World, random: Random) -> None:
     """Writing the actions in another order changes no answer."""
     strategy, model, case, draws = world
     order = list(range(len(strategy.actions)))
-    random.shuffle(order)  # type: ignore[attr-defined]  # a random.Random
+    random.shuffle(order)
     moved = shuffled(strategy, order)
     assert decide(Engine(strategy, model), case, draws) == decide(Engine(moved, model), case, draws)
 
 
 @several
 @given(decided())
-def test_the_same_inputs_give_the_same_bytes(world: tuple[Strategy, Folded | None, Case, tuple[float, ...]]) -> None:
+def test_the_same_inputs_give_the_same_bytes(world: World) -> None:
     """Two engines of one version plan the same bytes, and the log entry reads back as it was written."""
     strategy, model, case, draws = world
     packed = []
@@ -161,7 +161,7 @@ def test_the_same_inputs_give_the_same_bytes(world: tuple[Strategy, Folded | Non
 
 @several
 @given(decided())
-def test_every_placement_is_answered_with_reasons(world: tuple[Strategy, Folded | None, Case, tuple[float, ...]]) -> None:
+def test_every_placement_is_answered_with_reasons(world: World) -> None:
     """Each placement gets one answer in order, with at least one reason, and no action twice."""
     strategy, model, case, draws = world
     decision = decide(Engine(strategy, model), case, draws)
@@ -173,9 +173,7 @@ def test_every_placement_is_answered_with_reasons(world: tuple[Strategy, Folded 
 
 @several
 @given(decided(), st.integers(2, 40))
-def test_logged_probabilities_are_exact(
-    world: tuple[Strategy, Folded | None, Case, tuple[float, ...]], steps: int
-) -> None:
+def test_logged_probabilities_are_exact(world: World, steps: int) -> None:
     """Over an even sweep of the dice every action comes first as often as its logged probability says."""
     strategy, model, case, _ = world
     engine = Engine(strategy, model)
@@ -222,8 +220,6 @@ def test_a_used_up_cap_is_a_reason_with_an_end() -> None:
 def test_the_safe_answer_greets_once_and_says_why() -> None:
     """When the store is gone the first fitting placement greets, the others stay silent, and all say why."""
     engine = Engine(_plain(), None)
-    from service.decide import STORE_GONE
-
     decision = engine.safe(Request("x", "web", ("hero", "greeting"), {}), STORE_GONE, NOW_MS)
     assert [answer.action for answer in decision.answers] == ["", "hello"]
     assert decision.decision_id == ""
@@ -231,13 +227,8 @@ def test_the_safe_answer_greets_once_and_says_why() -> None:
 
 
 def _plain() -> Strategy:
-    from service.core.strategy import Cap, Channel, Treatment
-
-    hello = Action(0, "hello", Kind.GREETING, (), "care", (), "", (Treatment("web", "greeting", "Hello"),), 1.0, 0.0, 0.0, 1.0, 0.5)
     cap = Cap("cap", "One an hour.", Selector(kinds=(Kind.GREETING,)), 1, 3_600_000)
-    return Strategy(
-        "plain", "plain@0", "", "EUR", SCHEMA, LEVELS, (Channel("web", ("greeting", "hero"), False),), (hello,), (), (), (cap,), (), "hello", 0.0, ("past.spend",)
-    )
+    return replace(EMPTY, actions=(HELLO,), caps=(cap,))
 
 
 def _known(level: str) -> Case:

@@ -61,15 +61,48 @@ SELECTORS = st.builds(
     channels=_some(("web", "email")),
 )
 _conditions = CONDITIONS.map(lambda source: Condition(source, "rules.yaml", 1))
+_dimensions = st.lists(st.sampled_from(list(Per)), unique=True).map(tuple)
 _money = st.floats(0, 100).map(lambda x: round(x, 2))
+
+
+HELLO = Action(
+    index=0,
+    id="hello",
+    kind=Kind.GREETING,
+    intents=("welcome",),
+    group="care",
+    tags=(),
+    says="",
+    treatments=(Treatment("web", "greeting", "Hello"),),
+    value=1.0,
+    reward=0.0,
+    cost=0.0,
+    lever=1.0,
+    propensity=0.5,
+)
+EMPTY = Strategy(
+    name="random",
+    version="random@000000000000",
+    says="",
+    currency="EUR",
+    schema=SCHEMA,
+    levels=LEVELS,
+    channels=CHANNELS,
+    actions=(HELLO,),
+    guardrails=(),
+    eligibility=(),
+    caps=(),
+    weights=(),
+    safe_greeting="hello",
+    explore=0.0,
+    features=FEATURES,
+)
 
 
 @st.composite
 def actions(draw: st.DrawFn) -> tuple[Action, ...]:
     """Draw 2 to 12 actions; the first is a greeting that fits on the web."""
-    found = [
-        Action(0, "hello", Kind.GREETING, ("welcome",), "care", (), "", (Treatment("web", "greeting", "Hello"),), 1.0, 0.0, 0.0, 1.0, 0.5)
-    ]
+    found = [HELLO]
     for index in range(1, draw(st.integers(2, 12))):
         places = draw(st.lists(st.sampled_from(PLACES), min_size=1, unique=True))
         found.append(
@@ -104,27 +137,19 @@ def strategies(draw: st.DrawFn) -> Strategy:
         for i in range(draw(st.integers(0, 2)))
     ]
     caps = [
-        Cap(f"cap-{i}", f"Cap {i}.", draw(SELECTORS), draw(st.integers(1, 3)), 3_600_000, draw(st.lists(st.sampled_from(list(Per)), unique=True).map(tuple)))
+        Cap(f"cap-{i}", f"Cap {i}.", draw(SELECTORS), draw(st.integers(1, 3)), 3_600_000, draw(_dimensions))
         for i in range(draw(st.integers(0, 2)))
     ]
     weights = [Weight("weight", "A weight.", draw(SELECTORS), 2.0, draw(_conditions))] if draw(st.booleans()) else []
     rules = draw(st.permutations([TICKET, *guardrails]))
-    return Strategy(
-        name="random",
-        version="random@000000000000",
-        says="",
-        currency="EUR",
-        schema=SCHEMA,
-        levels=LEVELS,
-        channels=CHANNELS,
+    return replace(
+        EMPTY,
         actions=draw(actions()),
         guardrails=tuple(rules),
         eligibility=tuple(eligibility),
         caps=tuple(caps),
         weights=tuple(weights),
-        safe_greeting="hello",
         explore=draw(st.sampled_from([0.0, 0.1, 0.5])),
-        features=FEATURES,
     )
 
 

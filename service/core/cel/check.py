@@ -66,7 +66,7 @@ def check_condition(source: str, schema: ContextSchema) -> Checked:
         raise _refusal(str(error), source, schema) from None
     if expression.return_type() != cel.Type.BOOL:
         kind = str(expression.return_type()).lower()
-        raise ConditionRefused(f"the condition is of type {kind}; compare it with something, so that it is true or false")
+        raise ConditionRefused(f"the condition is of type {kind}; compare it with something, so it is true or false")
     node = _supported(expression.serialize())
     read = sorted(set(tree.names(node)) - {"now"})
     return Checked(source, node, tuple(read))

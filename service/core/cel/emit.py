@@ -1,9 +1,9 @@
 """Compile checked conditions into one Python function with three truth values.
 
-Each distinct subexpression of all conditions is computed once. Unknown is None and spreads as in Kleene's logic and
-as errors do in CEL (https://github.com/google/cel-spec/blob/master/doc/langdef.md#logical-operators): `false && unknown`
-is false, `true || unknown` is true, and every other operation on unknown is unknown. So is what CEL calls an error:
-overflow of 64 bits, division by zero, a moment beyond the years 1 to 9999.
+Each distinct subexpression of all conditions is computed once. Unknown is None and spreads as in Kleene's logic and as
+errors do in CEL (cel-spec, doc/langdef.md, "Logical Operators"): `false && unknown` is false, `true || unknown` is
+true, and every other operation on unknown is unknown. So is what CEL calls an error: overflow of 64 bits, division by
+zero, a moment beyond the years 1 to 9999.
 """
 
 from __future__ import annotations
@@ -217,10 +217,11 @@ def duration_ms(text: str) -> int:
 
 def timestamp_ms(text: str) -> int:
     """Return an RFC 3339 moment in milliseconds since 1970. Raises NotInLanguage for anything else."""
+    refused = NotInLanguage(f"the timestamp {text!r} (write it as '2026-01-31T12:00:00Z')")
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        moment = datetime.min
+        raise refused from None
     if moment.tzinfo is None or moment.microsecond % 1000 or "T" not in text:
-        raise NotInLanguage(f"the timestamp {text!r} (write it as '2026-01-31T12:00:00Z')")
+        raise refused
     return round(moment.timestamp() * 1000)
