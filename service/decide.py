@@ -16,9 +16,7 @@ from service.errors import AlreadyExists, StoreError
 
 log = logging.getLogger(__name__)
 
-STORE_GONE = Reason(
-    ReasonCode.STORE_UNAVAILABLE, "What is known of the customer could not be read or written in time."
-)
+STORE_GONE = Reason(ReasonCode.STORE_UNAVAILABLE, "What is known of the customer could not be read or written in time.")
 TOO_LATE = Reason(ReasonCode.DEADLINE_TOO_SHORT, "Too little time was left for a full decision.")
 
 
@@ -66,7 +64,7 @@ class Decider:
         store: DecisionStore,
         entropy: Callable[[int], bytes],
         clock: Callable[[], int],
-        patience: Patience = Patience(),  # noqa: B008  frozen, so it may be shared
+        patience: Patience = Patience(),
     ) -> None:
         self.engine = engine
         self._store = store
@@ -94,7 +92,7 @@ class Decider:
         decision_id = self._store.decision_id(request.customer, request.idempotency_key, random[:16])
         known = await self._store.read(request.customer, decision_id if request.idempotency_key else None, wait_s)
         if known.decided is not None:
-            return engine.answer(_same_request(known.decided, request))
+            return engine.answer(_same_request(known.decided, request), None)
         snapshot = engine.see(known, request)
         judged = engine.judge(snapshot, known, request)
         scores = engine.score(snapshot, judged, request)
@@ -103,7 +101,7 @@ class Decider:
         _alarm(checked)
         committed = await self._store.commit(engine.commit(checked.entry, request), wait_s)
         explained = engine.explain(snapshot, judged, scores, request) if request.explain else None
-        return engine.answer(_same_request(committed, request), explained)
+        return engine.answer(_same_request(committed, request), checked.entry, explained)
 
 
 def _dice(random: bytes) -> tuple[float, ...]:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import msgspec
-
 from service.core.arbitrate import Ranking, Scores
 from service.core.decision import Answer, Bound, Committed, Reason, ReasonCode, Request
-from service.core.judge import Verdicts, Veto
+from service.core.judge import Veto
 from service.core.plan import Candidate, Entry, PlacementPlan
 from service.core.strategy import Action, Strategy
 
@@ -30,58 +28,69 @@ class Texts:
                 self._texts[treatment.channel, treatment.placement][action.index] = treatment.text
         self._treated = {place: sum(1 << index for index in texts) for place, texts in self._texts.items()}
 
-    def action(self, action_id: str) -> Action:
-        """Return an action by its id."""
-        return self._strategy.actions[self.index[action_id]]
-
     def treated(self, channel: str, placement: str) -> int:
         """Return the mask of the actions that have a treatment there."""
         return self._treated[channel, placement]
 
-    def text(self, channel: str, placement: str, action_id: str) -> str | None:
-        """Return what an action says there, or None when it has no treatment there."""
-        return self._texts[channel, placement].get(self.index[action_id])
-
-    def ranked(
-        self, channel: str, placement: str, ranking: Ranking, scores: Scores, verdicts: Verdicts
-    ) -> PlacementPlan:
+    def planned(self, placement: str, ranking: Ranking, scores: Scores, preferred: int) -> PlacementPlan:
         """Return the plan of a placement at which something may be said."""
-        texts = self._texts[channel, placement]
+        actions = self._strategy.actions
         candidates = []
-        for rank, index in enumerate(ranking.order):
-            reasons = self._why(index, rank == 0 and ranking.explored, ranking.pool, scores, verdicts)
-            action, baseline = self._strategy.actions[index], scores.baseline[index]
-            answer = said(action, placement, texts[index], scores.propensity[index], scores.net[index], reasons)
-            known = baseline if baseline == baseline else None
-            candidates.append(Candidate(answer, ranking.probabilities[rank], known))
-        return PlacementPlan(placement, tuple(candidates), ranking.pool, None)
-
-    def _why(self, index: int, explored: bool, pool: int, scores: Scores, verdicts: Verdicts) -> tuple[Reason, ...]:
-        action = self._strategy.actions[index]
-        baseline = scores.baseline[index]
-        over = "over saying nothing" if baseline == baseline else "after its costs (what happens anyway is not known)"
-        worth = f"It brings {scores.net[index]:.2f} {self._strategy.currency} {over}"
-        if explored:
-            reason = Reason(
-                ReasonCode.EXPLORATION,
-                f"Drawn to learn from, out of {pool}. {worth}.",
-                action.id,
-                self._strategy.features,
+        for index, probability in zip(ranking.order, ranking.probabilities, strict=True):
+            baseline = scores.baseline[index].item()
+            candidates.append(
+                Candidate(
+                    actions[index].id,
+                    scores.propensity[index].item(),
+                    baseline if baseline == baseline else None,
+                    scores.net[index],
+                    probability,
+                    bool(preferred >> index & 1),
+                )
             )
-        else:
-            sentence = f"{worth}, the most of what may be said here."
-            reason = Reason(ReasonCode.HIGHEST_NET_VALUE, sentence, action.id, self._strategy.features)
-        if verdicts.asks is not None and verdicts.preferred >> index & 1:
-            asks = verdicts.asks
-            return Reason(ReasonCode.INSTEAD, asks.sentence, asks.rule, asks.fields), reason
-        return (reason,)
+        return PlacementPlan(placement, tuple(candidates), ranking.pool, ranking.explored, None)
 
+    def said(self, placed: PlacementPlan, rank: int, entry: Entry) -> Answer:
+        """Return the answer that says the candidate of that rank, in the words of this strategy."""
+        candidate = placed.candidates[rank]
+        reasons = self._why(candidate, rank == 0 and placed.explored, placed.pool)
+        if candidate.preferred and entry.asks is not None:
+            asks = entry.asks
+            reasons = (Reason(ReasonCode.INSTEAD, asks.sentence, asks.rule, asks.fields), *reasons)
+        net_value, propensity = candidate.net_value, candidate.propensity
+        return self._worded(candidate.action, entry.channel, placed.placement, propensity, net_value, reasons)
 
-def said(
-    action: Action, placement: str, text: str, propensity: float, net_value: float, reasons: tuple[Reason, ...]
-) -> Answer:
-    """Return the answer that says an action."""
-    return Answer(placement, action.id, action.kind.value, text, action.intents, propensity, net_value, reasons)
+    def safe(self, request: Request, greeting: str, why: Reason) -> tuple[Answer, ...]:
+        """Return the safe answers: the greeting at the first placement with a treatment for it, nothing elsewhere."""
+        found: list[Answer] = []
+        bit = 1 << self.index[greeting]
+        for placement in request.placements:
+            fits = self._treated[request.channel, placement] & bit and not any(answer.action for answer in found)
+            says = self._worded(greeting, request.channel, placement, 0.0, 0.0, (why,)) if fits else None
+            found.append(says or nothing(placement, (why,)))
+        return tuple(found)
+
+    def _worded(
+        self, name: str, channel: str, placement: str, propensity: float, net_value: float, reasons: tuple[Reason, ...]
+    ) -> Answer:
+        index = self.index.get(name)
+        if index is None:  # decided under an earlier strategy that knew it
+            return Answer(placement, name, "", "", (), propensity, net_value, reasons)
+        action: Action = self._strategy.actions[index]
+        text = self._texts.get((channel, placement), {}).get(index, "")
+        return Answer(placement, name, action.kind.value, text, action.intents, propensity, net_value, reasons)
+
+    def _why(self, candidate: Candidate, explored: bool, pool: int) -> tuple[Reason, ...]:
+        over = "after its costs (what happens anyway is not known)"
+        if candidate.baseline is not None:
+            over = "over saying nothing"
+        worth = f"It brings {candidate.net_value:.2f} {self._strategy.currency} {over}"
+        features = self._strategy.features
+        if explored:
+            sentence = f"Drawn to learn from, out of {pool}. {worth}."
+            return (Reason(ReasonCode.EXPLORATION, sentence, candidate.action, features),)
+        sentence = f"{worth}, the most of what may be said here."
+        return (Reason(ReasonCode.HIGHEST_NET_VALUE, sentence, candidate.action, features),)
 
 
 def nothing(placement: str, reasons: tuple[Reason, ...], held_back: str = "", until_ms: int | None = None) -> Answer:
@@ -92,60 +101,46 @@ def nothing(placement: str, reasons: tuple[Reason, ...], held_back: str = "", un
 def suppressed(
     placement: str, best: int | None, survivors: int, vetoes: Sequence[Veto], strategy: Strategy
 ) -> PlacementPlan:
-    """Return the plan of a placement at which nothing may be said, or nothing is worth saying."""
+    """Return the plan of a placement at which nothing may be said, or nothing is worth saying.
+
+    The reasons that hold the best action back come first.
+    """
     if best is None:
         reasons = (Reason(ReasonCode.NO_TREATMENT, "The strategy has nothing to say at this placement."),)
-        return PlacementPlan(placement, (), 0, nothing(placement, reasons))
-    found = list(dict.fromkeys(veto.reason for veto in vetoes))
-    found.sort(key=lambda reason: not any(v.reason == reason and v.mask >> best & 1 for v in vetoes))
+        return PlacementPlan(placement, (), 0, False, nothing(placement, reasons))
+    held_by = [veto for veto in vetoes if veto.mask >> best & 1]
+    found = list(dict.fromkeys(veto.reason for veto in (*held_by, *vetoes)))
     if survivors:
         found.insert(0, Reason(ReasonCode.NOTHING_WORTH_SAYING, "Nothing that may be said is worth more than silence."))
-    held_by = [veto for veto in vetoes if veto.mask >> best & 1]
     only_caps = held_by and all(veto.until_ms is not None for veto in held_by)
     until_ms = max(veto.until_ms or 0 for veto in held_by) if only_caps else None
     answer = nothing(placement, tuple(found), strategy.actions[best].id, until_ms)
-    return PlacementPlan(placement, (), 0, answer)
+    return PlacementPlan(placement, (), 0, False, answer)
 
 
 def withheld(placed: PlacementPlan, rule_id: str) -> PlacementPlan:
     """Return the suppression of a placement over which the independent check disagrees."""
     reason = Reason(ReasonCode.CHECK_FAILED, "A second check disagreed with the answer, so it was withheld.", rule_id)
-    held = placed.candidates[0].answer.action
-    return PlacementPlan(placed.placement, (), placed.pool, nothing(placed.placement, (reason,), held))
+    answer = nothing(placed.placement, (reason,), placed.candidates[0].action)
+    return PlacementPlan(placed.placement, (), placed.pool, placed.explored, answer)
 
 
-def chosen(entry: Entry, committed: Committed, cap_reason: CapReason) -> tuple[Answer, ...]:
+def chosen(entry: Entry, committed: Committed, texts: Texts, cap_reason: CapReason) -> tuple[Answer, ...]:
     """Return the answers that the commit chose from a plan."""
-    return tuple(_chosen(place, placed, entry, committed, cap_reason) for place, placed in enumerate(entry.placements))
+    found = []
+    for place, placed in enumerate(entry.placements):
+        bound = [b for b in committed.bound if b.placement == place] if committed.bound else []
+        if placed.suppression is not None:
+            found.append(placed.suppression)
+        elif committed.chosen[place] >= 0:
+            found.append(texts.said(placed, committed.chosen[place], entry))
+        else:
+            found.append(_all_taken(placed, bound, entry.channel, cap_reason))
+    return tuple(found)
 
 
-def _chosen(place: int, placed: PlacementPlan, entry: Entry, committed: Committed, cap_reason: CapReason) -> Answer:
-    rank = committed.chosen[place]
-    if placed.suppression is not None:
-        return placed.suppression
-    bound = [b for b in committed.bound if b.placement == place]
-    capped = tuple(dict.fromkeys(cap_reason(entry.channel, placed.placement, b.counter) for b in bound))
-    if rank >= 0:
-        answer = placed.candidates[rank].answer
-        return msgspec.structs.replace(answer, reasons=(*answer.reasons, *capped)) if capped else answer
-    return _all_taken(placed, bound, capped)
-
-
-def _all_taken(placed: PlacementPlan, bound: Sequence[Bound], capped: tuple[Reason, ...]) -> Answer:
+def _all_taken(placed: PlacementPlan, bound: Sequence[Bound], channel: str, cap_reason: CapReason) -> Answer:
+    capped = tuple(dict.fromkeys(cap_reason(channel, placed.placement, b.counter) for b in bound))
     shown = Reason(ReasonCode.ALREADY_SHOWN, "What may be said here is said at another placement of this answer.")
     until_ms = min((b.frees_ms for b in bound), default=None)
-    return nothing(placed.placement, capped or (shown,), placed.candidates[0].answer.action, until_ms)
-
-
-def safe(texts: Texts, request: Request, greeting: str, why: Reason) -> tuple[Answer, ...]:
-    """Return the safe answers: the greeting at the first placement that has a treatment for it, nothing elsewhere."""
-    found: list[Answer] = []
-    greeted = False
-    for placement in request.placements:
-        text = texts.text(request.channel, placement, greeting)
-        if text is None or greeted:
-            found.append(nothing(placement, (why,)))
-            continue
-        greeted = True
-        found.append(said(texts.action(greeting), placement, text, 0.0, 0.0, (why,)))
-    return tuple(found)
+    return nothing(placed.placement, capped or (shown,), placed.candidates[0].action, until_ms)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from models.features import FeatureSpace
 from models.propensity import Folded
@@ -17,17 +17,20 @@ from service.core.strategy import Strategy
 _Doubles = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """For every action: its propensity, that of its baseline (NaN where none is known), and its net value."""
+class Scores(Struct, frozen=True):
+    """For every action: its propensity, that of its baseline (NaN where none is known), and its net value.
 
-    propensity: Sequence[float]
-    baseline: Sequence[float]
+    `descending` lists all actions by net value, the best first, and `worth` masks those above that of silence.
+    """
+
+    propensity: _Doubles
+    baseline: _Doubles
     net: Sequence[float]
+    descending: Sequence[int]
+    worth: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ranking:
+class Ranking(Struct, frozen=True):
     """Actions in the order in which they are tried, each with the exact probability of standing first.
 
     `pool` counts those that exploration could draw; `explored` says whether the first one was drawn by it.
@@ -37,6 +40,9 @@ class Ranking:
     probabilities: tuple[float, ...]
     pool: int
     explored: bool
+
+
+NOBODY = Ranking((), (), 0, False)
 
 
 class Arbiter:
@@ -58,60 +64,83 @@ class Arbiter:
         priors = np.array([a.propensity for a in actions])
         self._space = FeatureSpace.of(strategy.schema, strategy.features) if model else None
         self._scorer = model.aligned(self._names, priors) if model else None
-        self._prior_scores = self._valued(priors, np.full(len(actions), np.nan))
+        self._no_baseline = np.array([not known for known in self._scorer.baselines] if self._scorer else [])
+        self._priors = (priors, np.full(len(actions), np.nan))
+        self._prior_net: _Doubles = priors * self._gain - self._cost
 
     def score(self, values: Sequence[object], now_ms: int, factors: Sequence[tuple[int, float]]) -> Scores:
         """Return the scores of all actions for one snapshot, in one vectorised call."""
         if self._scorer is None or self._space is None:
-            scores = self._prior_scores
+            propensity, baseline = self._priors
+            net = self._prior_net
         else:
-            scores = self._valued(*self._scorer.score(self._space.encode(values, now_ms)))
-        return self._weighted(scores, factors) if factors else scores
+            propensity, baseline = self._scorer.score(self._space.encode(values, now_ms))
+            net = self._net(propensity, baseline)
+        if factors:
+            net = self._weighted(net, factors)
+        worth = int.from_bytes(np.packbits(net > 0.0, bitorder="little").tobytes(), "little")
+        descending = (-net).argsort(kind="stable").tolist()
+        return Scores(propensity, baseline, net.tolist(), descending, worth)
 
     def rank(self, survivors: int, preferred: int, scores: Scores, customer: str, draw: float, most: int) -> Ranking:
         """Rank the actions that may be said and are worth more than silence; `draw` in [0, 1) decides exploration.
 
         Actions that a guardrail asks for instead come before all others. Exact ties break by a hash of the customer,
-        never by the order of the actions.
+        never by the order of the actions. At most `most` are returned.
         """
-        net = scores.net
-        worth = [index for index in bits(survivors) if net[index] > 0.0]
-        wanted = [index for index in worth if preferred >> index & 1]
-        pool = self._sorted(wanted or worth, net, customer)
-        rest = self._sorted([index for index in worth if not preferred >> index & 1], net, customer) if wanted else []
-        return self._explored(pool, rest, draw, most)
+        worth = survivors & scores.worth
+        if not worth:
+            return NOBODY
+        pool = worth & preferred or worth
+        size = pool.bit_count()
+        explored = size > 1 and draw < self._explore
+        order = self._best(pool, scores, customer, size if explored else most)
+        best = order[0]
+        if explored:
+            order = _first(order[min(int(draw / self._explore * size), size - 1)], order)[:most]
+        if len(order) < most and worth != pool:
+            order += self._best(worth & ~pool, scores, customer, most - len(order))
+        return Ranking(tuple(order), self._probabilities(order, best, pool, size), size, explored)
 
     def best(self, among: int, scores: Scores, customer: str) -> int | None:
         """Return the action of highest net value among those in a mask, whatever forbids them."""
-        return next(iter(self._sorted(list(bits(among)), scores.net, customer)), None)
+        return self._best(among, scores, customer, 1)[0] if among else None
 
-    def _explored(self, pool: list[int], rest: list[int], draw: float, most: int) -> Ranking:
-        size = len(pool)
-        if size < 2 or self._explore == 0.0:
-            order = [*pool, *rest][:most]
-            return Ranking(tuple(order), tuple(float(i == 0) for i in range(len(order))), size, False)
-        explored = draw < self._explore
-        first = pool[min(int(draw / self._explore * size), size - 1)] if explored else pool[0]
+    def _probabilities(self, order: Sequence[int], best: int, pool: int, size: int) -> tuple[float, ...]:
+        if size == 1:
+            return tuple(float(index == best) for index in order)
         share = self._explore / size
-        order = [first, *(index for index in (*pool, *rest) if index != first)][:most]
-        within = set(pool)
-        probabilities = tuple((share if i in within else 0.0) + (1.0 - self._explore) * (i == pool[0]) for i in order)
-        return Ranking(tuple(order), probabilities, size, explored)
+        return tuple((share if pool >> i & 1 else 0.0) + (1.0 - self._explore if i == best else 0.0) for i in order)
 
-    def _sorted(self, indexes: list[int], net: Sequence[float], customer: str) -> list[int]:
-        worths = {net[index] for index in indexes}
-        if len(worths) == len(indexes):
-            return sorted(indexes, key=net.__getitem__, reverse=True)
-        return sorted(indexes, key=lambda i: (-net[i], crc32(f"{customer}\n{self._names[i]}".encode())))
+    def _best(self, among: int, scores: Scores, customer: str, most: int) -> list[int]:
+        """Return the best actions of a mask, and break ties of the exact same net value by the customer's hash."""
+        found: list[int] = []
+        net, tied = scores.net, False
+        for index in scores.descending:
+            if among >> index & 1:
+                if found and net[found[-1]] == net[index]:
+                    tied = True
+                elif len(found) >= most:
+                    break
+                found.append(index)
+        if tied:
+            found.sort(key=lambda i: (-net[i], crc32(f"{customer}\n{self._names[i]}".encode())))
+        return found[:most]
 
-    def _valued(self, propensity: _Doubles, baseline: _Doubles) -> Scores:
-        anyway = np.nan_to_num(baseline * self._anyway)
-        net = propensity * self._gain - anyway - self._cost
-        return Scores(propensity.tolist(), baseline.tolist(), net.tolist())
+    def _net(self, propensity: _Doubles, baseline: _Doubles) -> _Doubles:
+        net = propensity * self._gain
+        anyway = baseline * self._anyway
+        np.copyto(anyway, 0.0, where=self._no_baseline)
+        net -= anyway
+        net -= self._cost
+        return net
 
-    def _weighted(self, scores: Scores, factors: Sequence[tuple[int, float]]) -> Scores:
-        net = list(scores.net)
+    def _weighted(self, net: _Doubles, factors: Sequence[tuple[int, float]]) -> _Doubles:
+        revenue = net + self._cost
         for mask, factor in factors:
-            for index in bits(mask):
-                net[index] = (net[index] + self._cost[index].item()) * factor - self._cost[index].item()
-        return Scores(scores.propensity, scores.baseline, net)
+            revenue[list(bits(mask))] *= factor
+        return np.asarray(revenue - self._cost)
+
+
+def _first(index: int, order: list[int]) -> list[int]:
+    return [index, *(other for other in order if other != index)]

@@ -48,8 +48,9 @@ class CapTable:
         return self._counters[channel, placement][action]
 
     def reason(self, channel: str, placement: str, key: str) -> Reason:
-        """Return the reason to give when a counter binds."""
-        return self._tables[channel, placement][key].reason
+        """Return the reason to give when a counter binds, also for a cap that only an earlier strategy had."""
+        capped = self._tables.get((channel, placement), {}).get(key)
+        return capped.reason if capped else Reason(ReasonCode.CAP_REACHED, "A contact cap was used up.", key)
 
 
 def _table(strategy: Strategy, channel: str, placement: str) -> dict[str, Capped]:

@@ -32,21 +32,39 @@ class Checker:
     """Knows the guardrails of one strategy and nothing else."""
 
     def __init__(self, strategy: Strategy) -> None:
-        self._actions = {action.id: action for action in strategy.actions}
         index = dict(strategy.schema.index)
-        self._rules = [(rule, reading(rule.when.source, index)) for rule in strategy.guardrails]
+        readings = [reading(rule.when.source, index) for rule in strategy.guardrails]
+        self._sells = {action.id for action in strategy.actions if action.kind is Kind.OFFER}
+        self._rules = {
+            (action.id, channel.id): tuple(
+                (rule.id, place, readings[place])
+                for place, rule in enumerate(strategy.guardrails)
+                if _is_about(rule, action, channel.id)
+            )
+            for action in strategy.actions
+            for channel in strategy.channels
+        }
 
-    def objection(self, action_id: str, snapshot: Snapshot, channel: str) -> str | None:
-        """Return the id of the first guardrail that forbids an action here, or None when all let it pass."""
-        action = self._actions[action_id]
-        if action.kind is Kind.OFFER and Purpose.PERSONALIZATION not in snapshot.level.purposes:
-            return "consent"
-        if not snapshot.permitted:
-            return "contact-permission"
-        for rule, holds in self._rules:
-            if _is_about(rule, action, channel) and holds(snapshot.values, snapshot.now_ms) is not False:
-                return rule.id
-        return None
+    def objections(self, actions: Iterable[str], snapshot: Snapshot, channel: str) -> dict[str, str]:
+        """Return the actions that are forbidden here, each with the first guardrail that forbids it.
+
+        Each guardrail is read at most once; an empty result means that all may be said.
+        """
+        truths: dict[int, object] = {}
+        personal = Purpose.PERSONALIZATION in snapshot.level.purposes
+        found: dict[str, str] = {}
+        for action in actions:
+            if not snapshot.permitted:
+                found[action] = "contact-permission"
+            elif action in self._sells and not personal:
+                found[action] = "consent"
+            for rule, place, holds in self._rules[action, channel]:
+                if place not in truths:
+                    truths[place] = holds(snapshot.values, snapshot.now_ms)
+                if truths[place] is not False:
+                    found.setdefault(action, rule)
+                    break
+        return found
 
 
 def _is_about(rule: Guardrail, action: Action, channel: str) -> bool:
@@ -161,6 +179,15 @@ def _together(items: list[_Term]) -> _Term:
 
 
 def _strictly(function: Callable[..., Any], *terms: _Term) -> _Term:
+    if len(terms) == 2:
+        left, right = terms
+
+        def both(values: Sequence[Scalar | None], now: int) -> object:
+            a, b = left(values, now), right(values, now)
+            return None if a is None or b is None else function(a, b)
+
+        return both
+
     def strict(values: Sequence[Scalar | None], now: int) -> object:
         known = [term(values, now) for term in terms]
         return None if None in known else function(*known)

@@ -5,11 +5,11 @@ Everything here is pure: the clock and the dice are arguments, and the same argu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 
 import msgspec
+from msgspec import Struct
 
 from models.propensity import Folded
 from service.core import answers, plan
@@ -23,14 +23,13 @@ from service.core.plan import Entry, PlacementPlan
 from service.core.snapshot import Sight, Snapshot
 from service.core.strategy import Strategy
 
-TRIED = 3
+TRIED = 2
 """How many ranked candidates a placement the commit may try before it gives up."""
 
 NO_MODEL = Reason(ReasonCode.NO_MODEL, "No model is loaded; the strategy's priors were used.")
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(Struct, frozen=True):
     """The verdicts of a request, and for each placement the vetoes of caps and the actions that survive."""
 
     verdicts: Verdicts
@@ -38,8 +37,7 @@ class Judged:
     survivors: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(Struct, frozen=True):
     """A plan that the independent check has seen, and the rules over which it disagreed (normally none)."""
 
     entry: Entry
@@ -105,6 +103,7 @@ class Engine:
             model=self.model_version,
             level=snapshot.level.id,
             degraded=self._degraded,
+            asks=judged.verdicts.asks,
             values=snapshot.values,
             draws=tuple(draws),
             placements=placements,
@@ -112,31 +111,30 @@ class Engine:
 
     def check(self, entry: Entry, snapshot: Snapshot) -> Checked:
         """Look at each candidate with the second implementation; where it objects, the placement is suppressed."""
-        objections: list[str] = []
-        placements = []
-        for placed in entry.placements:
-            found = [self._checker.objection(c.answer.action, snapshot, entry.channel) for c in placed.candidates]
-            broken = [rule for rule in found if rule is not None]
-            objections += broken
-            placements.append(answers.withheld(placed, broken[0]) if broken else placed)
-        if objections:
-            entry = msgspec.structs.replace(entry, placements=tuple(placements))
-        return Checked(entry, tuple(objections))
+        actions = {candidate.action for placed in entry.placements for candidate in placed.candidates}
+        objections = self._checker.objections(actions, snapshot, entry.channel)
+        if not objections:
+            return Checked(entry, ())
+        placements = tuple(_without(placed, objections) for placed in entry.placements)
+        return Checked(msgspec.structs.replace(entry, placements=placements), tuple(sorted(set(objections.values()))))
 
     def commit(self, entry: Entry, request: Request) -> Commit:
         """Return what the store must do at once for a plan."""
         candidates = tuple(
-            tuple((c.answer.action, self._counters(entry.channel, placed, c.answer.action)) for c in placed.candidates)
+            tuple((c.action, self._counters(entry.channel, placed, c.action)) for c in placed.candidates)
             for placed in entry.placements
         )
         return Commit(entry.customer, entry.decision_id, digest(request), entry.at_ms, plan.pack(entry), candidates)
 
-    def answer(self, committed: Committed, explained: Explanation | None = None) -> Decision:
-        """Return the decision that was committed, now or before under the same id."""
-        entry = plan.unpack(committed.entry)
+    def answer(self, committed: Committed, planned: Entry | None, explained: Explanation | None = None) -> Decision:
+        """Return the decision that was committed: the one just planned, or the one stored before under the same id.
+
+        A decision of an earlier strategy keeps its actions and reasons, in the words that this strategy has for them.
+        """
+        entry = plan.unpack(committed.entry) if planned is None or committed.repeated else planned
         return Decision(
             decision_id=entry.decision_id,
-            answers=answers.chosen(entry, committed, self._caps.reason),
+            answers=answers.chosen(entry, committed, self._texts, self._caps.reason),
             strategy=entry.strategy,
             model=entry.model,
             at_ms=entry.at_ms,
@@ -155,7 +153,7 @@ class Engine:
 
     def safe(self, request: Request, why: Reason, at_ms: int) -> Decision:
         """Return the safe answer: a neutral greeting where one fits, nothing elsewhere, flagged as degraded."""
-        safe = answers.safe(self._texts, request, self.strategy.safe_greeting, why)
+        safe = self._texts.safe(request, self.strategy.safe_greeting, why)
         return Decision("", safe, self.strategy.version, self.model_version, at_ms, (why,))
 
     def _capped(self, channel: str, placement: str, known: Known, now_ms: int) -> list[Veto]:
@@ -168,7 +166,7 @@ class Engine:
         verdicts, survivors = judged.verdicts, judged.survivors[place]
         ranking = self._arbiter.rank(survivors, verdicts.preferred, scores, request.customer, draw, most)
         if ranking.order:
-            return self._texts.ranked(channel, placement, ranking, scores, verdicts)
+            return self._texts.planned(placement, ranking, scores, verdicts.preferred)
         treated = self._texts.treated(channel, placement)
         vetoes = [veto for veto in (*verdicts.vetoes, *judged.capped[place]) if veto.mask & treated]
         best = self._arbiter.best(treated, scores, request.customer)
@@ -176,6 +174,11 @@ class Engine:
 
     def _counters(self, channel: str, placed: PlacementPlan, action_id: str) -> tuple[Counter, ...]:
         return self._caps.counters(channel, placed.placement, self._texts.index[action_id])
+
+
+def _without(placed: PlacementPlan, objections: Mapping[str, str]) -> PlacementPlan:
+    broken = [objections[c.action] for c in placed.candidates if c.action in objections]
+    return answers.withheld(placed, broken[0]) if broken else placed
 
 
 def digest(request: Request) -> bytes:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from models.context import Purpose
 from service.core.cel import Conditions, Program, check_condition
 from service.core.decision import Reason, ReasonCode
@@ -26,12 +28,11 @@ class Rule:
     passes: bool
     mask: int
     instead: int
-    held: Reason
-    unknown: Reason
+    held: Veto
+    unknown: Veto
 
 
-@dataclass(frozen=True, slots=True)
-class Veto:
+class Veto(Struct, frozen=True):
     """Why the actions in a mask may not be said; `until_ms` is when a cap frees, unset for rules."""
 
     mask: int
@@ -39,8 +40,7 @@ class Veto:
     until_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Verdicts:
+class Verdicts(Struct, frozen=True):
     """The outcome of judging one request, apart from placements.
 
     `vetoes` holds everything that forbids, `vetoed` all actions that are forbidden, `preferred` the actions that a
@@ -61,8 +61,8 @@ class Judge:
         self._conditions, places = _compiled(strategy)
         self._rules = {c.id: _rules(strategy, c.id, places) for c in strategy.channels}
         self._factors = {c.id: _factors(strategy, c.id, places) for c in strategy.channels}
-        self._everything = (1 << len(strategy.actions)) - 1
-        self._sells = mask(Selector(kinds=(Kind.OFFER,)), strategy.actions, "")
+        self._no_consent = Veto(mask(Selector(kinds=(Kind.OFFER,)), strategy.actions, ""), NO_CONSENT)
+        self._no_permission = Veto((1 << len(strategy.actions)) - 1, NO_PERMISSION)
 
     def judge(self, snapshot: Snapshot, channel: str) -> Verdicts:
         """Return every veto that holds for this snapshot on this channel."""
@@ -73,11 +73,11 @@ class Judge:
             truth = truths[rule.condition]
             if truth is rule.passes:
                 continue
-            reason = rule.unknown if truth is None else rule.held
-            vetoes.append(Veto(rule.mask, reason))
+            veto = rule.unknown if truth is None else rule.held
+            vetoes.append(veto)
             if rule.instead:
                 preferred |= rule.instead
-                asks = asks or reason
+                asks = asks or veto.reason
         vetoed = 0
         for veto in vetoes:
             vetoed |= veto.mask
@@ -90,9 +90,9 @@ class Judge:
     def _consent_vetoes(self, snapshot: Snapshot) -> list[Veto]:
         vetoes = []
         if Purpose.PERSONALIZATION not in snapshot.level.purposes:
-            vetoes.append(Veto(self._sells, NO_CONSENT))
+            vetoes.append(self._no_consent)
         if not snapshot.permitted:
-            vetoes.append(Veto(self._everything, NO_PERMISSION))
+            vetoes.append(self._no_permission)
         return vetoes
 
 
@@ -128,25 +128,27 @@ def _rules(strategy: Strategy, channel: str, places: _Places) -> tuple[Rule, ...
 
 def _guardrail(rule: Guardrail, strategy: Strategy, channel: str, places: _Places) -> Rule:
     place, fields = places[rule.when.source]
+    selected = mask(rule.forbid, strategy.actions, channel)
     return Rule(
         condition=place,
         passes=False,
-        mask=mask(rule.forbid, strategy.actions, channel),
+        mask=selected,
         instead=mask(rule.instead, strategy.actions, channel) if rule.instead else 0,
-        held=Reason(ReasonCode.GUARDRAIL, rule.says, rule.id, fields),
-        unknown=Reason(ReasonCode.GUARDRAIL_UNKNOWN, _not_known(rule.says), rule.id, fields),
+        held=Veto(selected, Reason(ReasonCode.GUARDRAIL, rule.says, rule.id, fields)),
+        unknown=Veto(selected, Reason(ReasonCode.GUARDRAIL_UNKNOWN, _not_known(rule.says), rule.id, fields)),
     )
 
 
 def _eligibility(rule: Eligibility, strategy: Strategy, channel: str, places: _Places) -> Rule:
     place, fields = places[rule.when.source]
+    selected = mask(rule.permit, strategy.actions, channel)
     return Rule(
         condition=place,
         passes=True,
-        mask=mask(rule.permit, strategy.actions, channel),
+        mask=selected,
         instead=0,
-        held=Reason(ReasonCode.NOT_ELIGIBLE, rule.says, rule.id, fields),
-        unknown=Reason(ReasonCode.ELIGIBILITY_UNKNOWN, _not_known(rule.says), rule.id, fields),
+        held=Veto(selected, Reason(ReasonCode.NOT_ELIGIBLE, rule.says, rule.id, fields)),
+        unknown=Veto(selected, Reason(ReasonCode.ELIGIBILITY_UNKNOWN, _not_known(rule.says), rule.id, fields)),
     )
 
 

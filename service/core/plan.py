@@ -11,33 +11,39 @@ from service.core.decision import Answer, Reason
 
 
 class Candidate(Struct, frozen=True, array_like=True):
-    """One ranked action at one placement.
+    """One ranked action at one placement, with what it was ranked by.
 
     `probability` is the exact probability that it was ranked first, exploration included. `baseline` is the
-    probability of its outcome when nothing is said, unset where no model knows it.
+    probability of its outcome when nothing is said, unset where no model knows it. `preferred` says that a guardrail
+    asked for it instead of others.
     """
 
-    answer: Answer
-    probability: float
+    action: str
+    propensity: float
     baseline: float | None
+    net_value: float
+    probability: float
+    preferred: bool
 
 
 class PlacementPlan(Struct, frozen=True, array_like=True):
     """What may go into one placement, best first, and the suppression when nothing may.
 
-    `pool` is the number of actions that exploration could have drawn.
+    `pool` is the number of actions that exploration could have drawn, and `explored` says that the first was drawn.
     """
 
     placement: str
     candidates: tuple[Candidate, ...]
     pool: int
+    explored: bool
     suppression: Answer | None
 
 
 class Entry(Struct, frozen=True, array_like=True):
     """One decision as it is logged. `values` follows the fields of that strategy version; None is unknown.
 
-    `draws` are the dice, one a placement, each in [0, 1).
+    `draws` are the dice, one a placement, each in [0, 1). `asks` is the reason of the guardrail that asked for
+    something else instead, if one did.
     """
 
     decision_id: str
@@ -48,6 +54,7 @@ class Entry(Struct, frozen=True, array_like=True):
     model: str
     level: str
     degraded: tuple[Reason, ...]
+    asks: Reason | None
     values: tuple[Any, ...]
     draws: tuple[float, ...]
     placements: tuple[PlacementPlan, ...]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from models import folds
 from models.context import ContextSchema, Field, Purpose, Scalar
@@ -17,8 +17,7 @@ _unpack = msgspec.msgpack.Decoder(dict[int, list[Any]]).decode
 _Reader = Callable[[Any, int], Scalar | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """What is known of one customer at one moment.
 
     `values` follows the schema's fields; None is unknown. `states` holds the unpacked field states by store key, for

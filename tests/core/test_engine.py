@@ -50,7 +50,7 @@ def decide(engine: Engine, case: Case, draws: Sequence[float], explain: bool = F
         chosen.append(rank)
         taken |= {ranked[rank][0]} if rank >= 0 else set()
     explained = engine.explain(snapshot, judged, scores, case.request) if explain else None
-    return engine.answer(Committed(commit.entry, b"", tuple(chosen), (), False), explained)
+    return engine.answer(Committed(commit.entry, b"", tuple(chosen), (), False), entry.entry, explained)
 
 
 def said(strategy: Strategy, decision: Decision) -> list[Action]:
@@ -190,8 +190,8 @@ def test_logged_probabilities_are_exact(world: World, steps: int) -> None:
         placed = engine.arbitrate("d", request, snapshot, judged, scores, [(step + 0.5) / sweep]).placements[0]
         if placed.candidates:
             winner = placed.candidates[0]
-            first[winner.answer.action] = first.get(winner.answer.action, 0) + 1
-            logged[winner.answer.action] = winner.probability
+            first[winner.action] = first.get(winner.action, 0) + 1
+            logged[winner.action] = winner.probability
     for action, probability in logged.items():
         assert first[action] / sweep == pytest.approx(probability, abs=1.01 / sweep * pool)
     if logged:
