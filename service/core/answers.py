@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from service.core.arbitrate import Ranking, Scores
+from service.core.arbitrate import NOBODY, Ranking, Scores
 from service.core.decision import Answer, Bound, Committed, Reason, ReasonCode, Request
 from service.core.judge import Veto
 from service.core.plan import Candidate, Entry, PlacementPlan
@@ -12,6 +12,8 @@ from service.core.strategy import Action, Strategy
 
 CapReason = Callable[[str, str, str], Reason]
 """Gives the reason of a cap counter by channel, placement and key."""
+
+GREETED = Reason(ReasonCode.SAFE_GREETING, "Nothing else is worth saying, and a customer who is here is greeted.")
 
 
 class Texts:
@@ -26,11 +28,19 @@ class Texts:
         for action in strategy.actions:
             for treatment in action.treatments:
                 self._texts[treatment.channel, treatment.placement][action.index] = treatment.text
+        self._safe = self.index[strategy.safe_greeting]
+        self._unasked = {channel.id for channel in strategy.channels if channel.permission}
         self._treated = {place: sum(1 << index for index in texts) for place, texts in self._texts.items()}
 
     def treated(self, channel: str, placement: str) -> int:
         """Return the mask of the actions that have a treatment there."""
         return self._treated[channel, placement]
+
+    def greeting(self, channel: str, survivors: int) -> Ranking:
+        """Rank the safe greeting alone where it survived and the customer is here; where contact is unasked, nobody."""
+        if channel in self._unasked or not survivors >> self._safe & 1:
+            return NOBODY
+        return Ranking((self._safe,), (1.0,), 1, False)
 
     def planned(self, placement: str, ranking: Ranking, scores: Scores, preferred: int) -> PlacementPlan:
         """Return the plan of a placement at which something may be said."""
@@ -81,6 +91,8 @@ class Texts:
         return Answer(placement, name, action.kind.value, text, action.intents, propensity, net_value, reasons)
 
     def _why(self, candidate: Candidate, explored: bool, pool: int) -> tuple[Reason, ...]:
+        if candidate.action == self._strategy.safe_greeting and candidate.net_value <= 0.0:
+            return (GREETED,)
         over = "after its costs (what happens anyway is not known)"
         if candidate.baseline is not None:
             over = "over saying nothing"

@@ -83,7 +83,7 @@ class Arbiter:
         return Scores(propensity, baseline, net.tolist(), descending, worth)
 
     def rank(self, survivors: int, preferred: int, scores: Scores, customer: str, draw: float, most: int) -> Ranking:
-        """Rank the actions that may be said and are worth more than silence; `draw` in [0, 1) decides exploration.
+        """Rank the actions that survive and are worth more than silence; `draw` in [0, 1) decides exploration.
 
         Actions that a guardrail asks for instead come before all others. Exact ties break by a hash of the customer,
         never by the order of the actions. At most `most` are returned.

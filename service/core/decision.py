@@ -34,6 +34,7 @@ class ReasonCode(IntEnum):
     NO_MODEL = 15
     DEADLINE_TOO_SHORT = 16
     ALREADY_SHOWN = 17
+    SAFE_GREETING = 18
 
 
 class Reason(Struct, frozen=True, array_like=True):

@@ -165,6 +165,8 @@ class Engine:
         most = TRIED + len(request.placements) - 1
         verdicts, survivors = judged.verdicts, judged.survivors[place]
         ranking = self._arbiter.rank(survivors, verdicts.preferred, scores, request.customer, draw, most)
+        if not ranking.order:
+            ranking = self._texts.greeting(channel, survivors)
         if ranking.order:
             return self._texts.planned(placement, ranking, scores, verdicts.preferred)
         treated = self._texts.treated(channel, placement)

@@ -96,6 +96,10 @@ class _ReasonCodeEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ReasonCode.
     """The action fills another placement of the same answer already.
     Example: the same offer in the hero and beside the cart.
     """
+    REASON_CODE_SAFE_GREETING: _ReasonCode.ValueType  # 18
+    """Nothing else is worth saying, and a customer who is here is greeted.
+    Example: an unknown visitor opens the home page.
+    """
 
 class ReasonCode(_ReasonCode, metaclass=_ReasonCodeEnumTypeWrapper):
     """The machine-readable kind of a `Reason`. Numbers are never reused."""
@@ -169,6 +173,10 @@ Example: the call arrived with 2 ms to go.
 REASON_CODE_ALREADY_SHOWN: ReasonCode.ValueType  # 17
 """The action fills another placement of the same answer already.
 Example: the same offer in the hero and beside the cart.
+"""
+REASON_CODE_SAFE_GREETING: ReasonCode.ValueType  # 18
+"""Nothing else is worth saying, and a customer who is here is greeted.
+Example: an unknown visitor opens the home page.
 """
 
 @typing.final
