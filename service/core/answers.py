@@ -17,9 +17,13 @@ GREETED = Reason(ReasonCode.SAFE_GREETING, "Nothing else is worth saying, and a 
 
 
 class Texts:
-    """What each action says at each channel and placement of one strategy, and which actions say anything there."""
+    """What each action says at each channel and placement of one strategy, and which actions say anything there.
 
-    def __init__(self, strategy: Strategy) -> None:
+    `modelled` names the actions that a model scores: only their reasons name the fields that models see.
+    """
+
+    def __init__(self, strategy: Strategy, modelled: frozenset[str] = frozenset()) -> None:
+        self._modelled = modelled
         self.index = {action.id: action.index for action in strategy.actions}
         self._strategy = strategy
         self._texts: dict[tuple[str, str], dict[int, str]] = {
@@ -97,7 +101,7 @@ class Texts:
         if candidate.baseline is not None:
             over = "over saying nothing"
         worth = f"It brings {candidate.net_value:.2f} {self._strategy.currency} {over}"
-        features = self._strategy.features
+        features = self._strategy.features if candidate.action in self._modelled else ()
         if explored:
             sentence = f"Drawn to learn from, out of {pool}. {worth}."
             return (Reason(ReasonCode.EXPLORATION, sentence, candidate.action, features),)

@@ -55,7 +55,7 @@ class Engine:
         self._caps = CapTable(strategy)
         self._arbiter = Arbiter(strategy, model)
         self._checker = Checker(strategy)
-        self._texts = answers.Texts(strategy)
+        self._texts = answers.Texts(strategy, frozenset(model.actions if model else ()))
         self._degraded = (NO_MODEL,) if strategy.features and model is None else ()
 
     def see(self, known: Known, request: Request) -> Snapshot:

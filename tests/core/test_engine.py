@@ -21,7 +21,7 @@ from tests.core.expressions import NOW_MS, SCHEMA
 from tests.core.test_cel import oracle
 from tests.core.worlds import EMPTY, HELLO, LEVELS, Case, cases, consented, models, shuffled, strategies
 
-EXAMPLES = int(os.environ.get("TACT_DECISIONS", "300"))
+EXAMPLES = int(os.environ.get("TACT_DECISIONS", "120"))
 World = tuple[Strategy, Folded | None, Case, tuple[float, ...]]
 several = settings(max_examples=EXAMPLES, deadline=None)
 

@@ -111,4 +111,5 @@ def _in_plain_words(message: str, schema: ContextSchema) -> str:
         if "double" in message and "int" in message:
             remedy = "write numbers beside a double with a point, such as 1.0"
         return f"{message.removesuffix(' [INVALID_ARGUMENT]')}; {remedy}"
+    message = message.partition(" expecting ")[0].replace("'<EOF>'", "the end")
     return f"{message}; see docs/strategies.md for what a condition may say"
