@@ -1,0 +1,105 @@
+"""The stores that the tests run on, each a real server, and asynchronous tests on a loop of their own.
+
+`pytest --store embedded` or `--store redis-server` chooses one; without it every test that uses a store runs on both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NoReturn, cast
+
+import pytest
+from redis import Redis
+
+from service.store.embedded import EmbeddedStore
+from service.store.embedded import free_port as any_free_port
+
+STORES = ("embedded", "redis-server")
+LONGEST_TEST_S = 180.0
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the caller choose the stores."""
+    parser.addoption(
+        "--store",
+        action="append",
+        default=[],
+        metavar="KIND[,KIND]",
+        help=f"run the tests on these stores only: {', '.join(STORES)} (default: all)",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that uses a store once on each."""
+    if "store_kind" in metafunc.fixturenames:
+        metafunc.parametrize("store_kind", wanted_stores(metafunc.config), scope="session", indirect=True)
+
+
+def wanted_stores(config: pytest.Config) -> tuple[str, ...]:
+    """Return the stores to test on."""
+    named = [kind.strip() for words in config.getoption("--store") for kind in words.split(",")]
+    if unknown := [kind for kind in named if kind not in STORES]:
+        raise pytest.UsageError(f"--store {unknown[0]}: there are {', '.join(STORES)}")
+    return tuple(dict.fromkeys(named)) or STORES
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run an `async def` test on a loop of its own; the fixture `loop_factory`, where a test has it, makes the loop."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    make_loop = cast("Callable[[], asyncio.AbstractEventLoop] | None", pyfuncitem.funcargs.get("loop_factory"))
+    given = {name: pyfuncitem.funcargs[name] for name in inspect.signature(pyfuncitem.obj).parameters}
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        runner.run(asyncio.wait_for(pyfuncitem.obj(**given), LONGEST_TEST_S))
+    return True
+
+
+@pytest.fixture(scope="session")
+def store_kind(request: pytest.FixtureRequest) -> str:
+    """Return which store the test runs on: embedded or redis-server."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def store_program(store_kind: str) -> Path | None:
+    """Return the server to run; None means the one that the embedded store brings."""
+    if store_kind == "embedded":
+        return None
+    found = shutil.which("redis-server")
+    if found is None:
+        absent("There is no redis-server on the PATH (Debian: apt-get install redis-server).")
+    return Path(found)
+
+
+@pytest.fixture(scope="session")
+def store_url(store_program: Path | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the URL of a store that all tests of this process share."""
+    with EmbeddedStore(tmp_path_factory.mktemp("store"), server=store_program) as url:
+        yield url
+
+
+@pytest.fixture
+def clean_store_url(store_url: str) -> str:
+    """Return the URL of the shared store, empty but for its functions."""
+    with Redis.from_url(store_url) as store:
+        store.flushdb()
+    return store_url
+
+
+@pytest.fixture
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on."""
+    return any_free_port()
+
+
+def absent(reason: str) -> NoReturn:
+    """Skip where something is not installed; fail where everything must be."""
+    if os.environ.get("CI", "").lower() in ("true", "1"):
+        pytest.fail(reason)
+    pytest.skip(reason)

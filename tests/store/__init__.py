@@ -1,0 +1,1 @@
+"""Claims about the store, on real servers."""
