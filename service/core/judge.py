@@ -22,7 +22,10 @@ from service.core.strategy import Eligibility, Guardrail, Kind, Selector, Strate
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One compiled rule on one channel: it forbids its actions unless its condition's truth is `passes`."""
+    """One compiled rule on one channel: it forbids its actions unless its condition's truth is `passes`.
+
+    What it asks for `instead` counts only while the condition is known to hold.
+    """
 
     condition: int
     passes: bool
@@ -75,7 +78,7 @@ class Judge:
                 continue
             veto = rule.unknown if truth is None else rule.held
             vetoes.append(veto)
-            if rule.instead:
+            if rule.instead and truth is not None:
                 preferred |= rule.instead
                 asks = asks or veto.reason
         vetoed = 0

@@ -1,0 +1,50 @@
+"""What is recorded about a customer besides decisions: events to fold, consent, outcomes. Frozen values only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from models.folds import Operation
+
+
+@dataclass(frozen=True, slots=True)
+class EventToFold:
+    """One event of one customer, ready to be folded; an event id is folded once a customer."""
+
+    event_id: str
+    occurred_ms: int
+    operations: tuple[Operation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentRecord:
+    """What a customer agreed to: the level, the channels for contact unasked, when (ms) and where."""
+
+    level: str
+    channels: tuple[str, ...]
+    given_ms: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeRecord:
+    """What came of one action of one decision. `kind` and `amount` as in the public contract.
+
+    `at_ms` is unset when it happened now: repeating it without a time is then the same outcome.
+    """
+
+    decision_id: str
+    action: str
+    kind: int
+    at_ms: int | None
+    amount: float
+
+
+class OutcomeStatus(IntEnum):
+    """What became of an outcome; the numbers are those of the public contract."""
+
+    STORED = 1
+    REPEATED = 2
+    UNKNOWN_DECISION = 4
+    CONFLICT = 5
