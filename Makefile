@@ -1,14 +1,15 @@
 # Every target makes what it needs: .venv, filled from the locks with hashes. No root, no Docker.
-#   make demo [ARGS=--once]   make test [ARGS=tests/core]   make check   make bench   make protos   make lock   make clean
+#   make demo [ARGS=--once]   make test [ARGS=tests/core]   make check   make bench   make starbucks DATA=DIR   make protos   make lock   make clean
 # Another Python than the newest one found: make test PYTHON=/path/to/python3.12
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench protos lock clean
+.PHONY: help demo test check bench starbucks protos lock clean
 
 PYTHON ?=
 ARGS ?=
+DATA ?=
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCKED := $(INSTALL) --require-hashes --only-binary :all:
@@ -33,6 +34,9 @@ check: .venv/.dev
 
 bench: .venv/.dev
 	@exec $(BIN)/python -m benchmarks $(ARGS)
+
+starbucks: .venv/.dev
+	@exec $(BIN)/python -m benchmarks.starbucks --data "$(or $(DATA),$(error say where the public data set is: make starbucks DATA=DIR))" $(ARGS)
 
 protos: .venv/.dev
 	$(BIN)/buf format --write

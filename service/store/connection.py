@@ -89,6 +89,12 @@ class Connections:
         """Send one command and wait for its reply, `deadline_s` seconds at most; raise a `StoreError`."""
         return await self.call(pack(*args), deadline_s)
 
+    def distrust(self) -> None:
+        """Drop every open connection, because a reply came that its caller cannot explain; waiting calls fail."""
+        for lane in self._lanes:
+            if lane.connection is not None:
+                lane.connection.drop(StoreUnavailable("A reply could not be explained, so its connection was dropped."))
+
     async def close(self) -> None:
         """Close all connections; calls that wait, and all later ones, fail with `StoreUnavailable`."""
         self._closed = True

@@ -98,7 +98,7 @@ class CustomerStore:
         """Return what the customer's consent allows to be known, and the decision if it was made before."""
         place = (keys.context_key(customer),) if decision_id is None else self._places(customer, decision_id)
         packed = pack("FCALL_RO", self._functions.read, len(place), *place, customer, *self._allowed)
-        reply = _about(customer.encode(), await self._call(packed, deadline_s), 6)
+        reply = await self._reply(customer.encode(), packed, deadline_s, 6)
         return self._known(*reply[1:])
 
     async def context(self, customer: str, deadline_s: float | None = None) -> Known:
@@ -113,7 +113,7 @@ class CustomerStore:
             "FCALL", self._functions.commit, 3, context, log, decision, commit.customer, commit.now_ms, commit.digest,
             commit.entry, kept.context, kept.decision, kept.log, *map(_in_a_row, commit.candidates),
         )  # fmt: skip
-        reply = _about(decision, await self._call(packed, deadline_s), 6)
+        reply = await self._reply(decision, packed, deadline_s, 6)
         repeated = reply[1] == 1
         return _committed(reply[2] if repeated else commit.entry, *reply[3:], repeated=repeated)
 
@@ -126,7 +126,7 @@ class CustomerStore:
             self._retention.context, b"".join([keys.event_digest(event.event_id) for event in events]),
             _encode([(event.occurred_ms, event.operations) for event in events]),
         )  # fmt: skip
-        reply = _about(customer.encode(), await self._call(packed, deadline_s), 2)
+        reply = await self._reply(customer.encode(), packed, deadline_s, 2)
         return tuple(folded == 1 for folded in reply[1])
 
     async def set_consent(
@@ -141,7 +141,7 @@ class CustomerStore:
             "FCALL", self._functions.consent, 1, keys.context_key(customer), customer, self._retention.context,
             consent.given_ms, record,
         )  # fmt: skip
-        reply = _about(customer.encode(), await self._call(packed, deadline_s), 3)
+        reply = await self._reply(customer.encode(), packed, deadline_s, 3)
         if reply[1] == 0:
             raise ConsentOlder("a consent that was given later is stored already; send a later `given_at`")
         return consent
@@ -166,7 +166,7 @@ class CustomerStore:
             "FCALL", self._functions.outcome, 4, *place, decision, outcome.action, outcome.kind, at,
             repr(float(outcome.amount)), kept.decision, kept.outcomes,
         )  # fmt: skip
-        reply = _about(decision.encode(), await self._call(packed, deadline_s), 2)
+        reply = await self._reply(decision.encode(), packed, deadline_s, 2)
         return OutcomeStatus(reply[1])
 
     def _places(self, customer: str, decision_id: str) -> tuple[bytes, bytes, bytes]:
@@ -175,6 +175,15 @@ class CustomerStore:
         if decision_id[:3] != bucket:
             raise ValueError("the decision id belongs to another bucket than the customer")
         return keys.context_key(customer), keys.decision_key(decision_id), keys.log_key(bucket)
+
+    async def _reply(self, asked: bytes, packed: bytes, deadline_s: float | None, length: int) -> list[Any]:
+        """Return the reply of a function about what was asked; after any other no connection is trusted any more."""
+        reply = await self._call(packed, deadline_s)
+        try:
+            return _about(asked, reply, length)
+        except StoreCrossed:
+            self._connections.distrust()
+            raise
 
     async def _call(self, packed: bytes, deadline_s: float | None) -> Reply:
         """Call a function; one that the store does not have (yet, or since a restart) ran not at all: load, repeat."""

@@ -113,7 +113,7 @@ class Connection(asyncio.Protocol):
 
     async def close(self) -> None:
         """End the connection; calls that still wait fail with `StoreUnavailable`."""
-        self._drop(StoreUnavailable("The connection to the store was closed."))
+        self.drop(StoreUnavailable("The connection to the store was closed."))
         if self._transport is not None:
             await asyncio.shield(self._gone)
 
@@ -146,11 +146,11 @@ class Connection(asyncio.Protocol):
                 self._unread = 0
                 self._answer(reply)
         except (ProtocolError, IndexError):
-            self._drop(StoreUnavailable("The store sent what is no reply to any call; the connection was dropped."))
+            self.drop(StoreUnavailable("The store sent what is no reply to any call; the connection was dropped."))
             return
         self._unread = self._unread or self._reader.len()
         if self._unread > self._max_reply_bytes:
-            self._drop(StoreUnavailable(f"A reply of the store exceeds {self._max_reply_bytes} bytes."))
+            self.drop(StoreUnavailable(f"A reply of the store exceeds {self._max_reply_bytes} bytes."))
 
     def _answer(self, reply: Reply) -> None:
         if type(reply) is PushNotification:
@@ -165,11 +165,11 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail every call that waits."""
-        self._drop(StoreUnavailable("The connection to the store was lost."))
+        self.drop(StoreUnavailable("The connection to the store was lost."))
         if not self._gone.done():
             self._gone.set_result(None)
 
-    def _drop(self, fault: StoreError) -> None:
+    def drop(self, fault: StoreError) -> None:
         """End the connection at once and fail every call that waits; whatever comes later is not read."""
         if self._fault is None:
             self._fault = fault
@@ -196,7 +196,7 @@ class Connection(asyncio.Protocol):
         if not self._slots:
             return
         if self._slots[0][2] <= now:
-            self._drop(StoreTimeout(f"The store has not answered for {self._timeout_s * 1000:.0f} ms."))
+            self.drop(StoreTimeout(f"The store has not answered for {self._timeout_s * 1000:.0f} ms."))
             return
         next_due = self._slots[0][2]
         for answer, due, _ in self._slots:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -17,11 +17,11 @@ from redis import Redis
 
 from models import folds
 from models.context import FoldKind
-from service.core.decision import Bound, Commit, Counter
+from service.core.decision import Bound, Commit, Counter, Known
 from service.core.records import ConsentRecord, EventToFold, OutcomeRecord, OutcomeStatus
 from service.errors import ConsentOlder
 from service.store import keys
-from service.store.connection import Connections, StoreError, StoreReplied
+from service.store.connection import Connection, Connections, Reply, StoreError, StoreReplied, StoreUnavailable, pack
 from service.store.customers import CustomerStore, Retention, StoreCrossed, StoreUnreadable
 from tests.folding import DETERMINISTIC
 from tests.store.running import LEVELS
@@ -348,6 +348,36 @@ async def test_a_reply_about_somebody_else_is_never_used() -> None:
     theirs = [None, None]
     with pytest.raises(StoreCrossed):
         await store.context("anna")
+
+
+async def test_a_connection_that_crossed_replies_is_dropped(clean_store_url: str) -> None:
+    """The first reply that belongs to somebody else ends the connection for all who wait; the next one is right."""
+
+    class OneTooMany(Connection):
+        spoilt = False
+
+        def _queue(self, packed: bytes, answer: asyncio.Future[Reply], due: float, doubtful: float) -> None:
+            if not OneTooMany.spoilt and b"FCALL" in packed:
+                OneTooMany.spoilt = True
+                packed = pack("ECHO", "whose?") + packed  # two replies will come, and one slot waits
+            super()._queue(packed, answer, due, doubtful)
+
+    async with Connections(clean_store_url, size=1, protocol=OneTooMany) as connections:
+        store = CustomerStore(connections, LEVELS, "none")
+        await store.load_functions()
+        waiting = (store.context(f"customer-{number}", 5.0) for number in range(50))
+        ended = [type(answer) for answer in await asyncio.gather(*waiting, return_exceptions=True)]
+        assert (ended.count(StoreCrossed), ended.count(StoreUnavailable)) == (1, 49)
+        assert (await healed(store, "anna")).level is None
+
+
+async def healed(store: CustomerStore, customer: str) -> Known:
+    """Read a customer as soon as there is a connection again; nothing but its absence may come before."""
+    async with asyncio.timeout(10):
+        while True:
+            with suppress(StoreUnavailable):
+                return await store.context(customer, 5.0)
+            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize(

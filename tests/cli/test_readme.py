@@ -1,0 +1,72 @@
+"""The README says what is true: its commands run, its documents stand where it says, its links lead somewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import ROOT, Process, tact
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+COMMANDS = [line[2:] for kind, text in BLOCKS if kind == "console" for line in text.splitlines()]
+TACT = [command for command in COMMANDS if command.startswith("tact ")]
+
+
+@pytest.fixture(scope="module")
+def target() -> Iterator[str]:
+    """Serve the demo, as `make demo` does, and return where."""
+    with Process("demo", "--customers", "150", "--port", "0", "--json") as demo:
+        yield demo.serving().target
+
+
+@pytest.mark.parametrize("command", TACT)
+def test_every_command_runs_as_written(command: str, target: str) -> None:
+    """What the README tells a newcomer to type works beside a running demo."""
+    ran = tact(*shlex.split(command)[1:], env={"TACT_TARGET": target})
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.strip()
+    if "--json" in command:
+        json.loads(ran.stdout)
+
+
+def test_an_open_ticket_is_helped_in_the_readmes_own_example(target: str) -> None:
+    """The command about Anna answers with her ticket, and names the rule that the README shows."""
+    command = next(command for command in TACT if "anna-ticket" in command and "decide" in command)
+    said = json.loads(tact(*shlex.split(command)[1:], "--json", env={"TACT_TARGET": target}).stdout)
+    answer = said["answers"][0]
+    assert answer["offer"]["sells"] is False
+    assert answer["reasons"][0]["rule_id"] == "no-selling-while-a-ticket-is-open"
+
+
+def test_the_make_targets_exist() -> None:
+    """Every `make` command of the README is a target."""
+    named = set(re.findall(r"(?:\$ |`)make (\w+)", README))
+    assert {"demo", "test"} <= named
+    for name in named:
+        ran = subprocess.run(["make", "-n", name, "DATA=x"], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, ran.stderr
+
+
+def test_the_documents_shown_are_those_of_the_demo() -> None:
+    """The rules in the README stand in the demo strategy, word for word."""
+    rules = (ROOT / "strategies" / "demo" / "rules.yaml").read_text(encoding="utf-8")
+    shown = [text for kind, text in BLOCKS if kind == "yaml"]
+    assert shown
+    for text in shown:
+        section, _, rule = text.partition("\n")
+        assert section in rules
+        assert rule in rules
+
+
+def test_the_links_lead_somewhere() -> None:
+    """Every relative link names a file or folder of the project."""
+    links = re.findall(r"\]\(([^)#:]+)\)", README)
+    assert links
+    assert [link for link in links if not (ROOT / Path(link)).exists()] == []
