@@ -4,8 +4,8 @@
 
 Prepares the public files, loads the month before hour 408 through RecordEvents, trains on the waves of hours 0 and 168,
 decides for all members as of hour 408 through DecideStream, loads the rest of the month, and compares the context of
-500 random members with a plain recomputation from the files. Everything that was promised is checked; what does not hold
-ends the run with an error. DIR holds transcript.json.gz, profile.json.gz and portfolio.json.
+500 random members with a plain recomputation from the files. Everything that was promised is checked; what does not
+hold ends the run with an error. DIR holds transcript.json.gz, profile.json.gz and portfolio.json.
 """
 
 from __future__ import annotations

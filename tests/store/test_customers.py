@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter as Counted
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -22,7 +21,7 @@ from service.core.decision import Bound, Commit, Counter, Known
 from service.core.records import ConsentRecord, EventToFold, OutcomeRecord, OutcomeStatus
 from service.errors import ConsentOlder
 from service.store import keys
-from service.store.connection import Connection, Connections, Reply, StoreError, StoreReplied, StoreUnavailable, pack
+from service.store.connection import Connections, StoreError, StoreReplied, StoreUnavailable, pack
 from service.store.customers import CustomerStore, Retention, StoreCrossed, StoreUnreadable
 from tests.folding import DETERMINISTIC
 from tests.store.running import LEVELS
@@ -335,7 +334,13 @@ async def test_a_reply_about_somebody_else_is_never_used() -> None:
     """When replies are mixed up on the way, the id inside gives them away: an error, and no data."""
     theirs: list[Any] = [b"bob", NOW_MS, None, b"", [b"bob", None], None]
 
+    distrusted = 0
+
     class Mixed(Connections):
+        def distrust(self) -> None:
+            nonlocal distrusted
+            distrusted += 1
+
         def call(self, packed: bytes, deadline_s: float | None = None) -> asyncio.Future[Any]:
             answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
             answer.set_result(theirs)
@@ -349,34 +354,19 @@ async def test_a_reply_about_somebody_else_is_never_used() -> None:
     theirs = [None, None]
     with pytest.raises(StoreCrossed):
         await store.context("anna")
+    assert distrusted == 4
 
 
-async def test_a_connection_that_crossed_replies_is_dropped(clean_store_url: str) -> None:
-    """The first reply that belongs to somebody else ends the connection for all who wait; the next one is right."""
-
-    class OneTooMany(Connection):
-        spoilt = False
-
-        def _queue(self, packed: bytes, answer: asyncio.Future[Reply], due: float, doubtful: float) -> None:
-            if not OneTooMany.spoilt and b"FCALL" in packed:
-                OneTooMany.spoilt = True
-                packed = pack("ECHO", "whose?") + packed  # two replies will come, and one slot waits
-            super()._queue(packed, answer, due, doubtful)
-
-    async with Connections(clean_store_url, size=1, protocol=OneTooMany) as connections:
+async def test_distrust_ends_every_open_connection(clean_store_url: str) -> None:
+    """Whoever waits on a connection that is no longer trusted gets an error and no reply; the next call is served."""
+    async with Connections(clean_store_url, size=2) as connections:
+        await asyncio.gather(*(connections.execute("PING") for _ in range(4)))
+        waiting = [connections.call(pack("BLPOP", "nothing", 5)) for _ in range(2)]
+        await asyncio.sleep(0)
+        connections.distrust()
+        ended = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(answer) for answer in ended] == [StoreUnavailable, StoreUnavailable]
         store = CustomerStore(connections, LEVELS, "none")
-        await store.load_functions()
-        ended = Counted[str]()
-
-        async def reader(customer: str) -> None:
-            for _ in range(50):
-                try:
-                    await store.context(customer, 5.0)
-                except StoreError as error:
-                    ended[type(error).__name__] += 1
-
-        await asyncio.gather(*(reader(f"customer-{number}") for number in range(8)))
-        assert 1 <= ended["StoreCrossed"] <= 8
         assert (await healed(store, "anna")).level is None
 
 
