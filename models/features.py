@@ -1,0 +1,134 @@
+"""How a customer's context becomes the numbers that a model sees; training and serving call the same code."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from typing import TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from .context import ContextSchema, Field, ValueType
+
+LIMIT = 1e12
+"""A number beyond this counts as unknown: no real quantity is so large, and its product with a weight stays finite."""
+
+_ENCODING = 1  # raise it whenever the same declarations give other columns
+_DAY_MS = 86_400_000
+
+Row: TypeAlias = npt.NDArray[np.float64]
+
+
+class FeatureRefused(ValueError):
+    """A field cannot be a feature; the message names the field and says what would be right."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureSpace:
+    """The columns that models see, in order, and how a context is written into them.
+
+    Every field ends in a column that is 1 where the field is unknown. Before it stand: for a number or a truth its
+    value, for a text one column a declared value, for a moment in time its age in days. `hash` tells whether a model
+    was made for the same columns with the same meaning: it covers types, declared values, folds and maximum ages.
+
+    >>> from models.context import Attribute, ContextSchema, Field, Purpose, ValueType
+    >>> def declared(name, type, values=()):
+    ...     bounds = Attribute(name, type, values=values)
+    ...     return Field(name, type, Purpose.SERVICE, "", None, None, bounds, 0)
+    >>> fields = declared("present.visits", ValueType.INT), declared("past.tier", ValueType.STRING, ("basic", "gold"))
+    >>> space = FeatureSpace.of(ContextSchema.of((), fields), ("past.tier", "present.visits"))
+    >>> space.columns
+    ('past.tier=basic', 'past.tier=gold', 'past.tier?', 'present.visits', 'present.visits?')
+    >>> space.encode((3, "gold"), now_ms=0).tolist()
+    [0.0, 1.0, 0.0, 3.0, 0.0]
+    >>> space.encode((None, None), now_ms=0).tolist()
+    [0.0, 0.0, 1.0, 0.0, 1.0]
+    """
+
+    features: tuple[str, ...]
+    columns: tuple[str, ...]
+    hash: str
+    _numbers: tuple[tuple[int, int], ...]
+    _moments: tuple[tuple[int, int], ...]
+    _texts: tuple[tuple[int, int, Mapping[object, int]], ...]
+    _blank: array[float]
+
+    @classmethod
+    def of(cls, schema: ContextSchema, feature_ids: Sequence[str]) -> FeatureSpace:
+        """Lay out the columns of these fields in this order; raise `FeatureRefused` for a field that cannot be one."""
+        fields = tuple(_feature(schema, feature_id) for feature_id in feature_ids)
+        if len({field.id for field in fields}) < len(fields):
+            raise FeatureRefused(f"the features name a field twice: {', '.join(feature_ids)}")
+        numbers: list[tuple[int, int]] = []
+        moments: list[tuple[int, int]] = []
+        texts: list[tuple[int, int, Mapping[object, int]]] = []
+        columns: list[str] = []
+        for field in fields:
+            index, first = schema.index[field.id], len(columns)
+            columns += _columns(field)
+            if field.type is ValueType.STRING:
+                texts.append((index, len(columns) - 1, {v: first + i for i, v in enumerate(field.bounds.values)}))
+            else:
+                (moments if field.type is ValueType.TIMESTAMP else numbers).append((index, first))
+        blank = array("d", bytes(8 * len(columns)))
+        return cls(
+            tuple(feature_ids), tuple(columns), _hash(fields), tuple(numbers), tuple(moments), tuple(texts), blank
+        )
+
+    def encode(self, values: Sequence[object], now_ms: int) -> Row:
+        """Write a context into a new row of shape (columns,).
+
+        `values` holds one value a field of the schema, in the schema's order; None is unknown. A text outside the
+        declared values and a number beyond `LIMIT` count as unknown.
+        """
+        row = self._blank[:]
+        numbers = cast("Sequence[float | None]", values)
+        low, high = -LIMIT, LIMIT
+        for index, column in self._numbers:
+            number = numbers[index]
+            if number is not None and low < number < high:
+                row[column] = number
+            else:
+                row[column + 1] = 1.0
+        for index, column in self._moments:
+            moment = numbers[index]
+            if moment is not None and low < (days := (now_ms - moment) / _DAY_MS) < high:
+                row[column] = days
+            else:
+                row[column + 1] = 1.0
+        for index, unknown, places in self._texts:
+            row[places.get(values[index], unknown)] = 1.0
+        return np.frombuffer(row)
+
+
+def _feature(schema: ContextSchema, feature_id: str) -> Field:
+    position = schema.index.get(feature_id)
+    if position is None:
+        raise FeatureRefused(f"feature {feature_id!r} is not a declared field; declare it or take it out")
+    field = schema.fields[position]
+    if field.type is ValueType.STRINGS:
+        raise FeatureRefused(f"feature {feature_id!r} is a list of texts, which models cannot see; take it out")
+    if field.type is ValueType.STRING and not field.bounds.values:
+        raise FeatureRefused(f"feature {feature_id!r} is a text without declared values; add `values: [...]` to it")
+    return field
+
+
+def _columns(field: Field) -> tuple[str, ...]:
+    known: tuple[str, ...] = (field.id,)
+    if field.type is ValueType.STRING:
+        known = tuple(f"{field.id}={value}" for value in field.bounds.values)
+    elif field.type is ValueType.TIMESTAMP:
+        known = (f"{field.id}:days",)
+    return (*known, f"{field.id}?")
+
+
+def _hash(fields: tuple[Field, ...]) -> str:
+    meaning = [
+        [field.id, field.type, field.bounds.values, field.max_age_ms, field.fold and asdict(field.fold)]
+        for field in fields
+    ]
+    return sha256(json.dumps([_ENCODING, meaning], sort_keys=True).encode()).hexdigest()

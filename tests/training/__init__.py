@@ -1,0 +1,1 @@
+"""Claims about training and its command line."""

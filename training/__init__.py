@@ -1,0 +1,1 @@
+"""Offline learning: data set, fit, evaluation, promotion and report."""

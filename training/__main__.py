@@ -1,0 +1,123 @@
+"""`python -m training fit | verify`: make a model from logged decisions, and look at one before it serves.
+
+Results go to stdout (with `--json` as one object), progress and errors to stderr. Ends with 0, with 1 where something
+was refused, with 2 where the command itself is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import msgspec
+
+# Before numpy is imported: these models are small, and more threads would only take cores from the service.
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
+Report = dict[str, Any]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return how the process ends."""
+    asked = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], Report] = asked.command
+    # Imported here, after the threads are bounded, and after --help has answered: it takes two seconds.
+    from models.artifacts import ArtifactRefused
+
+    from .errors import TrainingRefused
+
+    try:
+        report = command(asked)
+    except (TrainingRefused, ArtifactRefused) as refused:
+        sys.stderr.write(f"{refused}\n")
+        if asked.json:
+            sys.stdout.write(f"{json.dumps({'error': str(refused)})}\n")
+        return 1
+    sys.stdout.write(f"{json.dumps(report, sort_keys=True) if asked.json else asked.words(report)}\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training", description="Train and verify propensity models.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    fit = commands.add_parser("fit", help="make a model from events and logged decisions", description=_fit.__doc__)
+    fit.set_defaults(command=_fit, words=_fit_words)
+    fit.add_argument("--strategy", type=Path, required=True, metavar="DIR", help="the strategy's folder")
+    fit.add_argument("--events", type=Path, required=True, metavar="FILE", help="events.jsonl or events.jsonl.gz")
+    fit.add_argument("--decisions", type=Path, required=True, metavar="FILE", help="decisions.jsonl or .jsonl.gz")
+    out = Path("models", "artifacts")
+    fit.add_argument("--out", type=Path, default=out, metavar="DIR", help=f"the artefact is DIR/NAME/VERSION ({out})")
+    fit.add_argument("--name", metavar="N", help="the model's name (default: the strategy's)")
+    fit.add_argument("--seed", type=_seed, default=0, metavar="N", help="equal inputs and seeds: equal versions (0)")
+    verify = commands.add_parser("verify", help="look at a model before it serves", description=_verify.__doc__)
+    verify.set_defaults(command=_verify, words=_verify_words)
+    verify.add_argument("artifact", type=Path, metavar="ARTIFACT", help="the folder of one version")
+    for command in (fit, verify):
+        command.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or len(text) > 9:
+        raise argparse.ArgumentTypeError(f"{text!r} is no seed; write a whole number of up to 9 digits")
+    return int(text)
+
+
+def _fit(asked: argparse.Namespace) -> Report:
+    """Learn, an action, how likely its outcome is; write a new version and print how good it is on the latest rows."""
+    from .fit import Order, fit
+    from .progress import progress
+
+    order = Order(asked.strategy, asked.events, asked.decisions, asked.out, asked.name, asked.seed)
+    with progress() as bars:
+        place, manifest = fit(order, bars)
+    return {"artifact": str(place), **msgspec.to_builtins(manifest)}
+
+
+def _verify(asked: argparse.Namespace) -> Report:
+    """Check that a version is what it says, holds nothing strange, and gives what its estimators give."""
+    from .verification import verify
+
+    verified = verify(asked.artifact)
+    return {"ok": True, "artifact": str(asked.artifact), **msgspec.to_builtins(verified)}
+
+
+def _fit_words(report: Report) -> str:
+    lines = [f"{report['version']} is in {report['artifact']}"]
+    for side, what in (("said", "models"), ("silent", "baselines")):
+        metrics = report["metrics"].get(side, {"actions": {}, "all": None})
+        figures = metrics["all"]
+        seen = f"; on the latest rows {_figures(figures)}" if figures else ""
+        lines.append(f"{what}: {len(metrics['actions'])}{seen}")
+    lines += [f"without a model, so with its prior: {action} ({why})" for action, why in report["left_out"].items()]
+    return "\n".join(lines)
+
+
+def _figures(figures: Report) -> str:
+    auc = "no AUC" if figures["auc"] is None else f"AUC {figures['auc']:.3f}"
+    loss = f"log loss {figures['log_loss']:.4f} against {figures['log_loss_of_the_rate']:.4f} for the plain rate"
+    return f"{auc}, {loss}, calibration error {figures['calibration_error']:.4f} ({figures['rows']:,} rows)"
+
+
+def _verify_words(report: Report) -> str:
+    return (
+        f"{report['version']} may serve: arrays and estimators differ by at most {report['largest_difference']:.1e} "
+        f"in probability on {report['rows']:,} rows"
+    )
+
+
+def _exit() -> NoReturn:
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    _exit()

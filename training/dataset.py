@@ -1,0 +1,148 @@
+"""The training set: what was known at each logged decision, and what came of it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import chain, islice
+
+import numpy as np
+import numpy.typing as npt
+
+from models.artifacts import Rows
+from models.context import ContextSchema, Purpose
+from models.features import FeatureSpace, Row
+from models.history import Values, as_of
+
+from .errors import TrainingRefused
+from .fitting import Blind, Examples, blinds_of
+from .progress import Advance
+from .rows import DecisionRow, EventRow
+from .strategy import Declared
+
+Floats = npt.NDArray[np.float64]
+
+_BATCH = 100
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dataset:
+    """Examples by action id, oldest first: of saying it, and of saying nothing (for the baselines)."""
+
+    said: Mapping[str, Examples]
+    silent: Mapping[str, Examples]
+    rows: Rows
+
+
+def dataset(
+    declared: Declared, events: Iterable[EventRow], decisions: Iterable[DecisionRow], watch: Callable[[int], Advance]
+) -> Dataset:
+    """Join decisions with what was known from the events strictly before them; `watch` is told how many there are."""
+    logged = sorted(decisions, key=lambda decision: (decision.at_ms, decision.id))
+    first: dict[str, DecisionRow] = {}
+    for decision in logged:
+        first.setdefault(decision.id, decision)
+    taken = list(first.values())
+    if not taken:
+        raise TrainingRefused("there are no decisions to learn from")
+    happened = _Happened.of(events, {decision.customer for decision in taken})
+    x = _known(declared, taken, happened, watch(len(taken)))
+    said, silent, others = _labels(taken, frozenset(declared.actions))
+    rows = Rows(
+        events=happened.distinct,
+        events_repeated=happened.repeated,
+        decisions=len(taken),
+        decisions_repeated=len(logged) - len(taken),
+        decisions_unlabelled=sum(not decision.outcomes for decision in taken),
+        decisions_of_other_actions=others,
+        first=_written(taken[0].at_ms),
+        last=_written(taken[-1].at_ms),
+    )
+    return Dataset(_examples(x, said), _examples(x, silent), rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Happened:
+    """The events of the customers in question, how many there were of all customers, and how many repeated an id."""
+
+    events: Mapping[str, list[EventRow]]
+    distinct: int
+    repeated: int
+
+    @classmethod
+    def of(cls, events: Iterable[EventRow], customers: Collection[str]) -> _Happened:
+        found: dict[str, list[EventRow]] = defaultdict(list)
+        seen: set[tuple[str, str]] = set()
+        count = 0
+        for count, event in enumerate(events, 1):  # noqa: B007  counted as it streams by
+            seen.add((event.customer, event.id))
+            if event.customer in customers:
+                found[event.customer].append(event)
+        return cls(found, len(seen), count - len(seen))
+
+
+def _known(declared: Declared, decisions: Sequence[DecisionRow], happened: _Happened, advance: Advance) -> Floats:
+    """Return what was known at each decision, of shape (decisions, columns), a batch of customers at a time."""
+    x = np.empty((len(decisions), len(declared.space.columns)))
+    asked: dict[str, list[int]] = defaultdict(list)
+    for place, decision in enumerate(decisions):
+        asked[decision.customer].append(place)
+    customers = iter(asked)
+    while batch := tuple(islice(customers, _BATCH)):
+        places = [place for customer in batch for place in asked[customer]]
+        moments = [(decisions[place].customer, decisions[place].at_ms) for place in places]
+        events = chain.from_iterable(happened.events.get(customer, ()) for customer in batch)
+        values = as_of(declared.schema, declared.space.features, events, moments)
+        for place, known in zip(places, values, strict=True):
+            x[place] = _encoded(declared.space, decisions[place], known)
+        advance(len(places))
+    return x
+
+
+def _encoded(space: FeatureSpace, decision: DecisionRow, known: Values) -> Row:
+    values = list(known)
+    for index, value in decision.context.items():
+        values[index] = value
+    return space.encode(values, decision.at_ms)
+
+
+_Labels = dict[str, tuple[list[int], list[int]]]
+
+
+def _labels(decisions: Iterable[DecisionRow], actions: frozenset[str]) -> tuple[_Labels, _Labels, int]:
+    """Return places and outcomes by action, when said and when silent, and how many rows name no action of today."""
+    said: _Labels = defaultdict(lambda: ([], []))
+    silent: _Labels = defaultdict(lambda: ([], []))
+    others = 0
+    for place, decision in enumerate(decisions):
+        of_today = {action: outcome for action, outcome in decision.outcomes.items() if action in actions}
+        others += len(of_today) < len(decision.outcomes)
+        for action, outcome in of_today.items():
+            places, outcomes = (said if decision.action else silent)[action]
+            places.append(place)
+            outcomes.append(outcome)
+    return said, silent, others
+
+
+def _examples(x: Floats, labels: _Labels) -> dict[str, Examples]:
+    return {action: Examples(x[places], np.array(y, dtype=np.float64)) for action, (places, y) in labels.items()}
+
+
+def _written(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds")
+
+
+def blinds(schema: ContextSchema, space: FeatureSpace) -> tuple[Blind, ...]:
+    """Return what a model cannot see of a customer who has not agreed to one of the purposes."""
+    columns = [
+        tuple(
+            column
+            for feature in space.features
+            if schema.fields[schema.index[feature]].purpose is purpose
+            for column in FeatureSpace.of(schema, (feature,)).columns
+        )
+        for purpose in Purpose
+    ]
+    return tuple(blinds_of(space.columns, columns))

@@ -1,0 +1,77 @@
+"""Scikit-learn's logistic regressions folded into arrays, and the proof that both say the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.pipeline import Pipeline
+
+from models.features import LIMIT
+from models.propensity import Folded
+
+Floats = npt.NDArray[np.float64]
+Estimators = Mapping[str, Pipeline]
+
+LARGEST_DIFFERENCE = 1e-5
+"""A probability from the arrays may differ from that of `predict_proba` by no more than this."""
+
+_RANDOM_ROWS = 256
+_SPREAD = 3.0  # standard deviations around the mean of the rows that a model learned from
+_EXTREMES = (1.0, -1.0, 1e3, -1e3, 1e9, -1e9, LIMIT, -LIMIT)
+
+
+def folded(said: Estimators, silent: Estimators, columns: int, feature_hash: str) -> Folded:
+    """Fold pipelines of scaler and logistic regression into arrays, by action id in sorted order.
+
+    `silent` holds the baselines: of the outcome where nothing was said.
+    """
+    actions = tuple(sorted(said))
+    weights, bias = _arrays(said, actions, columns)
+    baseline_weights, baseline_bias = _arrays(silent, actions, columns)
+    has_baseline = np.array([action in silent for action in actions], dtype=np.bool_)
+    return Folded("", feature_hash, actions, weights, bias, baseline_weights, baseline_bias, has_baseline)
+
+
+def _arrays(estimators: Estimators, actions: Sequence[str], columns: int) -> tuple[Floats, Floats]:
+    weights, bias = np.zeros((len(actions), columns)), np.zeros(len(actions))
+    for place, action in enumerate(actions):
+        if action in estimators:
+            weights[place], bias[place] = _line(estimators[action])
+    return weights, bias
+
+
+def _line(pipeline: Pipeline) -> tuple[Floats, float]:
+    """Return weights and bias on columns as they are: `w·(x − mean)/scale + b = (w/scale)·x + (b − w·mean/scale)`."""
+    scaler, logistic = pipeline[0], pipeline[-1]
+    weights = logistic.coef_[0] / scaler.scale_
+    return weights, float(logistic.intercept_[0] - weights @ scaler.mean_)
+
+
+def probes(said: Estimators, columns: Sequence[str], seed: int) -> Floats:
+    """Return rows to compare on, of shape (rows, columns): random ones around what was learned from, and the edges.
+
+    The edges are nothing known, all zero, and every column alone at its extremes.
+    """
+    rng = np.random.default_rng(seed)
+    scalers = [said[action][0] for action in sorted(said)]
+    near = [scalers[i % len(scalers)] for i in range(_RANDOM_ROWS)]
+    random = np.array([s.mean_ + s.scale_ * _SPREAD * rng.standard_normal(len(columns)) for s in near])
+    unknown = np.array([[float(column.endswith("?")) for column in columns]])
+    alone = [extreme * np.eye(len(columns)) for extreme in _EXTREMES]
+    return np.concatenate((random, unknown, np.zeros_like(unknown), *alone))
+
+
+def largest_difference(arrays: Folded, said: Estimators, silent: Estimators, rows: Floats) -> float:
+    """Return the largest difference between a probability that serving gives and that of scikit-learn."""
+    scorer = arrays.aligned(arrays.actions, [np.nan] * len(arrays.actions))
+    scores = [scorer.score(row) for row in rows]
+    differences = [0.0]
+    for side, estimators in enumerate((said, silent)):
+        served = np.array([score[side] for score in scores])
+        for place, action in enumerate(arrays.actions):
+            if action in estimators:
+                proba = estimators[action].predict_proba(rows)[:, 1]
+                differences.append(float(np.abs(served[:, place] - proba).max()))
+    return float(np.max(differences))

@@ -1,0 +1,136 @@
+"""Look at an artefact again before it serves: is it what it says, and do its arrays say what its estimators say.
+
+Nothing in the artefact is trusted. The estimators' file may hold only the few types that training writes, checked in
+its table of contents before anything is made from it; skops then checks again with `trusted=[]`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import skops.io
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from models.artifacts import ESTIMATORS, Artifact, ArtifactRefused, Manifest, array_of, read_artifact, unpack
+
+from .folding import LARGEST_DIFFERENCE, Estimators, largest_difference, probes
+
+_SCHEMA = "schema.json"
+_ALLOWED = {
+    ("builtins", "dict", "DictNode"),
+    ("builtins", "list", "ListNode"),
+    ("builtins", "str", "JsonNode"),
+    ("builtins", "str", "TypeNode"),
+    ("builtins", "tuple", "TupleNode"),
+    ("numpy", "float64", "NdArrayNode"),
+    ("numpy", "int32", "NdArrayNode"),
+    ("numpy", "int64", "NdArrayNode"),
+    ("numpy", "ndarray", "NdArrayNode"),
+    ("sklearn.linear_model._logistic", "LogisticRegression", "ObjectNode"),
+    ("sklearn.pipeline", "Pipeline", "ObjectNode"),
+    ("sklearn.preprocessing._data", "StandardScaler", "ObjectNode"),
+}
+
+_FITTED: dict[type, Callable[[int], dict[str, tuple[int, ...]]]] = {
+    StandardScaler: lambda columns: {"mean_": (columns,), "scale_": (columns,)},
+    LogisticRegression: lambda columns: {"coef_": (1, columns), "intercept_": (1,), "classes_": (2,)},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A version that may serve, and how near arrays and estimators were on how many rows."""
+
+    version: str
+    rows: int
+    largest_difference: float
+
+
+def verify(folder: Path) -> Verified:
+    """Check an artefact, estimators included; raise `ArtifactRefused` in words where it may not serve."""
+    artifact = read_artifact(folder)
+    manifest = artifact.manifest
+    try:
+        said, silent = _estimators(artifact)
+        rows = probes(said, manifest.columns, manifest.seed + 1)  # not the rows that it was compared on when made
+        difference = largest_difference(artifact.folded, said, silent, rows)
+    except ArtifactRefused as refused:
+        raise ArtifactRefused(f"{folder}: {refused}") from None
+    except Exception as error:  # noqa: BLE001  estimators from elsewhere can fail in any way, and each is a refusal
+        raise ArtifactRefused(f"{folder}: {ESTIMATORS} cannot be used ({type(error).__name__}: {error})") from None
+    if not difference <= LARGEST_DIFFERENCE:
+        raise ArtifactRefused(
+            f"{folder}: arrays and estimators differ by {difference:.1e} in probability; "
+            f"{LARGEST_DIFFERENCE:.0e} is allowed; train it again"
+        )
+    return Verified(manifest.version, len(rows), difference)
+
+
+def _estimators(artifact: Artifact) -> tuple[Estimators, Estimators]:
+    _refuse_strange_types(artifact.estimators)
+    try:
+        found = skops.io.loads(artifact.estimators, trusted=[])
+    except Exception as error:  # noqa: BLE001  a foreign file can fail in any way, and every way is a refusal
+        raise ArtifactRefused(f"{ESTIMATORS} cannot be loaded ({type(error).__name__}: {error})") from None
+    if not isinstance(found, dict) or found.keys() != {"said", "silent"} or not found["said"]:
+        raise ArtifactRefused(f"{ESTIMATORS} does not hold what training writes")
+    for estimators, names in zip(found.values(), _names(artifact.manifest, found), strict=True):
+        if not isinstance(estimators, dict) or set(estimators) != names:
+            raise ArtifactRefused(f"{ESTIMATORS} holds other actions than the manifest lists")
+        for action, estimator in dict(estimators).items():
+            if not _is_usable(estimator, len(artifact.manifest.columns)):
+                raise ArtifactRefused(f"{ESTIMATORS} holds something else than a fitted estimator for {action}")
+    return found["said"], found["silent"]
+
+
+def _names(manifest: Manifest, found: dict[str, Any]) -> Iterator[set[str]]:
+    for side in found:
+        yield set(manifest.actions if side == "said" else manifest.baselines)
+
+
+def _is_usable(estimator: Any, columns: int) -> bool:  # noqa: ANN401  it may be anything
+    if type(estimator) is not Pipeline:
+        return False
+    steps = [step for _, step in estimator.steps]
+    if [type(step) for step in steps] != list(_FITTED):
+        return False
+    return all(
+        isinstance(found := getattr(step, name, None), np.ndarray) and found.shape == shape
+        for step, wanted in zip(steps, _FITTED.values(), strict=True)
+        for name, shape in wanted(columns).items()
+    )
+
+
+def _refuse_strange_types(packed: bytes) -> None:
+    members = unpack(packed, ESTIMATORS)
+    for name, member in members.items():
+        if name.endswith(".npy"):
+            array_of(member, f"{name} of {ESTIMATORS}")
+    try:
+        contents = json.loads(members.get(_SCHEMA, b""))
+    except (ValueError, RecursionError) as error:
+        raise ArtifactRefused(f"{ESTIMATORS} has no readable {_SCHEMA} ({error})") from None
+    strange = {kind for kind in _kinds(contents) if kind not in _ALLOWED}
+    if strange:
+        names = ", ".join(sorted(f"{module}.{name}" for module, name, _ in strange))
+        raise ArtifactRefused(f"{ESTIMATORS} holds types that training does not write: {names[:400]}")
+
+
+def _kinds(contents: object) -> Iterator[tuple[str, str, str]]:
+    """Yield module, class and loader of every node, without recursion."""
+    waiting = [contents]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            if node.keys() & {"__class__", "__module__", "__loader__"}:
+                yield str(node.get("__module__")), str(node.get("__class__")), str(node.get("__loader__"))
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
