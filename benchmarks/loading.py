@@ -1,0 +1,72 @@
+"""Bring the customers in, the way any caller would: events and consents over gRPC."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
+
+import grpc
+
+from benchmarks.population import Happened, Population
+from tact.v1 import context_pb2, context_pb2_grpc
+
+BATCH = 200
+AT_ONCE = 8
+PATIENCE_S = 30.0
+
+T = TypeVar("T")
+
+
+class NotLoaded(Exception):
+    """The service did not take what it should have taken."""
+
+
+def load(target: str, population: Population, events: Iterable[Happened]) -> int:
+    """Send all events and consents; return the number of events. Raise `NotLoaded` unless each one was stored."""
+    return asyncio.run(_load(target, population, events))
+
+
+async def _load(target: str, population: Population, events: Iterable[Happened]) -> int:
+    async with grpc.aio.insecure_channel(target) as channel:
+        stub = context_pb2_grpc.ContextServiceStub(channel)
+        statuses = Counter[int]()
+
+        async def record(batch: list[Happened]) -> None:
+            request = context_pb2.RecordEventsRequest(events=[event.message() for event in batch])
+            reply = await stub.RecordEvents(request, timeout=PATIENCE_S)
+            statuses.update(result.status for result in reply.results)
+
+        async def agree(customer: str, level: str) -> None:
+            consent = context_pb2.Consent(level=level, source="benchmark")
+            request = context_pb2.SetConsentRequest(customer_id=customer, consent=consent)
+            await stub.SetConsent(request, timeout=PATIENCE_S)
+
+        await _few_at_once(record(batch) for batch in _batches(events))
+        levels = ((customer, population.level(customer)) for customer in population.customers)
+        await _few_at_once(agree(customer, level) for customer, level in levels if level)
+    stored = statuses.pop(context_pb2.EVENT_STATUS_STORED, 0)
+    if statuses or not stored:
+        raise NotLoaded(f"{stored} events were stored, others ended as {dict(statuses)}")
+    return stored
+
+
+async def _few_at_once(work: Iterable[Awaitable[None]]) -> None:
+    """Await everything, at most `AT_ONCE` at a time; the first failure ends it."""
+    waiting = iter(work)
+
+    async def one_after_another() -> None:
+        for awaitable in waiting:
+            await awaitable
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(AT_ONCE):
+            group.create_task(one_after_another())
+
+
+def _batches(things: Iterable[T]) -> Iterator[list[T]]:
+    source = iter(things)
+    while batch := list(islice(source, BATCH)):
+        yield batch

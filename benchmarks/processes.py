@@ -1,0 +1,110 @@
+"""Server processes of a benchmark: pinned to a core, and gone when the benchmark is gone, kill -9 included."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, cast
+
+START_WITHIN_S = 60.0
+STOP_WITHIN_S = 15.0
+BOUND = Path(__file__).with_name("bound.py")
+
+
+class DidNotStart(Exception):
+    """A server did not say in time where it serves: the message has the end of its log."""
+
+
+class Pinned:
+    """Run one server process on one core from `with` to its end.
+
+    `command` prints a line to standard output once it serves; `port_of` reads the port from it (None: another line).
+    Everything that it writes to standard error goes to `log`.
+    """
+
+    def __init__(self, command: Sequence[str], core: int, log: Path, port_of: Callable[[str], int | None]) -> None:
+        self._command = command
+        self._core = core
+        self._log = log
+        self._port_of = port_of
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = 0
+
+    @property
+    def pid(self) -> int:
+        """The process id of the server."""
+        return self._running.pid
+
+    @property
+    def target(self) -> str:
+        """Where it serves, as gRPC names it."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def _running(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None, "not started"
+        return self._process
+
+    def __enter__(self) -> Pinned:
+        with self._log.open("wb") as errors:
+            self._process = subprocess.Popen(
+                [*bound(self._core), *self._command],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                bufsize=0,
+                cwd=BOUND.parent.parent,
+                start_new_session=True,  # Ctrl-C is for the benchmark, which then stops its servers in order
+            )
+        try:
+            self.port = self._wait_for_port(cast(IO[bytes], self._process.stdout))
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._end()
+
+    def _wait_for_port(self, said: IO[bytes]) -> int:
+        gives_up = time.monotonic() + START_WITHIN_S
+        text = b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(said, selectors.EVENT_READ)
+            while selector.select(max(0.0, gives_up - time.monotonic())):
+                part = os.read(said.fileno(), 4096)
+                text += part
+                for line in text.decode(errors="replace").splitlines():
+                    if (port := self._port_of(line)) is not None:
+                        return port
+                if not part:
+                    break
+        raise DidNotStart(f"{' '.join(self._command)}: said {text!r}; its log ends:\n{self._log.read_text()[-2000:]}")
+
+    def _end(self) -> None:
+        process = self._running
+        process.terminate()
+        try:
+            process.wait(STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        cast(IO[bytes], process.stdout).close()
+
+
+def bound(core: int) -> list[str]:
+    """Return what to put before a command so that it runs on one core and is killed when this process is gone."""
+    return [sys.executable, "-I", "-S", str(BOUND), str(os.getpid()), str(core)]
+
+
+def pin(pid: int, core: int) -> None:
+    """Put a process, with all the threads it has, on one core, where the platform can."""
+    if sys.platform == "linux":
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), {core})
