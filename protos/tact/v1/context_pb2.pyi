@@ -115,7 +115,7 @@ class Event(message.Message):
     event_id: builtins.str
     """Names this event for ever; the same id is folded once. 1 to 64 bytes of UTF-8. Required."""
     customer_id: builtins.str
-    """The customer it happened to. 1 to 128 bytes of UTF-8 without control characters. Required."""
+    """The customer it happened to. 1 to 128 bytes of UTF-8, no control or invisible formatting characters. Required."""
     type: builtins.str
     """The event, as the strategy declares it, such as `ticket.opened`. Required."""
     @builtins.property
@@ -258,7 +258,7 @@ class GetContextRequest(message.Message):
     CUSTOMER_ID_FIELD_NUMBER: builtins.int
     AS_OF_FIELD_NUMBER: builtins.int
     customer_id: builtins.str
-    """The customer. 1 to 128 bytes of UTF-8 without control characters. Required."""
+    """The customer. 1 to 128 bytes of UTF-8, not blank, no control or invisible formatting characters. Required."""
     @builtins.property
     def as_of(self) -> timestamp_pb2.Timestamp:
         """Show the context as of this moment: ages and time windows are taken against it. Refused with INVALID_ARGUMENT
@@ -400,7 +400,7 @@ class SetConsentRequest(message.Message):
     CUSTOMER_ID_FIELD_NUMBER: builtins.int
     CONSENT_FIELD_NUMBER: builtins.int
     customer_id: builtins.str
-    """The customer. 1 to 128 bytes of UTF-8 without control characters. Required."""
+    """The customer. 1 to 128 bytes of UTF-8, not blank, no control or invisible formatting characters. Required."""
     @builtins.property
     def consent(self) -> Consent:
         """The whole consent; what was agreed before is replaced. Required. A consent given before the stored one is
@@ -449,7 +449,7 @@ class GetConsentRequest(message.Message):
 
     CUSTOMER_ID_FIELD_NUMBER: builtins.int
     customer_id: builtins.str
-    """The customer. 1 to 128 bytes of UTF-8 without control characters. Required."""
+    """The customer. 1 to 128 bytes of UTF-8, not blank, no control or invisible formatting characters. Required."""
     def __init__(
         self,
         *,

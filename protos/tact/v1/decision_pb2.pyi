@@ -56,7 +56,9 @@ class DecideRequest(message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     AS_OF_FIELD_NUMBER: builtins.int
     customer_id: builtins.str
-    """The customer, as the caller's systems name them. 1 to 128 bytes of UTF-8 without control characters. Required."""
+    """The customer, as the caller's systems name them. 1 to 128 bytes of UTF-8, not blank, no control
+    or invisible formatting characters. Required.
+    """
     channel: builtins.str
     """The channel, as the strategy spells it, such as `web`, `desk` or `email`. Required."""
     explain: builtins.bool

@@ -199,7 +199,7 @@ class Value(message.Message):
     bool_value: builtins.bool
     """A truth value, for fields of type `bool`."""
     int_value: builtins.int
-    """A whole number, for fields of type `int`."""
+    """A whole number from -(2^53 - 1) to 2^53 - 1, for fields of type `int`."""
     double_value: builtins.float
     """A finite number, for fields of type `double`. NaN and infinities are refused."""
     string_value: builtins.str

@@ -1,0 +1,155 @@
+"""What texts, numbers and moments may be, and how violations are collected and worded."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from service.errors import InvalidArgument, Violation
+from tact.v1.decision_pb2 import FieldViolation
+
+MAX_VIOLATIONS = 32
+MAX_CUSTOMER_BYTES = 128
+MAX_BATCH = 1_000
+YEAR_1 = -62_135_596_800  # seconds since 1970
+YEAR_10000 = 253_402_300_800
+YEAR_2000_MS = 946_684_800_000
+YEAR_2100_MS = 4_102_444_800_000
+FUTURE_MS = 300_000  # how far in the future the clocks of callers may be
+_SHOWN_NAMES = 12
+_SHOWN_CHARACTERS = 48
+# Control, format (zero-width, direction overrides), surrogate, line and paragraph separators.
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_DIRECTION = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+class Refused(Exception):
+    """A value is bad; the text says what is wrong and what would be right."""
+
+
+class Findings:
+    """Collects what is wrong with one request, at most `most` violations; more are not worth the reader's time."""
+
+    def __init__(self, most: int = MAX_VIOLATIONS) -> None:
+        self._most = most
+        self._violations: list[Violation] = []
+
+    def add(self, field: str, description: str) -> None:
+        """Note one bad field."""
+        if len(self._violations) < self._most:
+            self._violations.append(Violation(field, description))
+
+    @property
+    def violations(self) -> tuple[Violation, ...]:
+        """What was found, in the order of the checks."""
+        return tuple(self._violations)
+
+    def end(self) -> None:
+        """Raise `InvalidArgument` when anything was found."""
+        if self._violations:
+            raise InvalidArgument.of(self._violations)
+
+
+def shown(text: str) -> str:
+    """Quote a caller's text for a message: bounded, and nothing in it that a terminal would obey."""
+    short = text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
+    return '"' + "".join(c if c.isprintable() and c not in '"\\' else f"\\u{ord(c):04x}" for c in short) + '"'
+
+
+def entry(field: str, key: str) -> str:
+    """Return the path of one entry of a map, such as `context["present.sentiment"]`."""
+    return f"{field}[{shown(key)}]"
+
+
+def listed(names: Iterable[str]) -> str:
+    """List the names a caller may use, bounded."""
+    ordered = sorted(names)
+    more = f" and {len(ordered) - _SHOWN_NAMES} more" if len(ordered) > _SHOWN_NAMES else ""
+    return ", ".join(ordered[:_SHOWN_NAMES]) + more if ordered else "none"
+
+
+def byte_length(text: str) -> int:
+    """Return the length in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def check_batch(field: str, size: int) -> None:
+    """Refuse a batch that is empty or too long."""
+    if not 1 <= size <= MAX_BATCH:
+        raise InvalidArgument.of([Violation(field, f"has {size:,} entries; send 1 to {MAX_BATCH:,}.")])
+
+
+def check_id(found: Findings, field: str, text: str, most_bytes: int) -> None:
+    """Check a required name: 1 to `most_bytes` bytes, visible, without control or formatting characters."""
+    if text and len(text) <= most_bytes and text.isascii() and text.isprintable() and not text.isspace():
+        return
+    if not text:
+        found.add(field, f"is required: 1 to {most_bytes} bytes of UTF-8.")
+    elif (length := byte_length(text)) > most_bytes:
+        found.add(field, f"has {length} bytes; at most {most_bytes} are allowed.")
+    elif text.isspace():
+        found.add(field, "is blank; send a name that can be seen.")
+    elif any(unicodedata.category(c) in _HIDDEN for c in text):
+        found.add(field, "holds control or invisible formatting characters; leave them out.")
+
+
+def check_length(found: Findings, field: str, text: str, most_bytes: int) -> None:
+    """Check an optional text of at most `most_bytes` bytes."""
+    if len(text) * 4 > most_bytes and (length := byte_length(text)) > most_bytes:
+        found.add(field, f"has {length} bytes; at most {most_bytes} are allowed.")
+
+
+def has_control_characters(text: str) -> bool:
+    """Return whether free text holds control characters, line separators or direction overrides."""
+    if text.isprintable():
+        return False
+    return any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or c in _DIRECTION for c in text)
+
+
+def moment_ms(moment: Timestamp) -> int:
+    """Return whole milliseconds since 1970; raise `Refused` when it is no moment of the years 1 to 9999."""
+    seconds, nanos = moment.seconds, moment.nanos
+    if not (YEAR_1 <= seconds < YEAR_10000 and 0 <= nanos < 1_000_000_000):
+        raise Refused("is no moment of the years 1 to 9999; nanos must be 0 to 999,999,999.")
+    return seconds * 1000 + nanos // 1_000_000
+
+
+def check_past(found: Findings, field: str, moment: Timestamp, now_ms: int) -> int:
+    """Return the milliseconds of something that happened: not before 2000, nor beyond now and 5 minutes."""
+    try:
+        at = moment_ms(moment)
+        if at < YEAR_2000_MS:
+            raise Refused("is before the year 2000.")
+        if at > now_ms + FUTURE_MS:
+            raise Refused("is more than 5 minutes in the future; check the clock of the sender.")
+    except Refused as refused:
+        found.add(field, str(refused))
+        return 0
+    return at
+
+
+def check_as_of(found: Findings, moment: Timestamp, allowed: bool) -> int | None:
+    """Return the moment to answer as of, in milliseconds, where callers may choose one."""
+    try:
+        at = moment_ms(moment)
+        if not allowed:
+            raise Refused("is not allowed; start the service with --allow-as-of, or leave it out.")
+        if not YEAR_2000_MS <= at < YEAR_2100_MS:
+            raise Refused("is not between the years 2000 and 2100.")
+    except Refused as refused:
+        found.add("as_of", str(refused))
+        return None
+    return at
+
+
+def violation_messages(violations: Iterable[Violation]) -> list[FieldViolation]:
+    """Return violations as the contract writes them."""
+    return [FieldViolation(field=v.field, description=v.description) for v in violations]
+
+
+def timestamp(ms: int) -> Timestamp:
+    """Return a moment of whole milliseconds since 1970 as protobuf writes it."""
+    seconds, rest = divmod(ms, 1000)
+    return Timestamp(seconds=seconds, nanos=rest * 1_000_000)

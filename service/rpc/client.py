@@ -1,0 +1,205 @@
+"""A small client of our own services: plain Python in, plain Python out, for the command line, the demo and the tests.
+
+    async with TactClient("127.0.0.1:50051") as tact:
+        answer = await tact.decide(Ask("customer-1", "web", ("hero",), {"present.cart_value": 25.0}))
+        print(answer["answers"][0]["reasons"][0]["sentence"])
+
+Answers are dictionaries that JSON can hold, with the names of the contract (`plain.py` says how). What the service
+refuses raises `CallFailed`. A strategy's schema, when given, types the values: 5 is then good for a double.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from types import TracebackType
+from typing import Any, Generic, Self, TypeAlias, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest  # type: ignore[import-untyped]  # ships no types
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # ships no types
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from models.context import ContextSchema
+from service.errors import Violation
+from service.rpc.plain import Moment, moment_message, plain
+from service.rpc.questions import Ask, Event, Outcome, Types, outcome_message
+from tact.v1 import context_pb2, context_pb2_grpc, decision_pb2_grpc, outcome_pb2, outcome_pb2_grpc
+
+__all__ = ["Ask", "CallFailed", "Event", "Outcome", "TactClient"]
+
+Answer: TypeAlias = dict[str, Any]
+M = TypeVar("M", bound=Message)
+T = TypeVar("T")
+
+# Everything but a decision can be repeated as it is; a decision only with an idempotency key, which is the caller's.
+_REPEATED = [
+    {"service": "tact.v1.ContextService"},
+    {"service": "tact.v1.OutcomeService"},
+]
+_RETRY = {
+    "maxAttempts": 4,
+    "initialBackoff": "0.1s",
+    "maxBackoff": "1s",
+    "backoffMultiplier": 2,
+    "retryableStatusCodes": ["UNAVAILABLE"],
+}
+_OPTIONS: tuple[tuple[str, Any], ...] = (
+    ("grpc.service_config", json.dumps({"methodConfig": [{"name": _REPEATED, "retryPolicy": _RETRY}]})),
+    ("grpc.enable_http_proxy", 0),
+)
+
+
+class CallFailed(Exception):
+    """A call ended with a status that is not OK: its name, such as `INVALID_ARGUMENT`, and the bad fields if any."""
+
+    def __init__(self, code: str, message: str, violations: tuple[Violation, ...]) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.violations = violations
+
+    @classmethod
+    def of(cls, error: grpc.aio.AioRpcError) -> CallFailed:
+        """Read what the service said."""
+        return cls(error.code().name, error.details() or "", _violations(error))
+
+
+class TactClient:
+    """Calls one service at `target` (host:port) without TLS; calls take `timeout_s` at most, streams have no end."""
+
+    def __init__(self, target: str, *, schema: ContextSchema | None = None, timeout_s: float = 10.0) -> None:
+        self._target = target
+        self._timeout_s = timeout_s
+        self._types = Types.of(schema)
+
+    async def __aenter__(self) -> Self:
+        self._channel = grpc.aio.insecure_channel(self._target, options=_OPTIONS)
+        self._decisions = decision_pb2_grpc.DecisionServiceStub(self._channel)
+        self._contexts = context_pb2_grpc.ContextServiceStub(self._channel)
+        self._outcomes = outcome_pb2_grpc.OutcomeServiceStub(self._channel)
+        self._health: Any = health_pb2_grpc.HealthStub(self._channel)  # its types lack its methods
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._channel.close()
+
+    async def decide(self, ask: Ask) -> Answer:
+        """Return the answer to one question."""
+        return await _answer(self._decisions.Decide(self._types.ask(ask), timeout=self._timeout_s))
+
+    async def decide_stream(self, asks: Iterable[Ask] | AsyncIterable[Ask]) -> AsyncIterator[Answer]:
+        """Yield the answers to many questions as they are ready; `request_id` tells which is which."""
+        messages = _Messages(self._types.ask, asks)
+        call = self._decisions.DecideStream(aiter(messages))
+        try:
+            async for answer in call:
+                yield plain(answer)
+        except grpc.aio.AioRpcError as error:
+            raise CallFailed.of(error) from None
+        finally:
+            call.cancel()
+        messages.check()
+
+    async def record_events(self, events: Iterable[Event]) -> Answer:
+        """Record 1 to 1,000 events and return what became of each."""
+        return await _answer(self._contexts.RecordEvents(self._types.batch(events), timeout=self._timeout_s))
+
+    async def record_events_stream(self, batches: Iterable[Iterable[Event]] | AsyncIterable[Iterable[Event]]) -> Answer:
+        """Record batch after batch and return the totals; the next batch is taken when the service is ready for it."""
+        messages = _Messages(self._types.batch, batches)
+        answer = await _answer(self._contexts.RecordEventsStream(aiter(messages)))
+        messages.check()
+        return answer
+
+    async def get_context(self, customer_id: str, as_of: Moment | None = None) -> Answer:
+        """Return what is known of a customer."""
+        asked = context_pb2.GetContextRequest(
+            customer_id=customer_id, as_of=None if as_of is None else moment_message(as_of)
+        )
+        return await _answer(self._contexts.GetContext(asked, timeout=self._timeout_s))
+
+    async def set_consent(
+        self,
+        customer_id: str,
+        level: str,
+        contact_channels: Sequence[str] = (),
+        *,
+        given_at: Moment | None = None,
+        source: str = "",
+    ) -> Answer:
+        """Replace a customer's consent and return the stored one."""
+        consent = context_pb2.Consent(level=level, contact_channels=contact_channels, source=source)
+        if given_at is not None:
+            consent.given_at.CopyFrom(moment_message(given_at))
+        asked = context_pb2.SetConsentRequest(customer_id=customer_id, consent=consent)
+        return await _answer(self._contexts.SetConsent(asked, timeout=self._timeout_s))
+
+    async def get_consent(self, customer_id: str) -> Answer:
+        """Return a customer's consent."""
+        asked = context_pb2.GetConsentRequest(customer_id=customer_id)
+        return await _answer(self._contexts.GetConsent(asked, timeout=self._timeout_s))
+
+    async def record_outcomes(self, outcomes: Iterable[Outcome]) -> Answer:
+        """Record 1 to 1,000 outcomes and return what became of each."""
+        asked = outcome_pb2.RecordOutcomesRequest(outcomes=[outcome_message(outcome) for outcome in outcomes])
+        return await _answer(self._outcomes.RecordOutcomes(asked, timeout=self._timeout_s))
+
+    async def health(self, service: str = "") -> str:
+        """Return `serving` or `not_serving`."""
+        asked = health_pb2.HealthCheckRequest(service=service)
+        answer = await _answer(self._health.Check(asked, timeout=self._timeout_s))
+        return str(answer["status"])
+
+    async def wait_until_reachable(self, timeout_s: float) -> None:
+        """Wait until a connection stands; raise `CallFailed` when none does in time."""
+        asked = health_pb2.HealthCheckRequest()
+        await _answer(self._health.Check(asked, timeout=timeout_s, wait_for_ready=True))
+
+
+async def _answer(call: Any) -> Answer:  # noqa: ANN401 - unary and streaming calls share no type
+    try:
+        return plain(await call)
+    except grpc.aio.AioRpcError as error:
+        raise CallFailed.of(error) from None
+
+
+class _Messages(Generic[T, M]):
+    """Turns what a caller sends into messages. What goes wrong there ends the stream, and is raised by `check`:
+    gRPC would report it as a cancelled call.
+    """
+
+    def __init__(self, message_of: Callable[[T], M], items: Iterable[T] | AsyncIterable[T]) -> None:
+        self._message_of = message_of
+        self._items = items
+        self._error: Exception | None = None
+
+    async def __aiter__(self) -> AsyncIterator[M]:
+        try:
+            if isinstance(self._items, AsyncIterable):
+                async for item in self._items:
+                    yield self._message_of(item)
+            else:
+                for item in self._items:
+                    yield self._message_of(item)
+        except Exception as error:  # noqa: BLE001 - raised again by `check`
+            self._error = error
+
+    def check(self) -> None:
+        """Raise what went wrong."""
+        if self._error is not None:
+            raise self._error
+
+
+def _violations(error: grpc.aio.AioRpcError) -> tuple[Violation, ...]:
+    found: list[Violation] = []
+    for key, value in error.trailing_metadata() or ():
+        if key == "grpc-status-details-bin":
+            for detail in Status.FromString(value).details:
+                bad = BadRequest()
+                if detail.Unpack(bad):
+                    found += [Violation(v.field, v.description) for v in bad.field_violations]
+    return tuple(found)

@@ -1,0 +1,94 @@
+"""ContextService: events in, consent, and what is known of a customer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TypeAlias
+
+from service.core.records import EventToFold
+from service.errors import InvalidArgument
+from service.rpc import convert_context as convert
+from service.rpc.batches import side_by_side
+from service.rpc.checks import check_batch
+from service.rpc.edge import Current, Edge
+from service.rpc.wrapper import Raws, TimeLeft, parsed
+from tact.v1 import context_pb2 as pb
+
+MAX_BATCH_BYTES = 1_048_576
+MAX_QUESTION_BYTES = 65_536
+_FIRST_REFUSED = 100
+
+ToFold: TypeAlias = dict[str, list[tuple[int, EventToFold]]]
+
+
+class Contexts:
+    """Answers the calls of ContextService."""
+
+    def __init__(self, current: Current) -> None:
+        self._current = current
+
+    async def record_events(self, request: pb.RecordEventsRequest, deadline_s: float) -> pb.RecordEventsResponse:
+        """Fold a batch of events, each answered for itself."""
+        return pb.RecordEventsResponse(results=await _folded(request, self._current.edge, deadline_s))
+
+    async def record_events_stream(self, raws: Raws, left: TimeLeft) -> pb.RecordEventsStreamResponse:
+        """Fold batch after batch, and tell the totals at the end."""
+        totals: Counter[int] = Counter()
+        first_refused: list[pb.EventResult] = []
+        async for raw in raws:
+            request = parsed(pb.RecordEventsRequest, raw, MAX_BATCH_BYTES)
+            for result in await _folded(request, self._current.edge, left()):
+                totals[result.status] += 1
+                if result.status == pb.EVENT_STATUS_REFUSED and len(first_refused) < _FIRST_REFUSED:
+                    first_refused.append(result)
+        return convert.totals_answer(totals, first_refused)
+
+    async def get_context(self, request: pb.GetContextRequest, deadline_s: float) -> pb.GetContextResponse:
+        """Show what is known of one customer, as far as the consent allows."""
+        edge = self._current.edge
+        as_of_ms = convert.context_question(request, edge)
+        known = await edge.customers.context(request.customer_id, deadline_s)
+        return convert.context_answer(known, edge.strategy, as_of_ms)
+
+    async def set_consent(self, request: pb.SetConsentRequest, deadline_s: float) -> pb.SetConsentResponse:
+        """Replace the consent of one customer."""
+        edge = self._current.edge
+        consent = convert.consent_of(request, edge, edge.clock())
+        stored = await edge.customers.set_consent(request.customer_id, consent, deadline_s)
+        return pb.SetConsentResponse(consent=convert.consent_message(stored))
+
+    async def get_consent(self, request: pb.GetConsentRequest, deadline_s: float) -> pb.GetConsentResponse:
+        """Read the consent of one customer."""
+        edge = self._current.edge
+        customer = convert.customer_of(request.customer_id)
+        return convert.consent_answer(await edge.customers.get_consent(customer, deadline_s), edge.strategy)
+
+
+async def _folded(request: pb.RecordEventsRequest, edge: Edge, deadline_s: float) -> list[pb.EventResult]:
+    """Fold the good events of a batch, customer by customer, and tell the fate of each in the order of the batch."""
+    check_batch("events", len(request.events))
+    results, to_fold = _sorted_out(request, edge)
+
+    async def fold(customer: str) -> None:
+        positions, events = zip(*to_fold[customer], strict=True)
+        stored = await edge.customers.fold(customer, events, deadline_s)
+        for position, is_new in zip(positions, stored, strict=True):
+            results[position].status = pb.EVENT_STATUS_STORED if is_new else pb.EVENT_STATUS_REPEATED
+
+    await side_by_side(fold, to_fold)
+    return results
+
+
+def _sorted_out(request: pb.RecordEventsRequest, edge: Edge) -> tuple[list[pb.EventResult], ToFold]:
+    """Return a result for each event, refused or still open, and the good ones by customer with their positions."""
+    now_ms = edge.clock()
+    results: list[pb.EventResult] = []
+    to_fold: ToFold = {}
+    for position, event in enumerate(request.events):
+        try:
+            good = convert.event_of(event, edge, now_ms)
+            to_fold.setdefault(event.customer_id, []).append((position, good))
+            results.append(pb.EventResult(event_id=event.event_id))
+        except InvalidArgument as refused:
+            results.append(convert.refused_event(event.event_id, refused.violations))
+    return results, to_fold

@@ -1,0 +1,104 @@
+"""What every call sees: one strategy with its decider and store, as one frozen value that can be swapped whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from models.context import Attribute, ContextSchema, FoldKind
+from service.core.strategy import Strategy
+from service.rpc.ports import Customers, Decider
+
+Clock = Callable[[], int]
+"""Milliseconds since 1970 in UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long calls may take and what they may ask for.
+
+    Calls that name no deadline get `deadline_s`, batches and each item of a stream of batches `batch_s`. A deadline
+    beyond `longest_s` is cut to it. `allow_as_of` lets callers decide and look as of another moment.
+    """
+
+    deadline_s: float = 1.0
+    batch_s: float = 10.0
+    longest_s: float = 60.0
+    allow_as_of: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EventForm:
+    """How an event of one type must look: its attributes by name, and the names of those that folds add up."""
+
+    attributes: Mapping[str, Attribute]
+    required: tuple[str, ...]
+    summed: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The words of a strategy that callers may use, laid out for checking.
+
+    `requested` holds the request fields by id with their index in the schema; `stored` the ids that events fill.
+    """
+
+    placements: Mapping[str, frozenset[str]]
+    requested: Mapping[str, tuple[int, Attribute]]
+    stored: frozenset[str]
+    events: Mapping[str, EventForm]
+    levels: frozenset[str]
+
+    @classmethod
+    def of(cls, strategy: Strategy) -> Vocabulary:
+        """Collect the words of a strategy."""
+        fields = strategy.schema.fields
+        return cls(
+            placements={channel.id: frozenset(channel.placements) for channel in strategy.channels},
+            requested={f.id: (i, f.bounds) for i, f in enumerate(fields) if f.fold is None},
+            stored=frozenset(f.id for f in fields if f.fold is not None),
+            events=_event_forms(strategy.schema),
+            levels=frozenset(level.id for level in strategy.levels),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One strategy with the decider and the store that serve it, the limits of calls and the wall clock."""
+
+    strategy: Strategy
+    vocabulary: Vocabulary
+    decider: Decider
+    customers: Customers
+    limits: Limits
+    clock: Clock
+
+    @classmethod
+    def of(cls, strategy: Strategy, *, decider: Decider, customers: Customers, limits: Limits, clock: Clock) -> Edge:
+        """Lay the strategy's words out for checking and keep the rest."""
+        return cls(strategy, Vocabulary.of(strategy), decider, customers, limits, clock)
+
+
+@dataclass(slots=True)
+class Current:
+    """The edge that new calls see; a call keeps the one it started with."""
+
+    edge: Edge
+
+
+def _event_forms(schema: ContextSchema) -> dict[str, EventForm]:
+    summed = _summed(schema)
+    return {
+        event.id: EventForm(
+            attributes={attribute.name: attribute for attribute in event.attributes},
+            required=tuple(attribute.name for attribute in event.attributes if not attribute.optional),
+            summed=frozenset(attribute.name for attribute in event.attributes if (event.id, attribute.name) in summed),
+        )
+        for event in schema.events.values()
+    }
+
+
+def _summed(schema: ContextSchema) -> frozenset[tuple[str, str]]:
+    adding = {FoldKind.SUM, FoldKind.WINDOW_SUM, FoldKind.DECAY}
+    folds = (field.fold for field in schema.fields if field.fold is not None)
+    return frozenset((fold.event, fold.attribute) for fold in folds if fold.kind in adding and fold.attribute)

@@ -1,0 +1,72 @@
+"""Every method of the contract with its implementation, found from the descriptors so that none is forgotten."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
+from google.protobuf.message_factory import GetMessageClass
+
+from service.rpc.contexts import MAX_BATCH_BYTES, Contexts
+from service.rpc.decisions import MAX_REQUEST_BYTES, Decisions
+from service.rpc.edge import Current, Limits
+from service.rpc.outcomes import Outcomes
+from service.rpc.wrapper import Handler, Times, collecting, conversing, unary
+from tact.v1 import context_pb2, decision_pb2, outcome_pb2
+
+CONTRACT: tuple[FileDescriptor, ...] = (
+    decision_pb2.DESCRIPTOR,
+    context_pb2.DESCRIPTOR,
+    outcome_pb2.DESCRIPTOR,
+)
+_BATCHES = frozenset({"RecordEvents", "RecordEventsStream", "RecordOutcomes"})
+Handlers: TypeAlias = dict[str, dict[str, Handler]]
+
+
+def handlers_of(current: Current, limits: Limits) -> Handlers:
+    """Return a handler for each method of each service; raise RuntimeError for a method without implementation."""
+    implementations = {
+        "tact.v1.DecisionService": Decisions(current),
+        "tact.v1.ContextService": Contexts(current),
+        "tact.v1.OutcomeService": Outcomes(current),
+    }
+    return wrapped(CONTRACT, implementations, limits)
+
+
+def wrapped(contract: tuple[FileDescriptor, ...], implementations: Mapping[str, object], limits: Limits) -> Handlers:
+    """Wrap the implementation of every method, a service's full name to its methods' names to handlers."""
+    return {
+        service.full_name: {
+            method.name: _handler(method, _implementation(method, implementations), limits)
+            for method in service.methods
+        }
+        for file in contract
+        for service in file.services_by_name.values()
+    }
+
+
+def _implementation(method: MethodDescriptor, implementations: Mapping[str, object]) -> Callable[..., Any]:
+    service = method.containing_service.full_name
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", method.name).lower()
+    implementation = getattr(implementations.get(service), name, None)
+    if not callable(implementation):
+        raise RuntimeError(f"{service}.{method.name} has no implementation: write `{name}`")
+    found: Callable[..., Any] = implementation
+    return found
+
+
+def _handler(method: MethodDescriptor, implementation: Callable[..., Any], limits: Limits) -> Handler:
+    is_batch = method.name in _BATCHES
+    times = Times(limits.batch_s if is_batch else limits.deadline_s, limits.longest_s)
+    match method.client_streaming, method.server_streaming:
+        case False, False:
+            most_bytes = MAX_BATCH_BYTES if is_batch else MAX_REQUEST_BYTES
+            return unary(implementation, GetMessageClass(method.input_type), most_bytes, times)
+        case True, False:
+            return collecting(implementation, times)
+        case True, True:
+            return conversing(implementation, times)
+        case _:
+            raise RuntimeError(f"{method.full_name} streams answers to one request: no wrapper does that yet")

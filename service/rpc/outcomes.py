@@ -1,0 +1,51 @@
+"""OutcomeService: what came of decisions."""
+
+from __future__ import annotations
+
+from service.core.records import OutcomeRecord
+from service.errors import InvalidArgument
+from service.rpc.batches import side_by_side
+from service.rpc.checks import check_batch
+from service.rpc.convert_outcome import outcome_of, outcome_result, refused_outcome
+from service.rpc.edge import Current, Edge
+from tact.v1 import outcome_pb2 as pb
+
+
+class Outcomes:
+    """Answers the calls of OutcomeService."""
+
+    def __init__(self, current: Current) -> None:
+        self._current = current
+
+    async def record_outcomes(self, request: pb.RecordOutcomesRequest, deadline_s: float) -> pb.RecordOutcomesResponse:
+        """Record a batch of outcomes, each answered for itself."""
+        check_batch("outcomes", len(request.outcomes))
+        return pb.RecordOutcomesResponse(results=await _recorded(request, self._current.edge, deadline_s))
+
+
+async def _recorded(request: pb.RecordOutcomesRequest, edge: Edge, deadline_s: float) -> list[pb.OutcomeResult]:
+    """Record the good outcomes, those of one decision in order, and tell the fate of each in the order of the batch."""
+    results, good = _sorted_out(request, edge)
+
+    async def record(decision_id: str) -> None:
+        for position, outcome in good[decision_id]:
+            results[position] = outcome_result(await edge.customers.record_outcome(outcome, deadline_s))
+
+    await side_by_side(record, good)
+    return results
+
+
+def _sorted_out(
+    request: pb.RecordOutcomesRequest, edge: Edge
+) -> tuple[list[pb.OutcomeResult], dict[str, list[tuple[int, OutcomeRecord]]]]:
+    now_ms = edge.clock()
+    results: list[pb.OutcomeResult] = []
+    good: dict[str, list[tuple[int, OutcomeRecord]]] = {}
+    for position, outcome in enumerate(request.outcomes):
+        results.append(pb.OutcomeResult())
+        try:
+            record = outcome_of(outcome, now_ms)
+            good.setdefault(record.decision_id, []).append((position, record))
+        except InvalidArgument as refused:
+            results[position] = refused_outcome(refused.violations)
+    return results, good

@@ -1,0 +1,181 @@
+"""Every method takes raw bytes: the edge itself parses, keeps the time, and turns every error into a status.
+
+gRPC's own ways are not good enough: bytes that cannot be decoded end as UNKNOWN, the text of an uncaught exception
+reaches the caller, and a CancelledError that escapes sends no status at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import NoReturn, Protocol, TypeAlias, TypeVar
+
+import grpc
+from google.protobuf.internal import api_implementation
+from google.protobuf.message import DecodeError, Message
+
+from service.errors import DeadlineExpired, InvalidArgument
+from service.rpc.refusals import Refusal, refusal_of
+
+Raws: TypeAlias = AsyncIterator[bytes]
+TimeLeft: TypeAlias = Callable[[], float]
+Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
+ENDED_WITHIN = Refusal(grpc.StatusCode.UNAVAILABLE, "The work was ended from within; repeat the call.")
+M = TypeVar("M", bound=Message)
+M_contra = TypeVar("M_contra", bound=Message, contravariant=True)
+M_co = TypeVar("M_co", bound=Message, covariant=True)
+
+
+class Call(Protocol):
+    """The side of a gRPC call that the edge needs."""
+
+    def time_remaining(self) -> float | None:
+        """Return the seconds to the caller's deadline; None when the caller named none."""
+        ...
+
+    async def write(self, message: bytes, /) -> None:
+        """Send one answer of a stream."""
+        ...
+
+    async def abort(
+        self, code: grpc.StatusCode, details: str = "", trailing_metadata: tuple[tuple[str, bytes], ...] = ()
+    ) -> NoReturn:
+        """End the call with a status."""
+        ...
+
+
+class Unary(Protocol[M_contra, M_co]):
+    """Answers one message with one."""
+
+    async def __call__(self, request: M_contra, deadline_s: float) -> M_co:
+        """Answer within `deadline_s` seconds."""
+        ...
+
+
+class Collecting(Protocol[M_co]):
+    """Answers many messages with one; `left` tells the seconds that the next step may take."""
+
+    async def __call__(self, raws: Raws, left: TimeLeft) -> M_co:
+        """Answer when the messages end."""
+        ...
+
+
+class Conversing(Protocol[M_co]):
+    """Answers many messages with many; `left` tells the seconds that the next answer may take."""
+
+    def __call__(self, raws: Raws, left: TimeLeft) -> AsyncGenerator[M_co, None]:
+        """Answer until the messages end and all are answered."""
+        ...
+
+
+def require_fast_protobuf() -> None:
+    """Raise RuntimeError unless protobuf runs on upb: the pure Python one is slow, and recurses without bound."""
+    if (kind := api_implementation.Type()) != "upb":
+        raise RuntimeError(f"protobuf runs on {kind!r}, not on upb; unset PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION")
+
+
+def parsed(message_type: type[M], raw: bytes, most_bytes: int) -> M:
+    """Decode a message; raise `InvalidArgument` when it is too long or cannot be decoded."""
+    if len(raw) > most_bytes:
+        raise InvalidArgument(f"The message has {len(raw):,} bytes; at most {most_bytes:,} are allowed.")
+    try:
+        return message_type.FromString(raw)
+    except DecodeError:
+        raise InvalidArgument(
+            f"The bytes are no {message_type.DESCRIPTOR.full_name}: they cannot be decoded, or a text is not UTF-8."
+        ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How long a call may take: what its caller says, at most `longest_s`; `default_s` when the caller says nothing."""
+
+    default_s: float
+    longest_s: float
+
+    def left(self, call: Call) -> float:
+        """Return the seconds left; raise `DeadlineExpired` when there are none."""
+        left = call.time_remaining()
+        if left is None:
+            return self.default_s
+        if left <= 0:
+            raise DeadlineExpired
+        return min(left, self.longest_s)
+
+
+def unary(method: Unary[M, Message], message_type: type[M], most_bytes: int, times: Times) -> Handler:
+    """Wrap a method that answers one message with one."""
+
+    async def answer(raw: bytes, call: Call) -> bytes:
+        try:
+            left = times.left(call)
+            request = parsed(message_type, raw, most_bytes)
+            if call.time_remaining() is not None:  # then gRPC itself ends the call in time
+                return (await method(request, left)).SerializeToString()
+            async with ending_in(left):
+                return (await method(request, left)).SerializeToString()
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - every error gets its status here
+            await end(call, error)
+
+    return grpc.unary_unary_rpc_method_handler(answer)
+
+
+def collecting(method: Collecting[Message], times: Times) -> Handler:
+    """Wrap a method that answers many messages with one."""
+
+    async def answer(raws: Raws, call: Call) -> bytes:
+        try:
+            return (await method(raws, lambda: times.left(call))).SerializeToString()
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - every error gets its status here
+            await end(call, error)
+
+    return grpc.stream_unary_rpc_method_handler(answer)
+
+
+def conversing(method: Conversing[Message], times: Times) -> Handler:
+    """Wrap a method that answers many messages with many."""
+
+    async def answer(raws: Raws, call: Call) -> None:
+        try:
+            # Written from here, not yielded to gRPC: that would not close the generator when the caller leaves.
+            async with aclosing(method(raws, lambda: times.left(call))) as answers:
+                async for message in answers:
+                    await call.write(message.SerializeToString())
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - every error gets its status here
+            await end(call, error)
+
+    return grpc.stream_stream_rpc_method_handler(answer)
+
+
+@asynccontextmanager
+async def ending_in(seconds: float) -> AsyncIterator[None]:
+    """Raise `DeadlineExpired` in what takes longer than this."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise DeadlineExpired from None
+
+
+async def end(call: Call, error: BaseException) -> NoReturn:
+    """End a call with the status that an error means; never return."""
+    if isinstance(error, grpc.aio.BaseError):  # gRPC's own: the call was ended already, or the caller has gone
+        raise error
+    refusal = refusal_unless_cancelled(error)
+    await call.abort(refusal.code, refusal.message, refusal.trailers)
+
+
+def refusal_unless_cancelled(error: BaseException) -> Refusal:
+    """Return what an error means to the caller; raise it again when it is this task that was cancelled.
+
+    A CancelledError in a task that nobody cancelled comes from something it waited for. Let through, it would end the
+    call without a status, and the caller would wait until the deadline.
+    """
+    if not isinstance(error, asyncio.CancelledError):
+        return refusal_of(error)
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise error
+    return ENDED_WITHIN

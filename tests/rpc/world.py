@@ -1,0 +1,151 @@
+"""A strategy with a request field of every type, an edge over it, and a real server to call.
+
+The decider stands in for the core: what it is asked and what it answers is not the subject here. The store is a real
+one wherever what it keeps is the subject.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NoReturn
+
+import grpc
+
+from service.core.decision import Answer, Decision, Reason, ReasonCode, Request
+from service.core.loader import load_strategy
+from service.core.records import ConsentRecord, EventToFold, OutcomeRecord
+from service.core.strategy import Strategy
+from service.rpc.edge import Edge, Limits
+from service.rpc.ports import Customers, Decider
+from service.rpc.server import Listen, Server
+from service.store.connection import Connections
+from service.store.customers import CustomerStore
+from tests.strategies import SECTIONS, write_strategy
+
+NOW_MS = 1_800_000_000_000
+MORE_FIELDS = """\
+  - {id: past.shares, says: A sum., type: double, purpose: service, fold: {kind: sum, event: noted, attribute: share}}
+  - {id: present.calls, says: Calls today., type: int, purpose: service, source: request, low: 0, high: 100}
+  - {id: present.count, says: Any whole number., type: int, purpose: service, source: request}
+  - {id: present.since, says: Since when., type: timestamp, purpose: service, source: request}
+  - {id: present.words, says: What they said., type: string, purpose: service, source: request}
+  - {id: present.pages, says: What they saw., type: strings, purpose: service, source: request}
+"""
+MORE_EVENTS = """\
+  - id: noted
+    says: Anything.
+    attributes:
+      text: {type: string, optional: true}
+      number: {type: int, optional: true}
+      share: {type: double, optional: true}
+      texts: {type: strings, optional: true}
+"""
+
+
+@cache
+def strategy() -> Strategy:
+    """Return the small telecom strategy with a request field of every type and an event of loose attributes."""
+    fields, events = SECTIONS["fields"] + MORE_FIELDS, SECTIONS["events"] + MORE_EVENTS
+    with TemporaryDirectory() as folder:
+        return load_strategy(write_strategy(Path(folder), fields=fields, events=events))
+
+
+def answered(request: Request) -> Decision:
+    """Return a plausible decision for a request: a greeting everywhere."""
+    because = Reason(ReasonCode.HIGHEST_NET_VALUE, "A friendly hello is worth most.", "greet", ("past.tier",))
+    answers = tuple(
+        Answer(placement, "greet", "greeting", "Good to see you.", ("welcome",), 1.0, 0.0, (because,))
+        for placement in request.placements
+    )
+    return Decision("0" * 26, answers, strategy().version, "", NOW_MS)
+
+
+@dataclass(slots=True)
+class Answering:
+    """A decider that remembers what it was asked and answers with `how`."""
+
+    how: Callable[[Request], Awaitable[Decision]] | None = None
+    asked: list[Request] = field(default_factory=list)
+    deadlines: list[float] = field(default_factory=list)
+
+    async def decide(self, request: Request, deadline_s: float) -> Decision:
+        """Answer as told."""
+        self.asked.append(request)
+        self.deadlines.append(deadline_s)
+        return await self.how(request) if self.how else answered(request)
+
+
+class Untouched:
+    """A store that must not be touched: what is refused never gets that far."""
+
+    async def context(self, customer: str, deadline_s: float) -> NoReturn:
+        """Fail."""
+        raise AssertionError("the store was touched")
+
+    async def fold(self, customer: str, events: Sequence[EventToFold], deadline_s: float) -> NoReturn:
+        """Fail."""
+        raise AssertionError("the store was touched")
+
+    async def set_consent(self, customer: str, consent: ConsentRecord, deadline_s: float) -> NoReturn:
+        """Fail."""
+        raise AssertionError("the store was touched")
+
+    async def get_consent(self, customer: str, deadline_s: float) -> NoReturn:
+        """Fail."""
+        raise AssertionError("the store was touched")
+
+    async def record_outcome(self, outcome: OutcomeRecord, deadline_s: float) -> NoReturn:
+        """Fail."""
+        raise AssertionError("the store was touched")
+
+
+def edge_of(decider: Decider | None = None, customers: Customers | None = None, limits: Limits | None = None) -> Edge:
+    """Return an edge over the test's strategy at a fixed moment."""
+    return Edge.of(
+        strategy(),
+        decider=decider or Answering(),
+        customers=customers or Untouched(),
+        limits=limits or Limits(),
+        clock=lambda: NOW_MS,
+    )
+
+
+@asynccontextmanager
+async def serving(edge: Edge, listen: Listen | None = None) -> AsyncIterator[str]:
+    """Run a real server for an edge on a free port and yield its address."""
+    server = Server(edge, replace(listen or Listen(), port=0))
+    port = await server.start()
+    await server.announce(serving=True)
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await server.drain(linger_s=0, grace_s=0)
+
+
+@asynccontextmanager
+async def calling(edge: Edge) -> AsyncIterator[Any]:
+    """Run a real server for an edge and yield a channel to it, untyped: tests send bytes and read messages."""
+    async with serving(edge) as target, channel_to(target) as channel:
+        yield channel
+
+
+@asynccontextmanager
+async def channel_to(target: str) -> AsyncIterator[Any]:
+    """Yield an untyped channel."""
+    async with grpc.aio.insecure_channel(target) as channel:
+        yield channel
+
+
+@asynccontextmanager
+async def customers_at(url: str) -> AsyncIterator[CustomerStore]:
+    """Yield the real customer store of the strategy over a real store."""
+    levels = {level.id: "".join(purpose.group for purpose in level.purposes) for level in strategy().levels}
+    async with Connections(url) as connections:
+        store = CustomerStore(connections, levels, strategy().levels[0].id)
+        await store.load_functions()
+        yield store
