@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import signal
 from typing import TYPE_CHECKING
 
 from service.config import Scheduling
-from service.scheduling import pull_levers
+from service.scheduling import pull_levers, settle_memory
 from service.store.keys import context_key
 
 if TYPE_CHECKING:
@@ -66,8 +65,7 @@ async def serve(store_url: str, reply_bytes: int, port: int) -> None:
         server.add_registered_method_handlers(SERVICE, handlers)
         bound = server.add_insecure_port(f"127.0.0.1:{port}")
         await server.start()
-        gc.collect()
-        gc.freeze()  # as the service does
+        settle_memory()
         print(f"serving on 127.0.0.1:{bound}", flush=True)
         ended = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):

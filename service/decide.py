@@ -24,7 +24,7 @@ class DecisionStore(Protocol):
     """What a decision needs from the store. Both calls raise StoreError when the store fails or is too slow."""
 
     def decision_id(self, customer: str, idempotency_key: str, entropy: bytes) -> str:
-        """Name a decision: from the customer and the key, or from 16 random bytes where the key is empty."""
+        """Name a decision: from the customer and the key, or from 12 random bytes where the key is empty."""
         ...
 
     async def read(self, customer: str, decision_id: str | None, deadline_s: float) -> Known:
@@ -88,15 +88,15 @@ class Decider:
             return engine.safe(request, STORE_GONE, request.as_of_ms or self._clock())
 
     async def _decide(self, engine: Engine, request: Request, wait_s: float) -> Decision:
-        random = self._entropy(16 + 4 * len(request.placements))
-        decision_id = self._store.decision_id(request.customer, request.idempotency_key, random[:16])
+        random = self._entropy(12 + 4 * len(request.placements))
+        decision_id = self._store.decision_id(request.customer, request.idempotency_key, random[:12])
         known = await self._store.read(request.customer, decision_id if request.idempotency_key else None, wait_s)
         if known.decided is not None:
             return engine.answer(_same_request(known.decided, request), None)
         snapshot = engine.see(known, request)
         judged = engine.judge(snapshot, known, request)
         scores = engine.score(snapshot, judged, request)
-        planned = engine.arbitrate(decision_id, request, snapshot, judged, scores, _dice(random[16:]))
+        planned = engine.arbitrate(decision_id, request, snapshot, judged, scores, _dice(random[12:]))
         checked = engine.check(planned, snapshot)
         _alarm(checked)
         committed = await self._store.commit(engine.commit(checked.entry, request), wait_s)

@@ -66,6 +66,7 @@ class Arbiter:
         self._scorer = model.aligned(self._names, priors) if model else None
         self._no_baseline = np.array([not known for known in self._scorer.baselines] if self._scorer else [])
         self._priors = (priors, np.full(len(actions), np.nan))
+        self._vectors: dict[tuple[int, float], _Doubles] = {}
         self._prior_net: _Doubles = priors * self._gain - self._cost
 
     def score(self, values: Sequence[object], now_ms: int, factors: Sequence[tuple[int, float]]) -> Scores:
@@ -137,9 +138,18 @@ class Arbiter:
 
     def _weighted(self, net: _Doubles, factors: Sequence[tuple[int, float]]) -> _Doubles:
         revenue = net + self._cost
-        for mask, factor in factors:
-            revenue[list(bits(mask))] *= factor
-        return np.asarray(revenue - self._cost)
+        for factor in factors:
+            vector = self._vectors.get(factor)
+            if vector is None:
+                vector = self._vectors[factor] = self._vector(*factor)
+            revenue *= vector
+        revenue -= self._cost
+        return revenue
+
+    def _vector(self, mask: int, factor: float) -> _Doubles:
+        vector = np.ones(len(self._names))
+        vector[list(bits(mask))] = factor
+        return vector
 
 
 def _first(index: int, order: list[int]) -> list[int]:

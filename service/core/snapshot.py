@@ -14,6 +14,7 @@ from service.core.decision import FieldSeen, Known, Request
 from service.core.strategy import ConsentLevel, Strategy
 
 _unpack = msgspec.msgpack.Decoder(dict[int, list[Any]]).decode
+NO_STATE = -1
 _Reader = Callable[[Any, int], Scalar | None]
 
 
@@ -42,20 +43,19 @@ class Sight:
         self._needs_permission = {channel.id: channel.permission for channel in strategy.channels}
         self._stored = {level.id: _readers(strategy.schema, level.purposes) for level in strategy.levels}
         self._requested = {level.id: _request_fields(strategy.schema, level.purposes) for level in strategy.levels}
-        self._nothing: list[Scalar | None] = [None] * len(strategy.schema.fields)
 
     def see(self, known: Known, request: Request) -> Snapshot:
         """Return the snapshot for a request: only fields whose purpose the customer agreed to, and none too old."""
         level = self._levels.get(known.level or "", self._lowest)
         now_ms = known.now_ms if request.as_of_ms is None else request.as_of_ms
         states = _unpacked(known.groups)
-        values = self._nothing.copy()
-        for index, key, read in self._stored[level.id]:
-            state = states.get(key)
-            if state is not None:
-                values[index] = read(state, now_ms)
+        state_of = states.get
+        values = [
+            None if (state := state_of(key)) is None else read(state, now_ms) for key, read in self._stored[level.id]
+        ]
+        requested = self._requested[level.id]
         for index, value in request.context.items():
-            if index in self._requested[level.id]:
+            if index in requested:
                 values[index] = value
         permitted = request.channel in known.channels or not self._needs_permission[request.channel]
         return Snapshot(tuple(values), states, request.context, now_ms, level, permitted)
@@ -69,11 +69,11 @@ class Sight:
         )
 
 
-def _readers(schema: ContextSchema, purposes: tuple[Purpose, ...]) -> tuple[tuple[int, int, _Reader], ...]:
+def _readers(schema: ContextSchema, purposes: tuple[Purpose, ...]) -> tuple[tuple[int, _Reader], ...]:
+    """Return a key and reader for each field; the key of a field that may not be read is one that no state has."""
     return tuple(
-        (index, field.key, folds.reader(field))
-        for index, field in enumerate(schema.fields)
-        if field.fold is not None and field.purpose in purposes
+        (field.key if field.fold is not None and field.purpose in purposes else NO_STATE, folds.reader(field))
+        for field in schema.fields
     )
 
 

@@ -48,6 +48,9 @@ LONGEST_PAUSE_S = 1.0
 class Connections:
     """Send commands to the store over `size` connections in turn; each is opened by the first call that wants it.
 
+    One connection is the fastest: what is asked in the same turn of the loop goes out in one write (6.4 µs of CPU a
+    call at 8 in flight, against 11.4 with two). More are for a store that is far away.
+
     A call waits at most `deadline_s`, and never longer than `timeout_ms`. While the store is known to be down, calls
     fail at once and at most one attempt a connection looks whether it is back. Nothing is ever sent twice. Commands of
     two calls that do not wait for each other may run in either order.
@@ -60,7 +63,7 @@ class Connections:
         self,
         url: str,
         *,
-        size: int = 2,
+        size: int = 1,
         timeout_ms: float = 1000,
         connect_timeout_ms: float = 1000,
         protocol: type[Connection] = Connection,

@@ -78,7 +78,8 @@ class CustomerStore:
         self._functions = read_functions()
         self._groups = dict(groups_by_level)
         self._lowest = groups_by_level[lowest]
-        self._allowed = (self._lowest, *(part for level in groups_by_level.items() for part in level))
+        allowed = (self._lowest, *(part for level in groups_by_level.items() for part in level))
+        self._reading = _Reading.of(self._functions.read, allowed)
         self._retention = _Milliseconds.of(retention or Retention())
         self._loading = asyncio.Lock()
         self._loads = 0
@@ -89,7 +90,7 @@ class CustomerStore:
         self._loads += 1
 
     def decision_id(self, customer: str, idempotency_key: str, entropy: bytes) -> str:
-        """Name a decision: always the same for a customer and a key, at random (15 bytes) where the key is empty."""
+        """Name a decision: always the same for a customer and a key, at random (12 bytes) where the key is empty."""
         if idempotency_key:
             return keys.repeatable_decision_id(customer, idempotency_key)
         return keys.fresh_decision_id(customer, entropy)
@@ -97,7 +98,7 @@ class CustomerStore:
     async def read(self, customer: str, decision_id: str | None, deadline_s: float | None = None) -> Known:
         """Return what the customer's consent allows to be known, and the decision if it was made before."""
         place = (keys.context_key(customer),) if decision_id is None else self._places(customer, decision_id)
-        packed = pack("FCALL_RO", self._functions.read, len(place), *place, customer, *self._allowed)
+        packed = self._reading.packed(place, customer.encode())
         reply = await self._reply(customer.encode(), packed, deadline_s, 6)
         return self._known(*reply[1:])
 
@@ -222,6 +223,29 @@ class CustomerStore:
             counters=_counters(values[1]),
             decided=_committed(*decided[:4], repeated=True) if decided else None,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """The read command, of which only the keys and the customer differ: packing the rest each time costs 3 µs."""
+
+    name: bytes
+    allowed: bytes
+    fixed: int
+
+    @classmethod
+    def of(cls, function: str, allowed: Sequence[str]) -> _Reading:
+        name = b"".join(_bulk(part) for part in (b"FCALL_RO", function.encode()))
+        return cls(name, b"".join(_bulk(part.encode()) for part in allowed), 4 + len(allowed))
+
+    def packed(self, places: Sequence[bytes], customer: bytes) -> bytes:
+        """Return the command for these keys and this customer."""
+        head = b"*%d\r\n%b$1\r\n%d\r\n" % (self.fixed + len(places), self.name, len(places))
+        return b"".join([head, *map(_bulk, places), _bulk(customer), self.allowed])
+
+
+def _bulk(part: bytes) -> bytes:
+    return b"$%d\r\n%b\r\n" % (len(part), part)
 
 
 @dataclass(frozen=True, slots=True)

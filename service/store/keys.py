@@ -14,14 +14,13 @@ The id comes last in a key, so that no two ids share one whatever they contain.
 from __future__ import annotations
 
 import re
-from base64 import b32encode
 from hashlib import blake2b
 from zlib import crc32
 
 BUCKETS = 1024
-ENTROPY_BYTES = 15
+ENTROPY_BYTES = 12
 EVENT_DIGEST_BYTES = 8
-_DECISION_ID = re.compile("[0-3][0-9a-f]{2}[a-z2-7]{23}")
+_DECISION_ID = re.compile("[0-3][0-9a-f]{25}")
 
 
 def bucket(customer: str) -> str:
@@ -67,7 +66,7 @@ def repeatable_decision_id(customer: str, idempotency_key: str) -> str:
 
 
 def fresh_decision_id(customer: str, entropy: bytes) -> str:
-    """Return a decision id for 15 random bytes."""
+    """Return a decision id for 12 random bytes."""
     if len(entropy) != ENTROPY_BYTES:
         raise ValueError(f"a decision id needs {ENTROPY_BYTES} random bytes, not {len(entropy)}")
     return _decision_id(customer, entropy)
@@ -88,4 +87,4 @@ def _key(bucket: str, kind: str, name: str) -> bytes:
 
 
 def _decision_id(customer: str, random: bytes) -> str:
-    return bucket(customer) + b32encode(random)[:23].decode().lower()
+    return bucket(customer) + random.hex()[:23]

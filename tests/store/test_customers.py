@@ -208,7 +208,7 @@ def test_a_fresh_decision_id_has_a_place_and_a_form() -> None:
     assert len(one) == 26
     assert one.startswith(keys.bucket("anna"))
     assert keys.is_decision_id(one)
-    with pytest.raises(ValueError, match="15 random bytes"):
+    with pytest.raises(ValueError, match="12 random bytes"):
         keys.fresh_decision_id("anna", b"too few")
 
 

@@ -62,7 +62,9 @@ class DecideRequest(message.Message):
     channel: builtins.str
     """The channel, as the strategy spells it, such as `web`, `desk` or `email`. Required."""
     explain: builtins.bool
-    """Whether to explain the fate of every action. Costs time and bytes; leave it off where nobody reads it."""
+    """Whether to explain the fate of every action. Costs time and bytes; leave it off where nobody reads it. A decision
+    that is repeated under its idempotency key is not explained again.
+    """
     idempotency_key: builtins.str
     """Makes the call safe to repeat: the same key and customer always return the same answer and count once, for as
     long as the service keeps decisions (14 days unless configured). At most 64 bytes. Empty: every call is its own

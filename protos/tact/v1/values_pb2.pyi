@@ -272,7 +272,9 @@ class Reason(message.Message):
     """The id of the rule, cap or action that is meant, as the strategy spells it. Empty where no single one is."""
     @builtins.property
     def fields(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
-        """The ids of the context fields that were looked at, such as `past.open_tickets`, sorted. Never their values."""
+        """The ids of the context fields that were looked at, such as `past.open_tickets`. Never their values. For reasons of
+        worth these are all features of the model, and so only told when `explain` was set.
+        """
 
     def __init__(
         self,

@@ -1,0 +1,143 @@
+"""`tact demo`: everything at once, in one process and a folder of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from service.cli.options import Json, example
+from service.cli.output import Failed, note, say, say_json, show
+from service.cli.serve import Signals, Told, prepare, run_loop
+from service.config import DEFAULT_PORT, DEFAULT_STRATEGY, EMBEDDED, Settings, read_settings
+
+if TYPE_CHECKING:
+    from service.cli.telling import Told as Decided
+    from service.cli.world import Counts, Demo, Stages
+
+EXAMPLE = example("tact demo --once --json")
+
+
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="Print the decisions as one JSON document and end.")] = False,
+    customers: Annotated[int, typer.Option(metavar="N", min=150, max=100_000, help="How many customers.")] = 1000,
+    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65_535, help="The port.")] = DEFAULT_PORT,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep the world, the store and the model here.")
+    ] = None,
+    strategy: Annotated[Path, typer.Option(metavar="DIR", help="The demo's strategy.")] = Path(DEFAULT_STRATEGY),
+    json: Json = False,
+) -> int:
+    """Show everything: a store, a world, a trained model, decisions for telling customers; then serve until Ctrl-C.
+
+    Without --data all of it is in a temporary folder that goes away at the end.
+    """
+    json = json or once
+    if not strategy.is_dir():
+        raise Failed(f"there is no folder {strategy}; run this in the project's folder, or name it with --strategy", 2)
+    if port and not _is_free(port):
+        note(f"port {port} is taken; the demo takes a free one")
+        port = 0
+    with _folder(data) as folder:
+        flags = {"store": f"{EMBEDDED}{folder / 'store'}", "strategy": str(strategy), "port": str(port)}
+        settings = read_settings(
+            {**flags, "model": ""}, {name: os.environ[name] for name in _KEPT if name in os.environ}
+        )
+        prepare(settings)
+        return run_loop(_demo(settings, folder, customers, once, json))
+
+
+_KEPT = ("TACT_SCHEDULING", "TACT_LOG_LEVEL")
+
+
+async def _demo(settings: Settings, folder: Path, customers: int, once: bool, json: bool) -> int:
+    from service.cli.world import Demo, Stages
+
+    signals, stages = Signals(), Stages(loud=not json or sys.stderr.isatty())
+    shown = Demo(settings, folder, customers, stages)
+    try:
+        await signals.unless_told(_story(shown, stages, once, json))
+    except Told:
+        return 130 if once else 0
+    finally:
+        await shown.stop()
+    return 0
+
+
+async def _story(shown: Demo, stages: Stages, once: bool, json: bool) -> None:
+    from service.cli.calls import in_words
+    from service.rpc.client import CallFailed, TactClient
+
+    running = await shown.open()
+    target = f"127.0.0.1:{running.port}"
+    try:
+        async with TactClient(target, schema=running.strategy.schema, timeout_s=60.0) as client:
+            counts = await shown.fill(client)
+            await shown.learn()
+            decided = await shown.decide(client)
+    except CallFailed as failed:
+        raise Failed(in_words(failed, target)) from None
+    if json:
+        say_json(_document(shown, stages, counts, decided))
+    else:
+        _show(decided, target)
+    if not once:
+        await asyncio.Event().wait()
+
+
+def _show(decided: tuple[Decided, ...], target: str) -> None:
+    from service.cli.telling import telling_table
+
+    show(telling_table(decided))
+    say(f"\nserving on {target}")
+    at = "" if target.endswith(f":{DEFAULT_PORT}") else f" --target {target}"
+    say("Try, in another terminal:")
+    say(f"  tact decide carla-loyal --channel desk --placement offer --context present.sentiment=0.7{at}")
+    say(f"  tact context show anna-ticket{at}")
+    say("Ctrl-C ends it.")
+
+
+def _document(shown: Demo, stages: Stages, counts: Counts, decided: tuple[Decided, ...]) -> dict[str, Any]:
+    running = shown.running
+    return {
+        "event": "serving",
+        "port": running.port if running else None,
+        "versions": {"strategy": running.strategy.version, "model": running.model} if running else {},
+        "decisions": [one.plain() for one in decided],
+        "counts": {**asdict(counts), "trained_actions": len(shown.model["actions"])},
+        "seconds": {**stages.seconds, "all": round(stages.so_far, 3)},
+    }
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+@contextmanager
+def _folder(data: Path | None) -> Iterator[Path]:
+    """Give the folder to use, one that goes away afterwards unless it is named."""
+    if data is not None:
+        data.mkdir(parents=True, exist_ok=True)
+        yield data
+        return
+    folder = Path(tempfile.mkdtemp(prefix="tact-demo-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

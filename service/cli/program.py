@@ -1,0 +1,88 @@
+"""The commands by name, and how each of them ends."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import typer
+
+from service.cli import customers, decisions, demo, loads, models, serve, strategies
+from service.cli.options import CONTEXT, example
+from service.cli.output import Failed, note
+from service.config import SettingRefused
+from service.scheduling import quiet_grpc
+
+tact = typer.Typer(
+    name="tact",
+    help="Decides what to say to a customer: a greeting, an offer, or nothing, and why.",
+    epilog=example("tact demo"),
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings=CONTEXT,
+)
+context = typer.Typer(
+    help="Show what is known of a customer, and set the consent.", epilog=customers.SHOW_EXAMPLE, rich_markup_mode=None
+)
+events = typer.Typer(help="Load events.", epilog=loads.EVENTS_EXAMPLE, rich_markup_mode=None)
+consents = typer.Typer(help="Load consents.", epilog=loads.CONSENTS_EXAMPLE, rich_markup_mode=None)
+
+tact.command(epilog=demo.EXAMPLE)(demo.demo)
+tact.command(epilog=serve.EXAMPLE)(serve.serve)
+tact.command(epilog=decisions.DECIDE_EXAMPLE)(decisions.decide)
+tact.add_typer(context, name="context")
+context.command(epilog=customers.SHOW_EXAMPLE)(customers.show)
+context.command(epilog=customers.CONSENT_EXAMPLE)(customers.consent)
+tact.add_typer(events, name="events")
+events.command("load", epilog=loads.EVENTS_EXAMPLE)(loads.load_events)
+tact.add_typer(consents, name="consents")
+consents.command("load", epilog=loads.CONSENTS_EXAMPLE)(loads.load_consents)
+tact.command(epilog=decisions.OUTCOME_EXAMPLE)(decisions.outcome)
+tact.command(epilog=models.TRAIN_EXAMPLE)(models.train)
+tact.command(epilog=models.VERIFY_EXAMPLE)(models.verify)
+tact.command(epilog=strategies.EXAMPLE)(strategies.check)
+tact.command(epilog=serve.HEALTH_EXAMPLE)(serve.health)
+
+
+@context.callback()
+@events.callback()
+@consents.callback()
+def _group() -> None:
+    """Keep `load` a command of its own, though it is the only one of its group."""
+
+
+def main() -> NoReturn:
+    """Run the command that this process was started with, and end the process."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return how the process ends: 0, 1 for a failure, 2 for a command that is wrong."""
+    quiet_grpc()
+    try:
+        ended = tact(list(arguments) or ["--help"], prog_name="tact", standalone_mode=False)
+        return int(ended or 0)
+    except Failed as failed:
+        return _error(failed.message, failed.code)
+    except SettingRefused as refused:
+        return _error(str(refused), 2)
+    except typer.TyperException as wrong:
+        return _error(f"{wrong.format_message()} See `{_command(wrong)} --help`.", wrong.exit_code)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read has gone; Python would complain about that at its end
+        return 1
+
+
+def _command(wrong: typer.TyperException) -> str:
+    """Return the command that was typed wrongly, as far as it could be read."""
+    context = getattr(wrong, "ctx", None)
+    return "tact" if context is None else str(context.command_path)
+
+
+def _error(message: str, code: int) -> int:
+    note(f"tact: {message}")
+    return code

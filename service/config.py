@@ -1,0 +1,214 @@
+"""Settings of the service, read once at the door: from the command line, and where that is silent from `TACT_*`."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+EMBEDDED = "embedded:"
+STORE_FORM = "embedded:FOLDER, redis://HOST:PORT/DB, rediss://… or unix:///PATH"
+DEFAULT_STORE = "embedded:data/store"
+DEFAULT_STRATEGY = "strategies/demo"
+DEFAULT_PORT = 50051
+_HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
+_YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+Flags = Mapping[str, str | bool | None]
+"""What the command line said, a setting's name to its value; None and missing names are silent."""
+
+
+class SettingRefused(Exception):
+    """A setting is not usable: the message names it, the value and what would be right."""
+
+
+class Scheduling(StrEnum):
+    """How Linux shares the processor: `batch` costs fewer switches, `normal` suits cores shared with busy others."""
+
+    BATCH = "batch"
+    NORMAL = "normal"
+
+
+class LogLevel(StrEnum):
+    """From where on log lines are written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class StorePlace:
+    """The store: the folder of an embedded one, or else the URL of another, which may hold a password."""
+
+    folder: Path | None
+    url: str = field(default="", repr=False)
+
+    @classmethod
+    def parse(cls, text: str) -> StorePlace:
+        """Read what `--store` names; raise ValueError, without the text in it, where it is no store."""
+        if text.startswith(EMBEDDED):
+            folder = text.removeprefix(EMBEDDED)
+            if not folder:
+                raise ValueError(f"it names no folder; write {STORE_FORM}")
+            return cls(Path(folder))
+        if text.partition("://")[0] not in ("redis", "rediss", "unix"):
+            raise ValueError(f"it is no store; write {STORE_FORM}")
+        return cls(None, text)
+
+    @property
+    def has_password(self) -> bool:
+        """Whether the URL holds a password."""
+        parts = urlsplit(self.url)
+        return bool(parts.password) or "password" in parse_qs(parts.query)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that the service is told from outside.
+
+    `grace_s` bounds the drain at the end: calls that take longer are cancelled. `linger_s` is how long the service goes
+    on after it said NOT_SERVING, so that balancers notice. `warnings` are sentences for whoever started it.
+    """
+
+    store: StorePlace = field(default_factory=lambda: StorePlace.parse(DEFAULT_STORE))
+    strategy: Path = Path(DEFAULT_STRATEGY)
+    model: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    allow_as_of: bool = False
+    reflection: bool = False
+    scheduling: Scheduling = Scheduling.BATCH
+    log_level: LogLevel = LogLevel.WARNING
+    grace_s: float = 10.0
+    linger_s: float = 0.0
+    warnings: tuple[str, ...] = ()
+
+
+def read_settings(flags: Flags, environment: Mapping[str, str]) -> Settings:
+    """Return the settings that flags and `TACT_*` say; raise `SettingRefused` for the first that is not usable."""
+    door = _Door(flags, environment)
+    store, warnings = _store(door)
+    model = door.text("model", "")
+    return Settings(
+        store=store,
+        strategy=Path(door.text("strategy", DEFAULT_STRATEGY)),
+        model=Path(model) if model else None,
+        host=_host(door),
+        port=_port(door),
+        allow_as_of=door.flag("allow-as-of"),
+        reflection=door.flag("reflection"),
+        scheduling=Scheduling(door.choice("scheduling", Scheduling.BATCH, tuple(Scheduling))),
+        log_level=LogLevel(door.choice("log-level", LogLevel.WARNING, tuple(LogLevel))),
+        grace_s=door.seconds("grace", 10.0),
+        linger_s=door.seconds("linger", 0.0),
+        warnings=warnings,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """Where settings come in: a flag counts over the environment."""
+
+    flags: Flags
+    environment: Mapping[str, str]
+
+    def given(self, name: str) -> str | bool | None:
+        """Return what was said of a setting; an empty variable says nothing."""
+        flag = self.flags.get(name)
+        return flag if flag is not None else self.environment.get(_variable(name)) or None
+
+    def text(self, name: str, default: str) -> str:
+        """Return a setting that is any text."""
+        given = self.given(name)
+        return default if given is None else str(given)
+
+    def flag(self, name: str) -> bool:
+        """Return a setting that is yes or no."""
+        given = self.given(name)
+        if isinstance(given, bool) or given is None:
+            return bool(given)
+        if given.lower() not in (*_YES, *_NO):
+            raise self.refused(name, f"write one of {', '.join((*_YES, *_NO))}")
+        return given.lower() in _YES
+
+    def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
+        """Return a setting that is one of a few words."""
+        given = self.text(name, default)
+        if given not in choices:
+            raise self.refused(name, f"write one of {', '.join(choices)}")
+        return given
+
+    def seconds(self, name: str, default: float) -> float:
+        """Return a setting that is a number of seconds."""
+        given = self.text(name, str(default))
+        try:
+            seconds = float(given)
+        except ValueError:
+            seconds = -1.0
+        if not 0.0 <= seconds <= 3600.0:
+            raise self.refused(name, "write seconds, 0 to 3600")
+        return seconds
+
+    def refused(self, name: str, wanted: str, why: str = "") -> SettingRefused:
+        """Say which setting is not usable, where it came from, and what would be right."""
+        where = f"--{name}" if self.flags.get(name) is not None else _variable(name)
+        return SettingRefused(f"{where}: {why or repr(str(self.given(name))[:80])}; {wanted}")
+
+
+def _variable(name: str) -> str:
+    return f"TACT_{name.upper().replace('-', '_')}"
+
+
+def _store(door: _Door) -> tuple[StorePlace, tuple[str, ...]]:
+    """Return the store and what to warn of; its URL never goes into an error, for it may hold a password."""
+    file = door.given("store-url-file")
+    named = door.flags.get("store")
+    if file is not None and named is not None:
+        raise SettingRefused("--store and the store URL file are both given; keep one of them")
+    if file is None:
+        return _parsed(door, "store", door.text("store", DEFAULT_STORE)), _warnings(named)
+    try:
+        text = Path(str(file)).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise door.refused("store-url-file", f"name a file that holds {STORE_FORM}", f"{file} ({why})") from None
+    return _parsed(door, "store-url-file", text), ()
+
+
+def _parsed(door: _Door, setting: str, text: str) -> StorePlace:
+    try:
+        return StorePlace.parse(text)
+    except ValueError as error:
+        raise door.refused(setting, str(error), f"{text.partition(':')[0][:20]!r}…") from None
+
+
+def _warnings(named: str | bool | None) -> tuple[str, ...]:
+    if named is None or not StorePlace(None, str(named)).has_password:
+        return ()
+    return (
+        "The store's password stands on the command line, where every user of this machine can read it; "
+        "put the URL into the environment variable TACT_STORE or into a file named by --store-url-file.",
+    )
+
+
+def _host(door: _Door) -> str:
+    host = door.text("host", "127.0.0.1")
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        if not _HOST_NAME.fullmatch(host):
+            raise door.refused("host", "write an address such as 127.0.0.1, 0.0.0.0 or ::1, or a host name") from None
+    return host
+
+
+def _port(door: _Door) -> int:
+    text = door.text("port", str(DEFAULT_PORT))
+    if not (text.isascii() and text.isdigit() and int(text) <= 65_535):
+        raise door.refused("port", "write a whole number from 0 (any free port) to 65535")
+    return int(text)

@@ -1,0 +1,1 @@
+"""The command line, as its users run it: in processes of their own."""

@@ -1,0 +1,150 @@
+"""The service as a whole, started in this process on real stores."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from models.artifacts import ArtifactRefused
+from service.app import Running, StartRefused, start
+from service.config import Settings, StorePlace
+from service.rpc.client import Ask, CallFailed, TactClient
+from service.store.embedded import EmbeddedStore
+from tests.project.tree import ROOT
+
+DEMO = ROOT / "strategies" / "demo"
+WEB = Ask("nobody", "web", ("greeting", "hero"))
+
+
+def settings(store: str, port: int = 0, model: Path | None = None) -> Settings:
+    """Return settings for a service with the demo strategy."""
+    return Settings(store=StorePlace.parse(store), strategy=DEMO, port=port, model=model)
+
+
+@asynccontextmanager
+async def serving(wanted: Settings) -> AsyncIterator[Running]:
+    """Start a service and stop it, whatever happens."""
+    running = await start(wanted)
+    try:
+        yield running
+    finally:
+        await running.stop()
+
+
+def without_store(answer: dict[str, Any]) -> bool:
+    """Tell whether an answer had to do without the store."""
+    return any(reason["code"] == "store_unavailable" for reason in answer["degraded_reasons"])
+
+
+def client_of(running: Running) -> TactClient:
+    """Return a client of a service of this process."""
+    return TactClient(f"127.0.0.1:{running.port}", timeout_s=5.0)
+
+
+async def test_a_started_service_decides_and_a_stopped_one_is_gone(clean_store_url: str) -> None:
+    """It serves on the port it says; after the stop nobody answers there."""
+    async with serving(settings(clean_store_url)) as running, client_of(running) as client:
+        assert await client.health() == "serving"
+        assert not without_store(await client.decide(WEB))
+        await running.stop()
+        with pytest.raises(CallFailed):
+            await client.health()
+
+
+async def test_a_service_starts_without_its_store_and_heals_alone(tmp_path: Path, free_port: int) -> None:
+    """With the store away it says so, serves, and greets safely; when the store comes, answers are full ones."""
+    async with serving(settings(f"redis://127.0.0.1:{free_port}/0")) as running, client_of(running) as client:
+        assert str(free_port) in running.store.warnings[0]
+        assert await client.health() == "serving"
+        answer = await client.decide(WEB)
+        assert without_store(answer)
+        assert "greeting" in answer["answers"][0]
+        async with store_on(free_port, tmp_path / "store"):
+            assert await heals(client)
+
+
+async def test_a_store_that_forgets_is_refused_in_words(tmp_path: Path) -> None:
+    """A store that evicts is refused with what to set, and at once, for nothing was lost yet."""
+    with EmbeddedStore(tmp_path / "store") as url:
+        make_it_forget(url)
+        with pytest.raises(StartRefused, match="Set it to noeviction"):
+            await start(settings(url))
+
+
+async def test_a_store_that_comes_back_as_one_that_forgets_ends_the_service(tmp_path: Path, free_port: int) -> None:
+    """What is refused at the start is refused as well when the store was away at the start."""
+    with EmbeddedStore(tmp_path / "store", port=free_port) as url:
+        make_it_forget(url)
+        with Redis.from_url(url) as store:
+            store.config_set("requirepass", "not yet")  # for the service it is away
+        async with serving(settings(url)) as running:
+            assert running.store.warnings
+            with Redis.from_url(url, password="not yet") as store:
+                store.config_set("requirepass", "")
+            assert "noeviction" in await asyncio.wait_for(running.store.until_refused(), 10.0)
+
+
+async def test_a_taken_port_ends_what_was_started_for_it(tmp_path: Path) -> None:
+    """The refusal names the address, and the embedded store that was up already has been stopped."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(StartRefused, match=str(port)):
+            await start(settings(f"embedded:{tmp_path / 'store'}", port))
+    with EmbeddedStore(tmp_path / "store") as url:  # its folder is free again
+        assert url
+
+
+async def test_a_store_that_is_no_store_is_refused_in_words(tmp_path: Path) -> None:
+    """A store URL that cannot be meant is refused with what one looks like, and without what stands in it."""
+    with pytest.raises(StartRefused, match="it looks like redis://") as refused:
+        await start(settings("redis://user:opensesame@host/first"))
+    assert "opensesame" not in str(refused.value)
+
+
+async def test_a_model_that_is_none_is_refused_in_words(tmp_path: Path) -> None:
+    """An empty folder is no model; the refusal names it, and comes before a store is started."""
+    with pytest.raises(StartRefused, match=r"manifest\.json") as refused:
+        await start(settings(f"embedded:{tmp_path / 'store'}", model=tmp_path))
+    assert str(tmp_path) in str(refused.value)
+    assert not (tmp_path / "store").exists()
+
+
+async def test_a_bad_model_does_not_replace_what_decides(clean_store_url: str, tmp_path: Path) -> None:
+    """After a refused model the service goes on as before."""
+    async with serving(settings(clean_store_url)) as running, client_of(running) as client:
+        with pytest.raises(ArtifactRefused):
+            await running.use_model(tmp_path)
+        assert not without_store(await client.decide(WEB))
+
+
+async def heals(client: TactClient) -> bool:
+    """Ask for up to 10 seconds whether answers are full ones again."""
+    for _ in range(200):
+        if not without_store(await client.decide(WEB)):
+            return True
+        await asyncio.sleep(0.05)
+    return False
+
+
+@asynccontextmanager
+async def store_on(port: int, folder: Path) -> AsyncIterator[None]:
+    """Run a store on a port."""
+    store = EmbeddedStore(folder, port=port)
+    await asyncio.to_thread(store.start)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(store.stop)
+
+
+def make_it_forget(url: str) -> None:
+    """Set a store so that it drops what it knows when memory runs short."""
+    with Redis.from_url(url) as store:
+        store.config_set("maxmemory-policy", "allkeys-lru")

@@ -1,0 +1,68 @@
+"""Settings are read once, and an error names the setting, the value and what would be right."""
+
+from pathlib import Path
+
+import pytest
+
+from service.config import Scheduling, SettingRefused, Settings, read_settings
+
+
+def test_silence_gives_the_defaults() -> None:
+    """Without flags and environment the service listens on loopback, with an embedded store and no model."""
+    settings = read_settings({}, {})
+    assert settings == Settings()
+    assert (settings.host, settings.port, settings.model) == ("127.0.0.1", 50051, None)
+    assert settings.store.folder == Path("data/store")
+
+
+def test_the_command_line_counts_more_than_the_environment() -> None:
+    """A flag wins over its variable, and a variable over the default."""
+    environment = {"TACT_PORT": "1", "TACT_SCHEDULING": "normal", "TACT_ALLOW_AS_OF": "yes"}
+    settings = read_settings({"port": "2", "reflection": True, "allow-as-of": None}, environment)
+    assert settings.port == 2
+    assert settings.scheduling is Scheduling.NORMAL
+    assert settings.allow_as_of
+    assert settings.reflection
+    assert not read_settings({"allow-as-of": False}, environment).allow_as_of
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "said"),
+    [
+        ({"port": "70000"}, {}, "--port: '70000'; write a whole number"),
+        ({}, {"TACT_PORT": "x"}, "TACT_PORT: 'x'; write a whole number"),
+        ({"port": "²"}, {}, "--port"),
+        ({}, {"TACT_REFLECTION": "perhaps"}, "TACT_REFLECTION: 'perhaps'; write one of"),
+        ({"grace": "-1"}, {}, "--grace: '-1'; write seconds"),
+        ({"grace": "nan"}, {}, "--grace: 'nan'; write seconds"),
+        ({"log-level": "loud"}, {}, "debug, info, warning, error"),
+        ({"host": "not a host"}, {}, "--host: 'not a host'"),
+        ({"store": "embedded:"}, {}, "it names no folder"),
+        ({"store": "file:///x"}, {}, "it is no store"),
+        ({"store": "redis://h", "store-url-file": "f"}, {}, "keep one of them"),
+        ({"store-url-file": "/nowhere/url"}, {}, "--store-url-file: /nowhere/url (No such file"),
+    ],
+)
+def test_an_error_names_setting_value_and_what_is_right(
+    flags: dict[str, str], environment: dict[str, str], said: str
+) -> None:
+    """Each bad value is refused with where it came from."""
+    with pytest.raises(SettingRefused) as refused:
+        read_settings(flags, environment)
+    assert said in str(refused.value)
+
+
+def test_a_password_is_in_no_text_of_the_settings(tmp_path: Path) -> None:
+    """The store's URL is shown nowhere; in the argument list it is warned of, from a file or the environment not."""
+    secret = "redis://user:opensesame@db/0"
+    given = read_settings({"store": secret}, {})
+    assert "opensesame" not in repr(given)
+    assert len(given.warnings) == 1
+    file = tmp_path / "url"
+    file.write_text(f"{secret}\n")
+    for quiet in (read_settings({}, {"TACT_STORE": secret}), read_settings({"store-url-file": str(file)}, {})):
+        assert quiet.store.url == secret
+        assert quiet.warnings == ()
+    with pytest.raises(SettingRefused) as refused:
+        read_settings({"store": "redos://user:opensesame@db/0"}, {})
+    assert "opensesame" not in str(refused.value)

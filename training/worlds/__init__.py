@@ -1,0 +1,1 @@
+"""Worlds to try Tact on: a synthetic one whose truth is known, and a real month of offers."""
