@@ -11,8 +11,6 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-_STEEPEST = 700.0  # exp() of more overflows a double, and the probability is 0 to 300 digits by then
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Folded:
@@ -43,16 +41,14 @@ class Folded:
         rows = [position.get(action) for action in action_ids]
         modelled = tuple(row is not None for row in rows)
         baselines = tuple(row is not None and bool(self.has_baseline[row]) for row in rows)
-        said = _negated(self.weights, self.bias, rows)
-        silent = _negated(self.baseline_weights, self.baseline_bias, rows) if any(baselines) else None
+        said = _halved(self.weights, self.bias, rows)
+        silent = _halved(self.baseline_weights, self.baseline_bias, rows) if any(baselines) else None
         return Scorer(
             modelled,
             baselines,
+            tuple(np.asarray(priors, dtype=np.float64).tolist()),
             said[0] if silent is None else np.concatenate((said[0], silent[0])),
-            said[1] if silent is None else np.concatenate((said[1], np.where(baselines, silent[1], np.nan))),
-            None if all(modelled) else ~np.array(modelled, dtype=bool),
-            np.array(priors, dtype=np.float64),
-            np.full(len(rows), np.nan),
+            said[1] if silent is None else np.concatenate((said[1], silent[1])),
         )
 
 
@@ -60,40 +56,53 @@ class Folded:
 class Scorer:
     """Scores all actions of a strategy at once, with and without being said.
 
-    `modelled` and `baselines` say for which actions a model and a baseline exist. The arrays hold the negated weights
-    and biases of all models, baselines below, so that one product scores both.
+    `modelled` and `baselines` say for which actions a model and a baseline exist, `priors` what holds where no model
+    does. The arrays hold half the weights and biases of all models, baselines below, so that one product scores both:
+    1 / (1 + exp(-z)) = (1 + tanh(z / 2)) / 2, which never overflows.
     """
 
     modelled: tuple[bool, ...]
     baselines: tuple[bool, ...]
+    priors: tuple[float, ...]
     _weights: Floats
     _bias: Floats
-    _unmodelled: Flags | None
-    _priors: Floats
-    _no_baseline: Floats
+
+    def lean(self, x: Floats) -> Floats:
+        """Return tanh(z / 2) of every model, from -1 (never) to 1 (surely), given a row of shape (columns,).
+
+        The shape is (actions,), or (2 * actions,) with the baselines behind where there are any. It is 0 where no model
+        knows the action. This is all that arbitration needs, in three calls of numpy.
+        """
+        lean: Floats = self._weights.dot(x)
+        lean += self._bias
+        np.tanh(lean, lean)
+        return lean
+
+    def propensity(self, lean: Floats, index: int) -> float:
+        """Return P(outcome | said) of one action: from its lean, or the prior where no model knows it."""
+        return (1.0 + float(lean[index])) / 2.0 if self.modelled[index] else self.priors[index]
+
+    def baseline(self, lean: Floats, index: int) -> float | None:
+        """Return P(outcome | nothing said) of one action, or None where there is no baseline."""
+        return (1.0 + float(lean[len(self.modelled) + index])) / 2.0 if self.baselines[index] else None
 
     def score(self, x: Floats) -> tuple[Floats, Floats]:
         """Return P(outcome | said) and P(outcome | nothing said) for every action, given a row of shape (columns,).
 
         The first is the prior where no model knows the action; the second is NaN where there is no baseline. Both have
-        the shape (actions,), and the caller only reads them.
+        the shape (actions,).
         """
-        odds = self._weights.dot(x)  # against the outcome, as a logarithm
-        odds += self._bias
-        np.minimum(odds, _STEEPEST, out=odds)
-        np.exp(odds, odds)
-        odds += 1.0
-        np.reciprocal(odds, odds)
-        said = odds[: len(self.modelled)]
-        if self._unmodelled is not None:
-            np.copyto(said, self._priors, where=self._unmodelled)
-        return said, self._no_baseline if len(said) == len(odds) else odds[len(said) :]
+        lean = self.lean(x)
+        indexes = range(len(self.modelled))
+        said = [self.propensity(lean, index) for index in indexes]
+        silent = [self.baseline(lean, index) for index in indexes]
+        return np.array(said), np.array(silent, dtype=np.float64)
 
 
-def _negated(weights: Floats, bias: Floats, rows: Sequence[int | None]) -> tuple[Floats, Floats]:
-    """Return the rows in the wanted order with the sign turned, zeros where there is no model."""
+def _halved(weights: Floats, bias: Floats, rows: Sequence[int | None]) -> tuple[Floats, Floats]:
+    """Return half of each row in the wanted order, zeros where there is no model."""
     arranged = np.zeros((len(rows), weights.shape[1])), np.zeros(len(rows))
     for place, row in enumerate(rows):
         if row is not None:
-            arranged[0][place], arranged[1][place] = -weights[row], -bias[row]
+            arranged[0][place], arranged[1][place] = weights[row] / 2.0, bias[row] / 2.0
     return arranged

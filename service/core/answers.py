@@ -51,13 +51,12 @@ class Texts:
         actions = self._strategy.actions
         candidates = []
         for index, probability in zip(ranking.order, ranking.probabilities, strict=True):
-            baseline = scores.baseline[index].item()
             candidates.append(
                 Candidate(
                     actions[index].id,
-                    scores.propensity[index].item(),
-                    baseline if baseline == baseline else None,
-                    scores.net[index],
+                    scores.propensity(index),
+                    scores.baseline(index),
+                    scores.net_value(index),
                     probability,
                     bool(preferred >> index & 1),
                 )

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from models.features import FeatureSpace
-from models.propensity import Folded
+from models.propensity import Folded, Scorer
 from service.core.selection import bits
 from service.core.strategy import Strategy
 
@@ -18,16 +18,27 @@ _Doubles = npt.NDArray[np.float64]
 
 
 class Scores(Struct, frozen=True):
-    """For every action: its propensity, that of its baseline (NaN where none is known), and its net value.
-
-    `descending` lists all actions by net value, the best first, and `worth` masks those above that of silence.
+    """What every action is worth: `net` value of all, in order of `ascending` indexes, and the mask of those `worth`
+    more than silence. `lean` is what the models said, unset where there is no model.
     """
 
-    propensity: _Doubles
-    baseline: _Doubles
-    net: Sequence[float]
-    descending: Sequence[int]
+    scorer: Scorer
+    lean: _Doubles
+    net: _Doubles
+    ascending: Sequence[int]
     worth: int
+
+    def propensity(self, index: int) -> float:
+        """Return the probability of an action's outcome when it is said."""
+        return self.scorer.propensity(self.lean, index)
+
+    def baseline(self, index: int) -> float | None:
+        """Return the probability of an action's outcome when nothing is said, or None where it is not known."""
+        return self.scorer.baseline(self.lean, index)
+
+    def net_value(self, index: int) -> float:
+        """Return what an action is worth against saying nothing."""
+        return float(self.net[index])
 
 
 class Ranking(Struct, frozen=True):
@@ -43,6 +54,7 @@ class Ranking(Struct, frozen=True):
 
 
 NOBODY = Ranking((), (), 0, False)
+_SILENT: _Doubles = np.zeros(0)
 
 
 class Arbiter:
@@ -58,30 +70,27 @@ class Arbiter:
         actions = strategy.actions
         self._names = tuple(action.id for action in actions)
         self._explore = strategy.explore
-        self._gain: _Doubles = np.array([a.lever * (a.value - a.reward) for a in actions])
-        self._anyway: _Doubles = np.array([a.lever * a.value for a in actions])
-        self._cost: _Doubles = np.array([a.cost for a in actions])
-        priors = np.array([a.propensity for a in actions])
         self._space = FeatureSpace.of(strategy.schema, strategy.features) if model else None
-        self._scorer = model.aligned(self._names, priors) if model else None
-        self._no_baseline = np.array([not known for known in self._scorer.baselines] if self._scorer else [])
-        self._priors = (priors, np.full(len(actions), np.nan))
+        self._scorer = (model or _nobody()).aligned(self._names, [action.propensity for action in actions])
+        self._cost: _Doubles = np.array([a.cost for a in actions])
+        gain = np.array([a.lever * (a.value - a.reward) for a in actions])
+        anyway = np.array([a.lever * a.value for a in actions])
+        modelled, baselines = np.array(self._scorer.modelled), np.array(self._scorer.baselines)
+        # With P = (1 + lean) / 2 the net value is linear in the leans: gains * lean - anyways * lean below + constant.
+        self._gains: _Doubles = np.where(modelled, gain / 2, 0.0)
+        self._anyways: _Doubles | None = np.where(baselines, anyway / 2, 0.0) if baselines.any() else None
+        said = np.where(modelled, gain / 2, np.array(self._scorer.priors) * gain)
+        self._constant: _Doubles = said - np.where(baselines, anyway / 2, 0.0) - self._cost
         self._vectors: dict[tuple[int, float], _Doubles] = {}
-        self._prior_net: _Doubles = priors * self._gain - self._cost
 
     def score(self, values: Sequence[object], now_ms: int, factors: Sequence[tuple[int, float]]) -> Scores:
         """Return the scores of all actions for one snapshot, in one vectorised call."""
-        if self._scorer is None or self._space is None:
-            propensity, baseline = self._priors
-            net = self._prior_net
-        else:
-            propensity, baseline = self._scorer.score(self._space.encode(values, now_ms))
-            net = self._net(propensity, baseline)
+        lean = self._scorer.lean(self._space.encode(values, now_ms)) if self._space else _SILENT
+        net = self._net(lean) if self._space else self._constant
         if factors:
             net = self._weighted(net, factors)
         worth = int.from_bytes(np.packbits(net > 0.0, bitorder="little").tobytes(), "little")
-        descending = (-net).argsort(kind="stable").tolist()
-        return Scores(propensity, baseline, net.tolist(), descending, worth)
+        return Scores(self._scorer, lean, net, net.argsort(kind="stable").tolist(), worth)
 
     def rank(self, survivors: int, preferred: int, scores: Scores, customer: str, draw: float, most: int) -> Ranking:
         """Rank the actions that survive and are worth more than silence; `draw` in [0, 1) decides exploration.
@@ -117,7 +126,7 @@ class Arbiter:
         """Return the best actions of a mask, and break ties of the exact same net value by the customer's hash."""
         found: list[int] = []
         net, tied = scores.net, False
-        for index in scores.descending:
+        for index in reversed(scores.ascending):
             if among >> index & 1:
                 if found and net[found[-1]] == net[index]:
                     tied = True
@@ -128,12 +137,12 @@ class Arbiter:
             found.sort(key=lambda i: (-net[i], crc32(f"{customer}\n{self._names[i]}".encode())))
         return found[:most]
 
-    def _net(self, propensity: _Doubles, baseline: _Doubles) -> _Doubles:
-        net = propensity * self._gain
-        anyway = baseline * self._anyway
-        np.copyto(anyway, 0.0, where=self._no_baseline)
-        net -= anyway
-        net -= self._cost
+    def _net(self, lean: _Doubles) -> _Doubles:
+        size = len(self._names)
+        net = lean[:size] * self._gains
+        if self._anyways is not None:
+            net -= lean[size:] * self._anyways
+        net += self._constant
         return net
 
     def _weighted(self, net: _Doubles, factors: Sequence[tuple[int, float]]) -> _Doubles:
@@ -150,6 +159,12 @@ class Arbiter:
         vector = np.ones(len(self._names))
         vector[list(bits(mask))] = factor
         return vector
+
+
+def _nobody() -> Folded:
+    """Return the model that knows no action, so that all priors hold."""
+    none, rows = np.zeros(0), np.zeros((0, 0))
+    return Folded("", "", (), rows, none, rows, none, np.zeros(0, dtype=bool))
 
 
 def _first(index: int, order: list[int]) -> list[int]:

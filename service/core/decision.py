@@ -1,12 +1,12 @@
 """What goes into a decision, what is planned, and what comes out: frozen values, no behaviour.
 
-`Reason` and `Answer` are msgspec structs, because they go into the decision log as they are.
+They are msgspec structs, which are made in a tenth of the time of a frozen dataclass; `Reason` and `Answer` are packed
+as arrays, because they go into the decision log as they are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 
 from msgspec import Struct
@@ -46,8 +46,7 @@ class Reason(Struct, frozen=True, array_like=True):
     fields: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """One question about one customer. `context` maps a field's index in the schema to its value.
 
     `as_of_ms` replaces the store's clock, for simulations. `idempotency_key` is empty when there is none.
@@ -63,8 +62,7 @@ class Request:
     as_of_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """What the store gave out about a customer, scoped by the consent it holds.
 
     `groups` holds, for each allowed purpose letter, the packed field states; what is not allowed never left the store.
@@ -80,8 +78,7 @@ class Known:
     decided: Committed | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Counter:
+class Counter(Struct, frozen=True):
     """One cap counter that a candidate would use: its key, how many fit, and the rolling window in milliseconds."""
 
     key: str
@@ -89,8 +86,7 @@ class Counter:
     within_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(Struct, frozen=True):
     """What the commit must do at once: take the first candidate a placement that fits, count it, log it.
 
     `candidates` holds, a placement, the ranked candidates as (action id, counters); an action is taken at most once
@@ -105,8 +101,7 @@ class Commit:
     candidates: tuple[tuple[tuple[str, tuple[Counter, ...]], ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(Struct, frozen=True):
     """A candidate that did not fit at commit: its placement and rank, the counter that bound, and when it frees."""
 
     placement: int
@@ -115,8 +110,7 @@ class Bound:
     frees_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Committed:
+class Committed(Struct, frozen=True):
     """What the commit did: the stored entry, the rank taken for each placement (-1: none), and what did not fit.
 
     `digest` is the one stored first; another one than the request's means that the id was used for another request.
@@ -147,8 +141,7 @@ class Answer(Struct, frozen=True, array_like=True):
     until_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Fate:
+class Fate(Struct, frozen=True):
     """What became of one action: everything that forbids it, and its scores where it was scored."""
 
     action: str
@@ -158,8 +151,7 @@ class Fate:
     net_value: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class FieldSeen:
+class FieldSeen(Struct, frozen=True):
     """One field as the decision saw it; `value` and `age_ms` are unset when it was unknown."""
 
     field: str
@@ -167,8 +159,7 @@ class FieldSeen:
     age_ms: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Struct, frozen=True):
     """The fate of every action and every field that the consent allowed."""
 
     fates: tuple[Fate, ...]
@@ -176,8 +167,7 @@ class Explanation:
     level: str
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """The answer for one customer. `decision_id` is empty when nothing was recorded."""
 
     decision_id: str

@@ -27,6 +27,5 @@ def _fate(action_id: str, index: int, vetoes: Sequence[Veto], treated: bool, sco
     reasons = [veto.reason for veto in vetoes if veto.mask >> index & 1]
     if not treated:
         reasons.append(NO_TREATMENT)
-    baseline = scores.baseline[index].item()
-    known = baseline if baseline == baseline else None
-    return Fate(action_id, tuple(dict.fromkeys(reasons)), scores.propensity[index].item(), known, scores.net[index])
+    propensity, baseline, net_value = scores.propensity(index), scores.baseline(index), scores.net_value(index)
+    return Fate(action_id, tuple(dict.fromkeys(reasons)), propensity, baseline, net_value)

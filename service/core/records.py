@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from msgspec import Struct
+
 from models.folds import Operation
 
 
@@ -17,8 +19,7 @@ class EventToFold:
     operations: tuple[Operation, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ConsentRecord:
+class ConsentRecord(Struct, frozen=True):
     """What a customer agreed to: the level, the channels for contact unasked, when (ms) and where."""
 
     level: str
@@ -27,8 +28,7 @@ class ConsentRecord:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
-class OutcomeRecord:
+class OutcomeRecord(Struct, frozen=True):
     """What came of one action of one decision. `kind` and `amount` as in the public contract.
 
     `at_ms` is unset when it happened now: repeating it without a time is then the same outcome.

@@ -14,6 +14,7 @@ The id comes last in a key, so that no two ids share one whatever they contain.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from hashlib import blake2b
 from zlib import crc32
 
@@ -23,6 +24,7 @@ EVENT_DIGEST_BYTES = 8
 _DECISION_ID = re.compile("[0-3][0-9a-f]{25}")
 
 
+@lru_cache(maxsize=1024)
 def bucket(customer: str) -> str:
     """Return the bucket of a customer: three hexadecimal digits."""
     return f"{crc32(customer.encode()) % BUCKETS:03x}"

@@ -10,6 +10,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from models.propensity import Folded
 from service.core import plan
@@ -107,7 +108,7 @@ def test_what_is_not_consented_never_changes_an_answer(world: World, other: Case
             value = other.values[index]
             if value is not None:
                 mixed[index] = value
-    changed = replace(case, request=replace(case.request, context=mixed))
+    changed = replace(case, request=structs.replace(case.request, context=mixed))
     engine = Engine(strategy, model)
     assert decide(engine, case, draws) == decide(engine, changed, draws)
 
@@ -178,7 +179,7 @@ def test_logged_probabilities_are_exact(world: World, steps: int) -> None:
     strategy, model, case, _ = world
     engine = Engine(strategy, model)
     placement = case.request.placements[0]
-    request = replace(case.request, placements=(placement,))
+    request = structs.replace(case.request, placements=(placement,))
     snapshot = engine.see(case.known, request)
     judged = engine.judge(snapshot, case.known, request)
     scores = engine.score(snapshot, judged, request)
@@ -209,7 +210,7 @@ def test_an_engine_says_when_it_has_no_model() -> None:
 def test_a_used_up_cap_is_a_reason_with_an_end() -> None:
     """When only a cap holds the best action back, the suppression says until when."""
     strategy = _plain()
-    known = replace(_known("full").known, counters={"cap": (NOW_MS - 1000,)})
+    known = structs.replace(_known("full").known, counters={"cap": (NOW_MS - 1000,)})
     decision = decide(Engine(strategy, None), replace(_known("full"), known=known), [0.9])
     answer = decision.answers[0]
     assert (answer.action, answer.held_back) == ("", "hello")
