@@ -44,17 +44,17 @@ async def _load(target: str, population: Population, events: Iterable[Happened])
             request = context_pb2.SetConsentRequest(customer_id=customer, consent=consent)
             await stub.SetConsent(request, timeout=PATIENCE_S)
 
-        await _few_at_once(record(batch) for batch in _batches(events))
+        await few_at_once(record(batch) for batch in batches(events))
         levels = ((customer, population.level(customer)) for customer in population.customers)
-        await _few_at_once(agree(customer, level) for customer, level in levels if level)
+        await few_at_once(agree(customer, level) for customer, level in levels if level)
     stored = statuses.pop(context_pb2.EVENT_STATUS_STORED, 0)
     if statuses or not stored:
         raise NotLoaded(f"{stored} events were stored, others ended as {dict(statuses)}")
     return stored
 
 
-async def _few_at_once(work: Iterable[Awaitable[None]]) -> None:
-    """Await everything, at most `AT_ONCE` at a time; the first failure ends it."""
+async def few_at_once(work: Iterable[Awaitable[object]], most: int = AT_ONCE) -> None:
+    """Await everything, at most so many at a time; the first failure ends it."""
     waiting = iter(work)
 
     async def one_after_another() -> None:
@@ -62,11 +62,12 @@ async def _few_at_once(work: Iterable[Awaitable[None]]) -> None:
             await awaitable
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(AT_ONCE):
+        for _ in range(most):
             group.create_task(one_after_another())
 
 
-def _batches(things: Iterable[T]) -> Iterator[list[T]]:
+def batches(things: Iterable[T], size: int = BATCH) -> Iterator[list[T]]:
+    """Cut things into lists of `size`; the last may be shorter."""
     source = iter(things)
-    while batch := list(islice(source, BATCH)):
+    while batch := list(islice(source, size)):
         yield batch

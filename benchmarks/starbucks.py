@@ -23,10 +23,10 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from benchmarks.loading import batches, few_at_once
 from benchmarks.processes import Pinned
 from benchmarks.stage import TACT, port_said
 from service.core.loader import load_strategy
@@ -122,7 +122,7 @@ class Run:
                 answer = await tact.record_events(batch)
                 counts.update(result["status"] for result in answer["results"])
 
-            await few_at_once(send(batch) for batch in batches(_events(self._folder / name)))
+            await few_at_once(send(batch) for batch in batches(_events(self._folder / name), BATCH))
         rate = counts.total() / (time.monotonic() - started)
         print(f"  {counts.total():,} events in {name}: {dict(counts)}, {rate:,.0f} a second")
         self.found[f"{name}, events a second"] = round(rate)
@@ -178,19 +178,6 @@ def same(a: object, b: object) -> bool:
     return a == b
 
 
-async def few_at_once(work: Iterable[Any], most: int = 8) -> None:
-    """Await everything, at most so many at a time; the first failure ends it."""
-    waiting = iter(work)
-
-    async def one_after_another() -> None:
-        for awaitable in waiting:
-            await awaitable
-
-    async with asyncio.TaskGroup() as group:
-        for _ in range(most):
-            group.create_task(one_after_another())
-
-
 async def _consents(tact: TactClient, file: Path) -> None:
     with file.open() as lines:
         rows = map(json.loads, lines)
@@ -203,13 +190,6 @@ async def _consents(tact: TactClient, file: Path) -> None:
             ),
             most=32,
         )
-
-
-def batches(events: Iterable[Event]) -> Iterator[list[Event]]:
-    """Cut events into batches."""
-    source = iter(events)
-    while batch := list(islice(source, BATCH)):
-        yield batch
 
 
 def _events(file: Path) -> Iterator[Event]:
