@@ -63,13 +63,10 @@ class Texts:
             )
         return PlacementPlan(placement, tuple(candidates), ranking.pool, ranking.explored, None)
 
-    def said(self, placed: PlacementPlan, rank: int, entry: Entry, detailed: bool) -> Answer:
-        """Return the answer that says the candidate of that rank, in the words of this strategy.
-
-        With `detailed` the reason names all fields that the model looked at, which can be many.
-        """
+    def said(self, placed: PlacementPlan, rank: int, entry: Entry) -> Answer:
+        """Return the answer that says the candidate of that rank, in the words of this strategy."""
         candidate = placed.candidates[rank]
-        reasons = self._why(candidate, rank == 0 and placed.explored, placed.pool, detailed)
+        reasons = self._why(candidate, rank == 0 and placed.explored, placed.pool)
         if candidate.preferred and entry.asks is not None:
             asks = entry.asks
             reasons = (Reason(ReasonCode.INSTEAD, asks.sentence, asks.rule, asks.fields), *reasons)
@@ -96,14 +93,14 @@ class Texts:
         text = self._texts.get((channel, placement), {}).get(index, "")
         return Answer(placement, name, action.kind.value, text, action.intents, propensity, net_value, reasons)
 
-    def _why(self, candidate: Candidate, explored: bool, pool: int, detailed: bool) -> tuple[Reason, ...]:
+    def _why(self, candidate: Candidate, explored: bool, pool: int) -> tuple[Reason, ...]:
         if candidate.action == self._strategy.safe_greeting and candidate.net_value <= 0.0:
             return (GREETED,)
         over = "after its costs (what happens anyway is not known)"
         if candidate.baseline is not None:
             over = "over saying nothing"
         worth = f"It brings {candidate.net_value:.2f} {self._strategy.currency} {over}"
-        features = self._strategy.features if detailed and candidate.action in self._modelled else ()
+        features = self._strategy.features if candidate.action in self._modelled else ()
         if explored:
             sentence = f"Drawn to learn from, out of {pool}. {worth}."
             return (Reason(ReasonCode.EXPLORATION, sentence, candidate.action, features),)
@@ -143,9 +140,7 @@ def withheld(placed: PlacementPlan, rule_id: str) -> PlacementPlan:
     return PlacementPlan(placed.placement, (), placed.pool, placed.explored, answer)
 
 
-def chosen(
-    entry: Entry, committed: Committed, texts: Texts, cap_reason: CapReason, detailed: bool
-) -> tuple[Answer, ...]:
+def chosen(entry: Entry, committed: Committed, texts: Texts, cap_reason: CapReason) -> tuple[Answer, ...]:
     """Return the answers that the commit chose from a plan."""
     found = []
     for place, placed in enumerate(entry.placements):
@@ -153,7 +148,7 @@ def chosen(
         if placed.suppression is not None:
             found.append(placed.suppression)
         elif committed.chosen[place] >= 0:
-            found.append(texts.said(placed, committed.chosen[place], entry, detailed))
+            found.append(texts.said(placed, committed.chosen[place], entry))
         else:
             found.append(_all_taken(placed, bound, entry.channel, cap_reason))
     return tuple(found)

@@ -134,7 +134,7 @@ class Engine:
         entry = plan.unpack(committed.entry) if planned is None or committed.repeated else planned
         return Decision(
             decision_id=entry.decision_id,
-            answers=answers.chosen(entry, committed, self._texts, self._caps.reason, explained is not None),
+            answers=answers.chosen(entry, committed, self._texts, self._caps.reason),
             strategy=entry.strategy,
             model=entry.model,
             at_ms=entry.at_ms,

@@ -272,8 +272,8 @@ class Reason(message.Message):
     """The id of the rule, cap or action that is meant, as the strategy spells it. Empty where no single one is."""
     @builtins.property
     def fields(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
-        """The ids of the context fields that were looked at, such as `past.open_tickets`. Never their values. For reasons of
-        worth these are all features of the model, and so only told when `explain` was set.
+        """The ids of the context fields that were looked at, such as `past.open_tickets`: those of the rule's condition, or
+        the features of the model that scored the action. Never their values.
         """
 
     def __init__(
