@@ -19,7 +19,7 @@ from .people import DAY_MS, Happening, Person
 from .tastes import Sayable, Traits, true_worth
 
 PILOT_DAYS = 60.0
-ASKED = 13
+ASKED = 24
 """How often each customer of the pilot was asked."""
 NOTHING = 0.25
 
