@@ -94,7 +94,8 @@ def _total(fold: Fold) -> Reader:
 
 
 def _items_open(fold: Fold) -> Reader:
-    return lambda state, now_ms: sum([opened > closed for opened, closed in state[1].values()])
+    """Count what is open; of an opening and a closing at the same moment it is not known which came last: open."""
+    return lambda state, now_ms: sum([opened >= closed for opened, closed in state[1].values()])
 
 
 def _texts_seen(fold: Fold) -> Reader:
@@ -106,15 +107,32 @@ def _texts(fold: Fold) -> Reader:
 
 
 def _number_in_window(fold: Fold) -> Reader:
-    window = fold.window_ms
-    return lambda state, now_ms: sum([now_ms - window <= t < now_ms for t, _ in state[1]])
+    window, keep = fold.window_ms, fold.keep
+
+    def number(state: State, now_ms: int) -> Scalar | None:
+        if not _whole_window(state[1], keep, now_ms - window):
+            return None
+        inside: int = sum([now_ms - window <= t < now_ms for t, _ in state[1]])
+        return inside
+
+    return number
 
 
 def _total_in_window(fold: Fold) -> Reader:
-    window = fold.window_ms
-    return lambda state, now_ms: (
-        _checked(int, sum([amount for t, amount in state[1] if now_ms - window <= t < now_ms])) / MILLION
-    )
+    window, keep = fold.window_ms, fold.keep
+
+    def worth(state: State, now_ms: int) -> Scalar | None:
+        if not _whole_window(state[1], keep, now_ms - window):
+            return None
+        total: int = _checked(int, sum([amount for t, amount in state[1] if now_ms - window <= t < now_ms]))
+        return total / MILLION
+
+    return worth
+
+
+def _whole_window(items: list[list[int]], keep: int, start_ms: int) -> bool:
+    """Tell whether a window is known in full: where as many items are kept as may be, older ones may have gone."""
+    return len(items) < keep or items[0][0] < start_ms
 
 
 def _left(fold: Fold) -> Reader:

@@ -18,6 +18,7 @@ as well as here; docs/decisions/0005-folding-in-the-store.md says where that end
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from hashlib import blake2b
 from typing import cast
 
 import msgspec
@@ -38,6 +39,7 @@ __all__ = [
     "value",
 ]
 
+LONGEST_NAME = 64
 LARGEST_INT = 2**53 - 1
 """The largest whole number, either side of zero, that the store keeps exactly; sums stop there (9 billion units)."""
 
@@ -93,7 +95,9 @@ def _operation(
 
 def _folded(kind: FoldKind, value: Scalar) -> bool | int | float | str:
     """Bring an attribute's value into the form that is folded, free of what Lua would change."""
-    if kind in (FoldKind.OPEN, FoldKind.DISTINCT, FoldKind.RECENT):
+    if kind in (FoldKind.OPEN, FoldKind.DISTINCT):
+        return _name(_text(value))
+    if kind is FoldKind.RECENT:
         return _text(value)
     if kind in (FoldKind.COUNT, FoldKind.WINDOW_COUNT, FoldKind.SINCE):
         return 1
@@ -102,6 +106,11 @@ def _folded(kind: FoldKind, value: Scalar) -> bool | int | float | str:
     if type(value) is int and abs(value) > LARGEST_INT:
         raise OverflowError(f"{value} is beyond {LARGEST_INT}, the largest whole number that is kept exactly")
     return value + 0.0 if type(value) is float else cast(bool | int | str, value)  # no negative zero
+
+
+def _name(text: str) -> str:
+    """Return a text that is only ever counted: as it is, or its digest, so that the store compares short texts."""
+    return text if len(text) <= LONGEST_NAME else blake2b(text.encode(), digest_size=LONGEST_NAME // 2).hexdigest()
 
 
 def _text(value: Scalar) -> str:

@@ -23,14 +23,14 @@ from service.decide import Decider
 from service.errors import CannotListen
 from service.rpc.edge import Edge, Limits
 from service.rpc.server import Listen, Server
-from service.store.connection import Connections, StoreError
+from service.store.connection import Connections, StoreError, StoreForbidden
 from service.store.customers import CustomerStore
 from service.store.embedded import EmbeddedStore, EmbeddedStoreError
-from service.store.settings import StoreRefused, check_store
+from service.store.settings import StoreRefused, check_store, server_run
 
 log = logging.getLogger(__name__)
 
-HEAL_EVERY_S = 1.0
+LOOK_EVERY_S = 1.0
 VERIFY_WITHIN_S = 120.0
 REFUSALS = (DocumentsRefused, FeatureRefused, ArtifactRefused, EmbeddedStoreError, CannotListen, StoreRefused)
 
@@ -48,8 +48,8 @@ async def start(settings: Settings) -> Running:
         async with AsyncExitStack() as opened:
             strategy = load_strategy(settings.strategy)
             model = await load_model(settings.model, strategy)
-            url = await _store_url(settings.store, opened)
-            running = await _served(settings, strategy, model, url, opened)
+            url, embedded = await _store(settings.store, opened)
+            running = await _served(settings, strategy, model, url, embedded, opened)
             running.closes_with(opened.pop_all())
             return running
     except REFUSALS as refused:
@@ -57,7 +57,12 @@ async def start(settings: Settings) -> Running:
 
 
 async def _served(
-    settings: Settings, strategy: Strategy, model: Folded | None, url: str, opened: AsyncExitStack
+    settings: Settings,
+    strategy: Strategy,
+    model: Folded | None,
+    url: str,
+    embedded: EmbeddedStore | None,
+    opened: AsyncExitStack,
 ) -> Running:
     connections = _connections(url)
     opened.push_async_callback(connections.close)
@@ -69,7 +74,7 @@ async def _served(
     server = Server(edge, Listen(settings.host, settings.port, settings.reflection))
     port = await server.start()
     opened.push_async_callback(server.drain, linger_s=0.0, grace_s=0.0)
-    running = Running(server, decider, StoreWatch(connections, customers), strategy, port, settings)
+    running = Running(server, decider, StoreWatch(connections, customers, embedded), strategy, port, settings)
     opened.push_async_callback(running.store.close)
     await running.store.look()
     await server.announce(serving=True)
@@ -77,27 +82,32 @@ async def _served(
 
 
 class StoreWatch:
-    """Sees that the store is set as it must be and has the functions; where it is away, looks again until it is back.
+    """Sees, as long as the service runs, that the store is there, is set as it must be and has the functions.
 
-    A store that comes back may be one that the service does not run on: `until_refused` then ends with the reason.
+    Looking also opens connections again after an outage. A store that was restarted is checked anew. `until_refused`
+    ends with the reason when the store turns out to be one that the service does not run on, or the embedded one dies.
     """
 
-    def __init__(self, connections: Connections, customers: CustomerStore) -> None:
+    def __init__(self, connections: Connections, customers: CustomerStore, embedded: EmbeddedStore | None) -> None:
         self._refused: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.warnings: tuple[str, ...] = ()
         self._connections = connections
         self._customers = customers
-        self._healing: asyncio.Task[None] | None = None
+        self._embedded = embedded
+        self._checked = ""
+        self._watching: asyncio.Task[None] | None = None
 
     async def look(self) -> None:
-        """Look once; raise `StoreRefused` for a store that cannot be used, and keep looking for one that is away."""
+        """Look once, and from then on; raise `StoreRefused` for a store that cannot be used."""
         try:
-            await self._prepare()
+            await self._check()
         except StoreRefused:
             raise
         except StoreError as error:
+            if isinstance(error, StoreForbidden):
+                raise StoreRefused(f"{error} Mend the store's URL, or what it lets us do.") from None
             self.warnings = (f"{error} Until the store is back, every answer is a safe greeting and is flagged.",)
-            self._healing = asyncio.create_task(self._heal())
+        self._watching = asyncio.create_task(self._watch())
 
     async def until_refused(self) -> str:
         """Wait until the store turns out to be unusable, which it normally never does; return why."""
@@ -105,28 +115,40 @@ class StoreWatch:
 
     async def close(self) -> None:
         """Stop looking."""
-        if self._healing is not None:
-            self._healing.cancel()
-            await asyncio.wait((self._healing,))
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait((self._watching,))
 
-    async def _prepare(self) -> None:
-        self.warnings = tuple(await check_store(self._connections.execute))
-        await self._customers.load_functions()
+    async def _check(self) -> None:
+        """See which run of the store answers; check its settings and give it the functions unless that was done."""
+        found = await server_run(self._connections.execute)
+        if found != self._checked:
+            self.warnings = tuple(await check_store(self._connections.execute))
+            await self._customers.load_functions()
+            self._checked = found
 
-    async def _heal(self) -> None:
-        while True:
-            await asyncio.sleep(HEAL_EVERY_S)
+    async def _watch(self) -> None:
+        away = not self._checked
+        while not self._refused.done():
+            await asyncio.sleep(LOOK_EVERY_S)
+            if self._embedded is not None and not self._embedded.running:
+                self._refused.set_result("The embedded store has ended by itself; its log is beside its data.")
+                return
             try:
-                await self._prepare()
+                await self._check()
             except StoreRefused as refused:
                 self._refused.set_result(str(refused))
                 return
-            except StoreError:
+            except StoreError as error:
+                if not away:
+                    log.warning("the store is away: %s", type(error).__name__)
+                away = True
                 continue
-            log.warning("the store is there again")
-            for warning in self.warnings:
-                log.warning(warning)
-            return
+            if away:
+                log.warning("the store is there again")
+                for warning in self.warnings:
+                    log.warning(warning)
+            away = False
 
 
 class Running:
@@ -198,15 +220,15 @@ def _connections(url: str) -> Connections:
         raise StartRefused(str(error)) from None
 
 
-async def _store_url(place: StorePlace, opened: AsyncExitStack) -> str:
+async def _store(place: StorePlace, opened: AsyncExitStack) -> tuple[str, EmbeddedStore | None]:
     """Return the store's URL; an embedded one is started, and ends with what else was opened."""
     if place.folder is None:
-        return place.url
+        return place.url, None
     store = EmbeddedStore(place.folder)
     opened.push_async_callback(asyncio.to_thread, store.stop)
     starting = asyncio.create_task(asyncio.to_thread(store.start))
     try:
-        return await asyncio.shield(starting)
+        return await asyncio.shield(starting), store
     except asyncio.CancelledError:
         with suppress(EmbeddedStoreError):  # a thread cannot be cancelled: what it starts is stopped when it is there
             await starting

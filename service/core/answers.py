@@ -24,6 +24,7 @@ class Texts:
 
     def __init__(self, strategy: Strategy, modelled: frozenset[str] = frozenset()) -> None:
         self._modelled = modelled
+        self._features = [(name, strategy.schema.index[name]) for name in strategy.features]
         self.index = {action.id: action.index for action in strategy.actions}
         self._strategy = strategy
         self._texts: dict[tuple[str, str], dict[int, str]] = {
@@ -66,7 +67,7 @@ class Texts:
     def said(self, placed: PlacementPlan, rank: int, entry: Entry) -> Answer:
         """Return the answer that says the candidate of that rank, in the words of this strategy."""
         candidate = placed.candidates[rank]
-        reasons = self._why(candidate, rank == 0 and placed.explored, placed.pool)
+        reasons = self._why(candidate, rank == 0 and placed.explored, placed.pool, entry)
         if candidate.preferred and entry.asks is not None:
             asks = entry.asks
             reasons = (Reason(ReasonCode.INSTEAD, asks.sentence, asks.rule, asks.fields), *reasons)
@@ -74,11 +75,15 @@ class Texts:
         return self._worded(candidate.action, entry.channel, placed.placement, propensity, net_value, reasons)
 
     def safe(self, request: Request, greeting: str, why: Reason) -> tuple[Answer, ...]:
-        """Return the safe answers: the greeting at the first placement with a treatment for it, nothing elsewhere."""
+        """Return the safe answers: the greeting at the first placement with a treatment for it, nothing elsewhere.
+
+        Where contact is unasked nothing is said at all, for the customer's permission is not known.
+        """
         found: list[Answer] = []
         bit = 1 << self.index[greeting]
         for placement in request.placements:
-            fits = self._treated[request.channel, placement] & bit and not any(answer.action for answer in found)
+            here = request.channel not in self._unasked and self._treated[request.channel, placement] & bit
+            fits = here and not any(answer.action for answer in found)
             says = self._worded(greeting, request.channel, placement, 0.0, 0.0, (why,)) if fits else None
             found.append(says or nothing(placement, (why,)))
         return tuple(found)
@@ -93,19 +98,26 @@ class Texts:
         text = self._texts.get((channel, placement), {}).get(index, "")
         return Answer(placement, name, action.kind.value, text, action.intents, propensity, net_value, reasons)
 
-    def _why(self, candidate: Candidate, explored: bool, pool: int) -> tuple[Reason, ...]:
+    def _why(self, candidate: Candidate, explored: bool, pool: int, entry: Entry) -> tuple[Reason, ...]:
         if candidate.action == self._strategy.safe_greeting and candidate.net_value <= 0.0:
             return (GREETED,)
         over = "after its costs (what happens anyway is not known)"
         if candidate.baseline is not None:
             over = "over saying nothing"
         worth = f"It brings {candidate.net_value:.2f} {self._strategy.currency} {over}"
-        features = self._strategy.features if candidate.action in self._modelled else ()
+        features = self._seen_features(entry) if candidate.action in self._modelled else ()
         if explored:
             sentence = f"Drawn to learn from, out of {pool}. {worth}."
             return (Reason(ReasonCode.EXPLORATION, sentence, candidate.action, features),)
         sentence = f"{worth}, the most of what may be said here."
         return (Reason(ReasonCode.HIGHEST_NET_VALUE, sentence, candidate.action, features),)
+
+    def _seen_features(self, entry: Entry) -> tuple[str, ...]:
+        """Return the features of the model that were known then; of an earlier strategy it is not told."""
+        if entry.strategy != self._strategy.version:
+            return ()
+        values = entry.values
+        return tuple([name for name, place in self._features if values[place] is not None])
 
 
 def nothing(placement: str, reasons: tuple[Reason, ...], held_back: str = "", until_ms: int | None = None) -> Answer:

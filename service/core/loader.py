@@ -14,7 +14,8 @@ from models.schema import parse_context, unread_fields
 from models.shapes import NAME, Misfit, Reference, Text, nearest
 from models.trees import Items, Mapping, Node, shown
 from service.core.loader_rules import Rules, read_rules
-from service.core.strategy import Action, Channel, ConsentLevel, Kind, Strategy, Treatment
+from service.core.selection import mask
+from service.core.strategy import Action, Channel, ConsentLevel, Eligibility, Kind, Strategy, Treatment
 
 REQUIRED = {
     "strategy": "write `strategy:` with name, says, currency and safe_greeting",
@@ -47,7 +48,7 @@ def _strategy(documents: Documents, problems: list[Problem]) -> Strategy:
     channels = _channels(section_records(documents, "channels", "channel", problems))
     actions = _actions(section_records(documents, "actions", "action", problems), channels)
     rules = read_rules(documents, schema, actions, [channel.id for channel in channels], problems)
-    head = _head(_only(documents, "strategy", problems), actions, channels)
+    head = _head(_only(documents, "strategy", problems), actions, channels, rules.eligibility)
     features = _features(_only(documents, "model", problems), schema, unread_fields(documents, schema))
     return _joined(documents.digest, head, schema, levels, channels, actions, rules, features)
 
@@ -120,7 +121,12 @@ class _Head:
     explore: float = 0.0
 
 
-def _head(record: Record | None, actions: tuple[Action, ...], channels: tuple[Channel, ...]) -> _Head:
+def _head(
+    record: Record | None,
+    actions: tuple[Action, ...],
+    channels: tuple[Channel, ...],
+    eligibility: tuple[Eligibility, ...],
+) -> _Head:
     if record is None:
         return _Head()
     ids = [action.id for action in actions if action.id]
@@ -131,22 +137,32 @@ def _head(record: Record | None, actions: tuple[Action, ...], channels: tuple[Ch
         record.text("safe_greeting", None, Reference(ids, "action") if ids else NAME),
         record.number("explore", 0.0, 0.0, MOST_EXPLORED),
     )
-    _check_safe_greeting(record, head.safe_greeting, actions, channels)
+    for action in actions:
+        if head.safe_greeting and action.id == head.safe_greeting:
+            _check_safe_greeting(record, action, actions, channels, eligibility)
     record.rest_is_refused()
     return head
 
 
-def _check_safe_greeting(record: Record, name: str, actions: tuple[Action, ...], channels: tuple[Channel, ...]) -> None:
-    """See that there is something to say on every channel when nothing is known."""
-    for action in actions:
-        if not name or action.id != name:
-            continue
-        if action.kind is not Kind.GREETING:
-            record.refuse(f"`{name}` is of kind {action.kind}; name an action of kind greeting", "safe_greeting")
-        reached = {treatment.channel for treatment in action.treatments}
-        mute = [channel.id for channel in channels if channel.id and channel.id not in reached]
-        if mute:
-            record.refuse(f"`{name}` has no words for channel {mute[0]}; give it a treatment there", "safe_greeting")
+def _check_safe_greeting(
+    record: Record,
+    greeting: Action,
+    actions: tuple[Action, ...],
+    channels: tuple[Channel, ...],
+    eligibility: tuple[Eligibility, ...],
+) -> None:
+    """See that the safe greeting can be said to anyone, on every channel, when nothing is known."""
+    name = greeting.id
+    if greeting.kind is not Kind.GREETING:
+        record.refuse(f"`{name}` is of kind {greeting.kind}; name an action of kind greeting", "safe_greeting")
+    reached = {treatment.channel for treatment in greeting.treatments}
+    mute = [channel.id for channel in channels if channel.id and channel.id not in reached]
+    if mute:
+        record.refuse(f"`{name}` has no words for channel {mute[0]}; give it a treatment there", "safe_greeting")
+    for rule in eligibility if not record.problems else ():  # a rule with a mistake may seem to be about anything
+        if any(mask(rule.permit, actions, channel.id) >> greeting.index & 1 for channel in channels):
+            wanted = "it is said when nothing is known, so name a greeting that no eligibility rule is about"
+            record.refuse(f"`{name}` is only for some, by `{rule.id}`; {wanted}", "safe_greeting")
 
 
 def _levels(records: Sequence[Record]) -> tuple[ConsentLevel, ...]:

@@ -99,7 +99,8 @@ def consent_of(request: pb.SetConsentRequest, edge: Edge, now_ms: int) -> Consen
         found.add("consent.source", "holds control characters; leave them out.")
     given_ms = now_ms
     if consent.HasField("given_at"):
-        given_ms = checks.check_past(found, "consent.given_at", consent.given_at, now_ms)
+        # A clock that runs ahead must not hold back the withdrawal that comes next.
+        given_ms = min(now_ms, checks.check_past(found, "consent.given_at", consent.given_at, now_ms))
     found.end()
     return ConsentRecord(consent.level, channels, given_ms, consent.source)
 

@@ -1,9 +1,6 @@
 """The way to the store: a few pipelining connections, used in turn and reopened when they are wanted.
 
-StoreError
-├── StoreUnavailable     no connection, or lost; whether the command ran is unknown
-├── StoreTimeout         no reply in time; whether the command ran is unknown
-└── StoreReplied         the store answered this one command with an error
+`pipeline.py` draws the tree of errors.
 """
 
 from __future__ import annotations
@@ -21,6 +18,7 @@ from service.store.pipeline import (
     Argument,
     Connection,
     Reply,
+    StoreForbidden,
     StoreReplied,
     StoreTimeout,
     StoreUnavailable,
@@ -34,6 +32,7 @@ __all__ = [
     "Connections",
     "Reply",
     "StoreError",
+    "StoreForbidden",
     "StoreReplied",
     "StoreTimeout",
     "StoreUnavailable",
@@ -43,6 +42,8 @@ __all__ = [
 
 FIRST_PAUSE_S = 0.05  # between two attempts to open the same connection; doubles with each failure
 LONGEST_PAUSE_S = 1.0
+FOR_GOOD = frozenset({"WRONGPASS", "NOAUTH", "NOPERM", "ERR"})
+"""How a store's refusal to let us in begins when trying again does not help."""
 
 
 class Connections:
@@ -197,7 +198,9 @@ async def connect(
     except OSError as error:
         raise StoreUnavailable(f"The store at {address} cannot be reached: {error.strerror or error}.") from None
     except StoreReplied as error:
-        raise StoreUnavailable(f"The store at {address} refused the connection: {error}") from None
+        for_good = error.prefix in FOR_GOOD and "max number of clients" not in error.message
+        fault = StoreForbidden if for_good else StoreUnavailable
+        raise fault(f"The store at {address} refused the connection: {error}.") from None
 
 
 async def _dial(address: Address, tls: ssl.SSLContext | None, protocol: Callable[[], Connection]) -> Connection:

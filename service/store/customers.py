@@ -25,6 +25,9 @@ from service.errors import ConsentOlder
 from service.store import keys
 from service.store.connection import Argument, Connections, Reply, StoreError, StoreReplied, pack
 from service.store.functions import read_functions
+from service.store.reading import Reading
+
+FOLDED_AT_ONCE = 100
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_consent = msgspec.msgpack.Decoder(tuple[str, tuple[str, ...], int, str]).decode
@@ -79,7 +82,7 @@ class CustomerStore:
         self._groups = dict(groups_by_level)
         self._lowest = groups_by_level[lowest]
         allowed = (self._lowest, *(part for level in groups_by_level.items() for part in level))
-        self._reading = _Reading.of(self._functions.read, allowed)
+        self._reading = Reading.of(self._functions.read, allowed)
         self._retention = _Milliseconds.of(retention or Retention())
         self._loading = asyncio.Lock()
         self._loads = 0
@@ -121,14 +124,23 @@ class CustomerStore:
     async def fold(
         self, customer: str, events: Sequence[EventToFold], deadline_s: float | None = None
     ) -> tuple[bool, ...]:
-        """Fold events of one customer; an item is True for each that is new and False for each folded before."""
+        """Fold events of one customer; an item is True for each that is new and False for each folded before.
+
+        At most `FOLDED_AT_ONCE` go into one call, so that no batch holds the store up for long.
+        """
+        folded: list[bool] = []
+        for start in range(0, len(events), FOLDED_AT_ONCE):
+            folded += await self._fold(customer, events[start : start + FOLDED_AT_ONCE], deadline_s)
+        return tuple(folded)
+
+    async def _fold(self, customer: str, events: Sequence[EventToFold], deadline_s: float | None) -> list[bool]:
         packed = pack(
             "FCALL", self._functions.fold, 2, keys.context_key(customer), keys.events_key(customer), customer,
             self._retention.context, b"".join([keys.event_digest(event.event_id) for event in events]),
             _encode([(event.occurred_ms, event.operations) for event in events]),
         )  # fmt: skip
         reply = await self._reply(customer.encode(), packed, deadline_s, 2)
-        return tuple(folded == 1 for folded in reply[1])
+        return [folded == 1 for folded in reply[1]]
 
     async def set_consent(
         self, customer: str, consent: ConsentRecord, deadline_s: float | None = None
@@ -223,29 +235,6 @@ class CustomerStore:
             counters=_counters(values[1]),
             decided=_committed(*decided[:4], repeated=True) if decided else None,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """The read command, of which only the keys and the customer differ: packing the rest each time costs 3 µs."""
-
-    name: bytes
-    allowed: bytes
-    fixed: int
-
-    @classmethod
-    def of(cls, function: str, allowed: Sequence[str]) -> _Reading:
-        name = b"".join(_bulk(part) for part in (b"FCALL_RO", function.encode()))
-        return cls(name, b"".join(_bulk(part.encode()) for part in allowed), 4 + len(allowed))
-
-    def packed(self, places: Sequence[bytes], customer: bytes) -> bytes:
-        """Return the command for these keys and this customer."""
-        head = b"*%d\r\n%b$1\r\n%d\r\n" % (self.fixed + len(places), self.name, len(places))
-        return b"".join([head, *map(_bulk, places), _bulk(customer), self.allowed])
-
-
-def _bulk(part: bytes) -> bytes:
-    return b"$%d\r\n%b\r\n" % (len(part), part)
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,7 +184,7 @@ end
 local function remember(events, digests, ttl)
   local now = now_ms()
   for _, digest in ipairs(digests) do redis.call('ZADD', events, now, digest) end
-  redis.call('ZREMRANGEBYRANK', events, 0, -513)
+  redis.call('ZREMRANGEBYRANK', events, 0, -4097)
   redis.call('PEXPIRE', events, ttl)
 end
 

@@ -2,7 +2,7 @@
 
     tact:{0a3}:c:<customer>   hash     i customer id; c consent; s, p, f field states by purpose; k cap counters;
                                        qs, qp, qf states that could not be read, put aside
-    tact:{0a3}:e:<customer>   zset     digests of the last 512 event ids, by arrival (ms)
+    tact:{0a3}:e:<customer>   zset     digests of the last 4,096 event ids, by arrival (ms)
     tact:{0a3}:log            stream   one entry a decision: i customer, e entry, c chosen, b bound, a actions
     tact:{0a3}:d:<decision>   string   the decision's place in the log and the digest of its request
     tact:{0a3}:out            stream   outcomes: d decision, i customer, a action, k kind, t time (ms), m amount

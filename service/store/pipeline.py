@@ -7,6 +7,7 @@ docs/decisions/0003-own-connection.md has the reasons and the figures.
 
     StoreError
     ├── StoreUnavailable     no connection, or lost; whether the command ran is unknown
+    │   └── StoreForbidden   the store does not let us in as the URL says: a wrong password, no such database
     ├── StoreTimeout         no reply in time; whether the command ran is unknown
     └── StoreReplied         the store answered this one command with an error
 """
@@ -31,6 +32,10 @@ _INCOMPLETE = object()
 
 class StoreUnavailable(StoreError):
     """There is no connection to the store, or it was lost; the command may have run or not."""
+
+
+class StoreForbidden(StoreUnavailable):
+    """The store does not let us in as the URL says, which time alone does not heal."""
 
 
 class StoreTimeout(StoreError):

@@ -27,6 +27,11 @@ async def check_store(execute: Execute) -> list[str]:
     return [*await _check_eviction(execute), *await _check_persistence(execute)]
 
 
+async def server_run(execute: Execute) -> str:
+    """Return what tells one run of the store's server from the next; the same for all where INFO is forbidden."""
+    return (await _info(execute, "server")).get("run_id", "unknown")
+
+
 async def _refuse_without_functions(execute: Execute) -> None:
     try:
         known = (await execute("COMMAND", "INFO", "FCALL"))[0] is not None
@@ -57,8 +62,13 @@ async def _check_persistence(execute: Execute) -> list[str]:
     append_only = await _setting(execute, "appendonly")
     if append_only is None:
         append_only = {"0": "no", "1": "yes"}.get((await _info(execute, "persistence")).get("aof_enabled", ""))
-    if append_only == "yes" or await _setting(execute, "save"):
+    if append_only == "yes":
         return []
+    if await _setting(execute, "save"):
+        return [
+            "The store only takes snapshots: when it dies, every consent, contact count and decision since the last "
+            "one is lost. Turn its append-only file on (CONFIG SET appendonly yes, and in its configuration file)."
+        ]
     if append_only is None:
         return ["The store does not tell whether it is persistent; make sure that its append-only file is on."]
     return [

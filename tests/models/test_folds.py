@@ -209,3 +209,19 @@ def test_a_state_of_another_fold_counts_as_none(one: Field, before: folds.State)
     schema = ContextSchema.of((), (one,))
     (operation,) = folds.operations(schema, "e", {"x": 2.0})
     assert folds.apply(before, operation, T) == folds.apply(None, operation, T)
+
+
+@pytest.mark.parametrize("kind", [FoldKind.WINDOW_COUNT, FoldKind.WINDOW_SUM])
+def test_a_window_that_may_have_lost_items_is_unknown(kind: FoldKind) -> None:
+    """As many items inside a window as are kept at all: older ones may have gone, so no number is told."""
+    one = field(kind, V.INT if kind is K.WINDOW_COUNT else V.DOUBLE, keep=3, window_ms=50)
+    state = after(one, *((t, 1.0) for t in (10, 20, 30)))
+    assert folds.value(one, state, 40) is None
+    assert folds.value(one, state, 65) == 2  # the oldest has left the window, so nothing inside it is missing
+
+
+def test_what_was_opened_and_closed_at_once_counts_as_open() -> None:
+    """Of two moments that are the same it is not known which came last, and an open ticket is the careful answer."""
+    one = field(K.OPEN, **TICKETS)
+    assert folds.value(one, after(one, (5, "t"), (5, "t", "c")), 9) == 1
+    assert folds.value(one, after(one, (5, "t"), (6, "t", "c")), 9) == 0

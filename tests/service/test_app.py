@@ -1,12 +1,15 @@
 """The service as a whole, started in this process on real stores."""
 
 import asyncio
+import os
+import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from redis import Redis
 
@@ -78,15 +81,46 @@ async def test_a_store_that_forgets_is_refused_in_words(tmp_path: Path) -> None:
 
 async def test_a_store_that_comes_back_as_one_that_forgets_ends_the_service(tmp_path: Path, free_port: int) -> None:
     """What is refused at the start is refused as well when the store was away at the start."""
-    with EmbeddedStore(tmp_path / "store", port=free_port) as url:
+    embedded = EmbeddedStore(tmp_path / "store", port=free_port)
+    with embedded as url:
         make_it_forget(url)
+        os.kill(embedded.processes[1], signal.SIGSTOP)  # for the service it is away
+        try:
+            async with serving(settings(url)) as running:
+                assert running.store.warnings
+                os.kill(embedded.processes[1], signal.SIGCONT)
+                assert "noeviction" in await asyncio.wait_for(running.store.until_refused(), 20.0)
+        finally:
+            os.kill(embedded.processes[1], signal.SIGCONT)
+
+
+async def test_a_store_that_is_restarted_as_one_that_forgets_ends_the_service(tmp_path: Path, free_port: int) -> None:
+    """Each run of the store is checked, not only the one that was there when the service started."""
+    embedded = EmbeddedStore(tmp_path / "store", port=free_port)
+    async with serving(settings(embedded.start())) as running:
+        embedded.stop()
+        with Redis.from_url(embedded.start()) as store:
+            store.config_set("maxmemory-policy", "allkeys-lru")
+        assert "noeviction" in await asyncio.wait_for(running.store.until_refused(), 20.0)
+    embedded.stop()
+
+
+async def test_an_embedded_store_that_dies_ends_the_service(tmp_path: Path) -> None:
+    """A service whose own store was killed says so and ends, for it cannot keep a promise any more."""
+    async with serving(settings(f"embedded:{tmp_path / 'store'}")) as running:
+        found = [each for each in psutil.Process().children(recursive=True) if "valkey-server" in each.name()]
+        found[-1].kill()
+        assert "embedded store has ended" in await asyncio.wait_for(running.store.until_refused(), 20.0)
+
+
+async def test_a_password_that_is_wrong_is_refused_at_the_start(tmp_path: Path) -> None:
+    """What time does not heal is no outage: the service does not start, and says what to mend, without the password."""
+    with EmbeddedStore(tmp_path / "store") as url:
         with Redis.from_url(url) as store:
-            store.config_set("requirepass", "not yet")  # for the service it is away
-        async with serving(settings(url)) as running:
-            assert running.store.warnings
-            with Redis.from_url(url, password="not yet") as store:
-                store.config_set("requirepass", "")
-            assert "noeviction" in await asyncio.wait_for(running.store.until_refused(), 10.0)
+            store.config_set("requirepass", "another")
+        with pytest.raises(StartRefused, match="Mend the store's URL") as refused:
+            await start(settings(url.replace("redis://", "redis://:opensesame@")))
+        assert "opensesame" not in str(refused.value)
 
 
 async def test_a_taken_port_ends_what_was_started_for_it(tmp_path: Path) -> None:

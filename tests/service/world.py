@@ -53,6 +53,11 @@ def ask(customer: str, channel: str = "web", *placements: str, key: str = "", ex
     return Request(customer, channel, placements or ("hero",), {}, explain, key, "", NOW_MS)
 
 
+def no_exploration(size: int) -> bytes:
+    """Return random bytes for the decision's id, and after them dice that never explore."""
+    return os.urandom(12) + b"\xff" * (size - 12)
+
+
 @asynccontextmanager
 async def world(url: str, folder: Path, patience: Patience | None = None) -> AsyncIterator[World]:
     """Open a decider over the store at `url` with the small strategy, without a model."""
@@ -62,7 +67,7 @@ async def world(url: str, folder: Path, patience: Patience | None = None) -> Asy
     groups = {level.id: "".join(p.group for p in level.purposes) for level in strategy.levels}
     store = CustomerStore(connections, groups, strategy.levels[0].id)
     try:
-        decider = Decider(engine, store, os.urandom, lambda: NOW_MS, patience or Patience(most_s=5.0))
+        decider = Decider(engine, store, no_exploration, lambda: NOW_MS, patience or Patience(most_s=5.0))
         yield World(decider, store, engine)
     finally:
         await connections.close()

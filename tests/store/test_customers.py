@@ -346,9 +346,10 @@ async def test_a_reply_about_somebody_else_is_never_used() -> None:
             answer.set_result(theirs)
             return answer
 
+    an_event = EventToFold("e", NOW_MS, ())
     store = CustomerStore(Mixed("redis://127.0.0.1:1/0"), LEVELS, "none")
     assert (await store.context("bob")).level is None
-    for call in (store.context("anna"), store.commit(a_commit("bob")), store.fold("bob", [])):
+    for call in (store.context("anna"), store.commit(a_commit("bob")), store.fold("bob", [an_event])):
         with pytest.raises(StoreCrossed):
             await call
     theirs = [None, None]

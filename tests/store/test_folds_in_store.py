@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from models import folds
-from models.context import FoldKind
+from models.context import Attribute, ContextSchema, Field, Fold, FoldKind, Purpose, ValueType
 from service.core.records import ConsentRecord, EventToFold
 from service.store import keys
 from service.store.functions import read_functions
@@ -139,11 +139,37 @@ def test_one_bad_event_in_a_batch_writes_nothing(store: Running, raw: Redis) -> 
 
 
 def test_the_memory_of_event_ids_is_bounded(store: Running, raw: Redis) -> None:
-    """The last 512 event ids of a customer are remembered, and no more."""
+    """The last 4,096 event ids of a customer are remembered, and no more."""
     customer = new_customer(store)
-    batch = [EventToFold(str(n), START_MS, ()) for n in range(700)]
-    assert store.wait(store.store.fold(customer, batch)) == (True,) * 700
-    assert raw.zcard(keys.events_key(customer)) == 512
+    batch = [EventToFold(str(n), START_MS, ()) for n in range(4_200)]
+    assert store.wait(store.store.fold(customer, batch)) == (True,) * 4_200
+    assert store.wait(store.store.fold(customer, batch[-4_000:])) == (False,) * 4_000
+    assert raw.zcard(keys.events_key(customer)) == 4_096
+
+
+@pytest.mark.parametrize("kind", [FoldKind.OPEN, FoldKind.DISTINCT, FoldKind.RECENT])
+def test_long_texts_that_begin_alike_do_not_hold_the_store_up(store: Running, raw: Redis, kind: FoldKind) -> None:
+    """The largest batch of long texts that differ only at their end, all at one moment, makes no call that is long."""
+    schema = ContextSchema.of((), (a_field(kind),))
+    batch = [
+        EventToFold(str(n), START_MS, folds.operations(schema, "told", {"text": f"{'x' * 1_000}{n}"}))
+        for n in range(1_000)
+    ]
+    raw.config_set("slowlog-log-slower-than", 0)
+    raw.slowlog_reset()
+    try:
+        store.wait(store.store.fold(new_customer(store), batch, 60.0))
+        calls = [entry["duration"] for entry in raw.slowlog_get(100) if b"FCALL" in entry["command"]]
+    finally:
+        raw.config_set("slowlog-log-slower-than", 10_000)
+    assert calls
+    assert max(calls) < 150_000, "microseconds"
+
+
+def a_field(kind: FoldKind) -> Field:
+    """Declare a field that folds the text of an event."""
+    fold = Fold(kind, "told", "text", keep=64)
+    return Field("past.told", ValueType.INT, Purpose.SERVICE, "", fold, None, Attribute("text", ValueType.STRING), 1)
 
 
 def test_an_event_that_changes_no_field_is_still_remembered(store: Running) -> None:
