@@ -18,7 +18,7 @@ help:
 	@sed -n '1,3s/^# *//p' Makefile
 
 demo: .venv/.runtime
-	@exec $(BIN)/tact demo $(ARGS)
+	@exec $(BIN)/python -m service.leash $$PPID service.cli demo $(ARGS)  # it ends with make, kill -9 included
 
 test: .venv/.dev
 	@exec $(BIN)/python -m pytest -p no:valkey $(ARGS)

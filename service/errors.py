@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One bad field of a request: its path, such as `placements[1]`, and what is wrong with it."""
+    """One bad field of a request: its path, such as `placements[1]`, empty for the whole, and what is wrong with it."""
 
     field: str
     description: str
@@ -31,7 +31,7 @@ class TactError(Exception):
 
 
 class InvalidArgument(TactError):
-    """The request is bad. `violations` is empty when no single field is to blame, as in bytes that are no message."""
+    """The request is bad: `violations` has each bad field by its path, the empty path for the request as a whole."""
 
     def __init__(self, message: str, violations: tuple[Violation, ...] = ()) -> None:
         super().__init__(message)
@@ -43,7 +43,7 @@ class InvalidArgument(TactError):
         """Say all violations in one error; the message tells the first and how many there are."""
         first = violations[0]
         more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
-        return cls(f"{first.field}: {first.description}{more}", tuple(violations))
+        return cls(f"{first.field or 'the request'}: {first.description}{more}", tuple(violations))
 
 
 class AlreadyExists(TactError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import socket
@@ -92,7 +91,7 @@ async def _story(shown: Demo, stages: Stages, once: bool, json: bool) -> None:
     else:
         _show(decided, target)
     if not once:
-        await asyncio.Event().wait()
+        raise Failed(await running.store.until_refused())
 
 
 def _show(decided: tuple[Decided, ...], target: str) -> None:

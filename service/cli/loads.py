@@ -21,7 +21,9 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="A .jsonl or .jsonl.g
 def load_events(
     file: File, strategy: StrategyForTypes = None, target: Target = DEFAULT_TARGET, json: Json = False
 ) -> int:
-    """Load events, one JSON object a line; ends with 1 if any was refused. Loading a file again changes nothing.
+    """Load events, one JSON object a line; ends with 1 if any was refused.
+
+    Loading a file again changes nothing, as long as no customer has more than 4,096 events in it.
 
     A line is {"event_id", "customer_id", "type", "occurred_at", "attributes": {…}}.
     """

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from importlib import metadata
+from typing import Annotated, NoReturn
 
 import typer
 
 from service.cli import customers, decisions, demo, loads, models, serve, strategies
 from service.cli.options import CONTEXT, example
-from service.cli.output import Failed, note
+from service.cli.output import Failed, note, say
 from service.config import SettingRefused
 from service.scheduling import quiet_grpc
 
@@ -53,6 +54,21 @@ def _group() -> None:
     """Keep `load` a command of its own, though it is the only one of its group."""
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        say(f"tact {metadata.version('tact')}")
+        raise typer.Exit
+
+
+@tact.callback()
+def _tact(
+    version: Annotated[
+        bool, typer.Option("--version", help="Say which version this is.", is_eager=True, callback=_say_version)
+    ] = False,
+) -> None:
+    """Take what stands before the command."""
+
+
 def main() -> NoReturn:
     """Run the command that this process was started with, and end the process."""
     sys.exit(run(sys.argv[1:]))
@@ -70,11 +86,15 @@ def run(arguments: Sequence[str]) -> int:
         return _error(str(refused), 2)
     except typer.TyperException as wrong:
         return _error(f"{wrong.format_message()} See `{_command(wrong)} --help`.", wrong.exit_code)
+    except UnicodeEncodeError:
+        return _error("an argument is not UTF-8; write it as text", 2)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         sys.stderr.close()  # whoever read has gone; Python would complain about that at its end
         return 1
+    except OSError as error:
+        return _error(f"{error.filename or 'a file'}: {error.strerror or error}", 1)
 
 
 def _command(wrong: typer.TyperException) -> str:

@@ -31,7 +31,8 @@ def check(
     except DocumentsRefused as refused:
         return _refused(refused, json)
     Engine(loaded, None)  # what can be loaded must also compile
-    summary = {"ok": True, "version": loaded.version, "says": loaded.says, **_counts(loaded)}
+    warnings = _warnings(loaded)
+    summary = {"ok": True, "version": loaded.version, "says": loaded.says, **_counts(loaded), "warnings": warnings}
     if json:
         say_json(summary)
         return 0
@@ -40,7 +41,19 @@ def check(
     for name, value in _counts(loaded).items():
         row(made, name.replace("_", " "), value)
     show(made)
+    for warning in warnings:
+        note(f"warning: {warning}")
     return 0
+
+
+def _warnings(strategy: Strategy) -> list[str]:
+    """Say what a strategy may lack but hardly should."""
+    found = []
+    if not strategy.guardrails:
+        found.append("there are no guardrails: nothing is ever forbidden, not even selling over an open ticket")
+    if not strategy.caps:
+        found.append("there are no caps: nobody is ever contacted too often")
+    return found
 
 
 def _refused(refused: DocumentsRefused, json: bool) -> int:

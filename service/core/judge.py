@@ -151,12 +151,16 @@ def _eligibility(rule: Eligibility, strategy: Strategy, channel: str, places: _P
         mask=selected,
         instead=0,
         held=Veto(selected, Reason(ReasonCode.NOT_ELIGIBLE, rule.says, rule.id, fields)),
-        unknown=Veto(selected, Reason(ReasonCode.ELIGIBILITY_UNKNOWN, _not_known(rule.says), rule.id, fields)),
+        unknown=Veto(selected, Reason(ReasonCode.ELIGIBILITY_UNKNOWN, _not_permitted(rule.says), rule.id, fields)),
     )
 
 
 def _not_known(says: str) -> str:
     return f"{says} (It is not known whether this holds, so it is taken to bind.)"
+
+
+def _not_permitted(says: str) -> str:
+    return f"{says} (It is not known whether this holds, so it does not permit.)"
 
 
 def _factors(strategy: Strategy, channel: str, places: _Places) -> tuple[tuple[int, int, float], ...]:

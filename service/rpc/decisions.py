@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import suppress
-
-from google.protobuf.message import DecodeError
 
 from service.rpc.checks import violation_messages
-from service.rpc.convert_decision import answer_of, request_of
+from service.rpc.convert_decision import MAX_KEY_BYTES, answer_of, request_of
 from service.rpc.edge import Current
 from service.rpc.refusals import Refusal
+from service.rpc.undecodable import text_in
 from service.rpc.wrapper import Raws, TimeLeft, parsed, refusal_unless_cancelled
 from tact.v1 import decision_pb2 as pb
 
@@ -106,6 +104,7 @@ def _error_answer(raw: bytes, refusal: Refusal) -> pb.DecideResponse:
 
 def _request_id(raw: bytes) -> str:
     """Return the request's own id, so that the caller can match the error; empty where it cannot be told."""
-    with suppress(DecodeError):
-        return pb.DecideRequest.FromString(raw).request_id if len(raw) <= MAX_REQUEST_BYTES else ""
-    return ""
+    if len(raw) > MAX_REQUEST_BYTES:
+        return ""
+    request_id = text_in(pb.DecideRequest, raw, "request_id")
+    return request_id if len(request_id.encode()) <= MAX_KEY_BYTES else ""

@@ -16,8 +16,9 @@ import grpc
 from google.protobuf.internal import api_implementation
 from google.protobuf.message import DecodeError, Message
 
-from service.errors import DeadlineExpired, InvalidArgument
+from service.errors import DeadlineExpired, InvalidArgument, Violation
 from service.rpc.refusals import Refusal, refusal_of
+from service.rpc.undecodable import violation_in
 
 Raws: TypeAlias = AsyncIterator[bytes]
 TimeLeft: TypeAlias = Callable[[], float]
@@ -79,13 +80,13 @@ def require_fast_protobuf() -> None:
 def parsed(message_type: type[M], raw: bytes, most_bytes: int) -> M:
     """Decode a message; raise `InvalidArgument` when it is too long or cannot be decoded."""
     if len(raw) > most_bytes:
-        raise InvalidArgument(f"The message has {len(raw):,} bytes; at most {most_bytes:,} are allowed.")
+        raise InvalidArgument.of(
+            [Violation("", f"the message has {len(raw):,} bytes; at most {most_bytes:,} are allowed")]
+        )
     try:
         return message_type.FromString(raw)
     except DecodeError:
-        raise InvalidArgument(
-            f"The bytes are no {message_type.DESCRIPTOR.full_name}: they cannot be decoded, or a text is not UTF-8."
-        ) from None
+        raise InvalidArgument.of([violation_in(message_type, raw)]) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from google.protobuf.descriptor import MethodDescriptor
 
 from service.core.decision import Decision, Request
 from service.errors import AlreadyExists, CannotListen, FailedPrecondition, StoreError, TactError
+from service.rpc import refusals
+from service.rpc.client import CallFailed
 from service.rpc.edge import Limits
 from service.rpc.refusals import STATUS, refusal_of
 from service.rpc.wrapper import refusal_unless_cancelled, require_fast_protobuf
@@ -51,11 +53,12 @@ async def test_bytes_that_are_no_message(method: MethodDescriptor, raw: bytes) -
             (answer,) = await call_raw(channel, method, [raw])
             assert isinstance(answer, DecideResponse)
             assert answer.error.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
+            assert len(answer.error.violations) == 1
             return
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call_raw(channel, method, [raw])
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert method.input_type.full_name in (caught.value.details() or "")
+    assert len(CallFailed.of(caught.value).violations) == 1, "google.rpc.BadRequest tells where"
 
 
 @pytest.mark.parametrize(("size", "code"), [(65_536, None), (65_537, grpc.StatusCode.INVALID_ARGUMENT)])
@@ -92,7 +95,7 @@ async def test_what_was_not_foreseen(error: Exception, caplog: pytest.LogCapture
         r"Something went wrong inside; the log has reference ([0-9a-f]{12})\.", refusal.details() or ""
     )
     assert reference
-    (record,) = caplog.records
+    (record,) = [each for each in caplog.records if each.name == refusals.__name__]
     told = record.getMessage()
     assert reference[1] in told
     assert type(error).__name__ in told

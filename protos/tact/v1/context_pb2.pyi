@@ -113,7 +113,9 @@ class Event(message.Message):
     OCCURRED_AT_FIELD_NUMBER: builtins.int
     ATTRIBUTES_FIELD_NUMBER: builtins.int
     event_id: builtins.str
-    """Names this event for ever; the same id is folded once. 1 to 64 bytes of UTF-8. Required."""
+    """Names this event among those of its customer; the same id is folded once, as long as it is among the last 4,096 of
+    the customer. 1 to 64 bytes of UTF-8, no control or invisible formatting characters. Required.
+    """
     customer_id: builtins.str
     """The customer it happened to. 1 to 128 bytes of UTF-8, no control or invisible formatting characters. Required."""
     type: builtins.str
@@ -375,7 +377,9 @@ class Consent(message.Message):
 
     @builtins.property
     def given_at(self) -> timestamp_pb2.Timestamp:
-        """When it was agreed. Unset means now."""
+        """When it was agreed. Unset means now. Not before the year 2000 and at most 5 minutes in the future; a moment in the
+        future is stored as now, so that it holds back no later change.
+        """
 
     def __init__(
         self,

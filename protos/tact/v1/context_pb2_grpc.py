@@ -70,9 +70,10 @@ class ContextServiceServicer:
         """Folds a batch of events into their customers' context.
 
         Each event is answered for itself: good ones are stored even if others are bad. What is answered as stored is in
-        the store. Repeating an event id changes nothing.
+        the store. Repeating an event id changes nothing, as long as it is among the last 4,096 of its customer.
 
-        Errors: INVALID_ARGUMENT when the batch is empty or has more than 1,000 events; UNAVAILABLE when the store cannot
+        Errors: INVALID_ARGUMENT when the batch is empty, has more than 1,000 events or cannot be decoded (one text that is
+        not UTF-8 spoils it as a whole); RESOURCE_EXHAUSTED when it has more than 1 MiB; UNAVAILABLE when the store cannot
         be written, then repeat the call.
 
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
@@ -85,7 +86,7 @@ class ContextServiceServicer:
         """The same as `RecordEvents` for long loads: many batches, one answer at the end with the totals.
 
         Every batch is folded before the next is read, so the sender is slowed to the pace of the store. When the stream
-        breaks, send everything again: repeated events change nothing.
+        breaks, send the last batches again: of each customer the last 4,096 events are known and change nothing.
 
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         buf:lint:ignore RPC_REQUEST_STANDARD_NAME
@@ -97,7 +98,7 @@ class ContextServiceServicer:
     def GetContext(self, request, context):
         """Shows what is known of one customer, as far as the consent allows.
 
-        An unknown customer is no error: every field is unknown.
+        An unknown customer is no error: every field is unknown. Error: UNAVAILABLE when the store cannot be read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -106,14 +107,16 @@ class ContextServiceServicer:
     def SetConsent(self, request, context):
         """Sets the consent level and the contact permissions of one customer.
 
-        Holds for every decision that starts after the answer.
+        Holds for every decision that starts after the answer. Errors: FAILED_PRECONDITION when a consent that was given
+        later is stored; UNAVAILABLE when the store cannot be written, then repeat the call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetConsent(self, request, context):
-        """Reads the consent of one customer. An unknown customer has the strategy's lowest level.
+        """Reads the consent of one customer. An unknown customer has the strategy's lowest level. Error: UNAVAILABLE when the
+        store cannot be read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

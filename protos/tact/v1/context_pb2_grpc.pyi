@@ -37,9 +37,10 @@ class ContextServiceStub:
     """Folds a batch of events into their customers' context.
 
     Each event is answered for itself: good ones are stored even if others are bad. What is answered as stored is in
-    the store. Repeating an event id changes nothing.
+    the store. Repeating an event id changes nothing, as long as it is among the last 4,096 of its customer.
 
-    Errors: INVALID_ARGUMENT when the batch is empty or has more than 1,000 events; UNAVAILABLE when the store cannot
+    Errors: INVALID_ARGUMENT when the batch is empty, has more than 1,000 events or cannot be decoded (one text that is
+    not UTF-8 spoils it as a whole); RESOURCE_EXHAUSTED when it has more than 1 MiB; UNAVAILABLE when the store cannot
     be written, then repeat the call.
 
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
@@ -48,7 +49,7 @@ class ContextServiceStub:
     """The same as `RecordEvents` for long loads: many batches, one answer at the end with the totals.
 
     Every batch is folded before the next is read, so the sender is slowed to the pace of the store. When the stream
-    breaks, send everything again: repeated events change nothing.
+    breaks, send the last batches again: of each customer the last 4,096 events are known and change nothing.
 
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
     buf:lint:ignore RPC_REQUEST_STANDARD_NAME
@@ -56,15 +57,18 @@ class ContextServiceStub:
     GetContext: grpc.UnaryUnaryMultiCallable[context_pb2.GetContextRequest, context_pb2.GetContextResponse]
     """Shows what is known of one customer, as far as the consent allows.
 
-    An unknown customer is no error: every field is unknown.
+    An unknown customer is no error: every field is unknown. Error: UNAVAILABLE when the store cannot be read.
     """
     SetConsent: grpc.UnaryUnaryMultiCallable[context_pb2.SetConsentRequest, context_pb2.SetConsentResponse]
     """Sets the consent level and the contact permissions of one customer.
 
-    Holds for every decision that starts after the answer.
+    Holds for every decision that starts after the answer. Errors: FAILED_PRECONDITION when a consent that was given
+    later is stored; UNAVAILABLE when the store cannot be written, then repeat the call.
     """
     GetConsent: grpc.UnaryUnaryMultiCallable[context_pb2.GetConsentRequest, context_pb2.GetConsentResponse]
-    """Reads the consent of one customer. An unknown customer has the strategy's lowest level."""
+    """Reads the consent of one customer. An unknown customer has the strategy's lowest level. Error: UNAVAILABLE when the
+    store cannot be read.
+    """
 
 @typing.type_check_only
 class ContextServiceAsyncStub(ContextServiceStub):
@@ -75,9 +79,10 @@ class ContextServiceAsyncStub(ContextServiceStub):
     """Folds a batch of events into their customers' context.
 
     Each event is answered for itself: good ones are stored even if others are bad. What is answered as stored is in
-    the store. Repeating an event id changes nothing.
+    the store. Repeating an event id changes nothing, as long as it is among the last 4,096 of its customer.
 
-    Errors: INVALID_ARGUMENT when the batch is empty or has more than 1,000 events; UNAVAILABLE when the store cannot
+    Errors: INVALID_ARGUMENT when the batch is empty, has more than 1,000 events or cannot be decoded (one text that is
+    not UTF-8 spoils it as a whole); RESOURCE_EXHAUSTED when it has more than 1 MiB; UNAVAILABLE when the store cannot
     be written, then repeat the call.
 
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
@@ -86,7 +91,7 @@ class ContextServiceAsyncStub(ContextServiceStub):
     """The same as `RecordEvents` for long loads: many batches, one answer at the end with the totals.
 
     Every batch is folded before the next is read, so the sender is slowed to the pace of the store. When the stream
-    breaks, send everything again: repeated events change nothing.
+    breaks, send the last batches again: of each customer the last 4,096 events are known and change nothing.
 
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
     buf:lint:ignore RPC_REQUEST_STANDARD_NAME
@@ -94,15 +99,18 @@ class ContextServiceAsyncStub(ContextServiceStub):
     GetContext: aio.UnaryUnaryMultiCallable[context_pb2.GetContextRequest, context_pb2.GetContextResponse]  # type: ignore[assignment]
     """Shows what is known of one customer, as far as the consent allows.
 
-    An unknown customer is no error: every field is unknown.
+    An unknown customer is no error: every field is unknown. Error: UNAVAILABLE when the store cannot be read.
     """
     SetConsent: aio.UnaryUnaryMultiCallable[context_pb2.SetConsentRequest, context_pb2.SetConsentResponse]  # type: ignore[assignment]
     """Sets the consent level and the contact permissions of one customer.
 
-    Holds for every decision that starts after the answer.
+    Holds for every decision that starts after the answer. Errors: FAILED_PRECONDITION when a consent that was given
+    later is stored; UNAVAILABLE when the store cannot be written, then repeat the call.
     """
     GetConsent: aio.UnaryUnaryMultiCallable[context_pb2.GetConsentRequest, context_pb2.GetConsentResponse]  # type: ignore[assignment]
-    """Reads the consent of one customer. An unknown customer has the strategy's lowest level."""
+    """Reads the consent of one customer. An unknown customer has the strategy's lowest level. Error: UNAVAILABLE when the
+    store cannot be read.
+    """
 
 class ContextServiceServicer(metaclass=abc_1.ABCMeta):
     """Takes in what customers did and what they agreed to, and shows what is known."""
@@ -116,9 +124,10 @@ class ContextServiceServicer(metaclass=abc_1.ABCMeta):
         """Folds a batch of events into their customers' context.
 
         Each event is answered for itself: good ones are stored even if others are bad. What is answered as stored is in
-        the store. Repeating an event id changes nothing.
+        the store. Repeating an event id changes nothing, as long as it is among the last 4,096 of its customer.
 
-        Errors: INVALID_ARGUMENT when the batch is empty or has more than 1,000 events; UNAVAILABLE when the store cannot
+        Errors: INVALID_ARGUMENT when the batch is empty, has more than 1,000 events or cannot be decoded (one text that is
+        not UTF-8 spoils it as a whole); RESOURCE_EXHAUSTED when it has more than 1 MiB; UNAVAILABLE when the store cannot
         be written, then repeat the call.
 
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
@@ -133,7 +142,7 @@ class ContextServiceServicer(metaclass=abc_1.ABCMeta):
         """The same as `RecordEvents` for long loads: many batches, one answer at the end with the totals.
 
         Every batch is folded before the next is read, so the sender is slowed to the pace of the store. When the stream
-        breaks, send everything again: repeated events change nothing.
+        breaks, send the last batches again: of each customer the last 4,096 events are known and change nothing.
 
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         buf:lint:ignore RPC_REQUEST_STANDARD_NAME
@@ -147,7 +156,7 @@ class ContextServiceServicer(metaclass=abc_1.ABCMeta):
     ) -> typing.Union[context_pb2.GetContextResponse, abc.Awaitable[context_pb2.GetContextResponse]]:
         """Shows what is known of one customer, as far as the consent allows.
 
-        An unknown customer is no error: every field is unknown.
+        An unknown customer is no error: every field is unknown. Error: UNAVAILABLE when the store cannot be read.
         """
 
     @abc_1.abstractmethod
@@ -158,7 +167,8 @@ class ContextServiceServicer(metaclass=abc_1.ABCMeta):
     ) -> typing.Union[context_pb2.SetConsentResponse, abc.Awaitable[context_pb2.SetConsentResponse]]:
         """Sets the consent level and the contact permissions of one customer.
 
-        Holds for every decision that starts after the answer.
+        Holds for every decision that starts after the answer. Errors: FAILED_PRECONDITION when a consent that was given
+        later is stored; UNAVAILABLE when the store cannot be written, then repeat the call.
         """
 
     @abc_1.abstractmethod
@@ -167,6 +177,8 @@ class ContextServiceServicer(metaclass=abc_1.ABCMeta):
         request: context_pb2.GetConsentRequest,
         context: _ServicerContext,
     ) -> typing.Union[context_pb2.GetConsentResponse, abc.Awaitable[context_pb2.GetConsentResponse]]:
-        """Reads the consent of one customer. An unknown customer has the strategy's lowest level."""
+        """Reads the consent of one customer. An unknown customer has the strategy's lowest level. Error: UNAVAILABLE when the
+        store cannot be read.
+        """
 
 def add_ContextServiceServicer_to_server(servicer: ContextServiceServicer, server: typing.Union[grpc.Server, aio.Server]) -> None: ...

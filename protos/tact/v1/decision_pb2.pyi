@@ -127,7 +127,7 @@ class DecideResponse(message.Message):
     """The `request_id` of the request."""
     decision_id: builtins.str
     """Names this decision: send it back with outcomes. 26 characters. Empty when nothing was recorded, because the
-    answer is degraded or an error.
+    store could not be reached, too little time was left, or the request was bad.
     """
     degraded: builtins.bool
     """True when something was missing and the answer is more careful than it would otherwise be."""
@@ -145,7 +145,9 @@ class DecideResponse(message.Message):
 
     @builtins.property
     def decided_at(self) -> timestamp_pb2.Timestamp:
-        """The moment the decision was made for, by the store's clock, or `as_of`."""
+        """The moment the decision was made for: `as_of`, or now by the store's clock (by the service's own clock when the
+        store had no part in it).
+        """
 
     @builtins.property
     def explanation(self) -> Explanation:
@@ -413,7 +415,9 @@ class FieldState(message.Message):
     field_id: builtins.str
     """The field, such as `past.open_tickets`."""
     age_seconds: builtins.float
-    """Seconds since the last event that changed it. Unset for unknown fields."""
+    """Seconds since the last event that changed it; negative when that event's clock runs ahead. Unset for unknown
+    fields and for those that came with the request.
+    """
     @builtins.property
     def value(self) -> values_pb2.Value:
         """Its value. Unset means unknown: never seen, or too old."""

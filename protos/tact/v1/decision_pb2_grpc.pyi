@@ -39,8 +39,9 @@ class DecisionServiceStub:
     An unknown customer is no error: the answer is a safe greeting. A store that is slow or gone is no error either:
     the answer is a safe greeting, flagged as degraded, within the deadline.
 
-    Errors: INVALID_ARGUMENT with google.rpc.BadRequest (the path of each bad field); ALREADY_EXISTS when the
-    idempotency key was used with another request; INTERNAL with an opaque reference.
+    Errors: INVALID_ARGUMENT with google.rpc.BadRequest (the path of each bad field, empty for the request as a whole:
+    it cannot be decoded, or has more than 64 KiB); ALREADY_EXISTS when the idempotency key was used with another
+    request; INTERNAL with an opaque reference.
 
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
     """
@@ -67,8 +68,9 @@ class DecisionServiceAsyncStub(DecisionServiceStub):
     An unknown customer is no error: the answer is a safe greeting. A store that is slow or gone is no error either:
     the answer is a safe greeting, flagged as degraded, within the deadline.
 
-    Errors: INVALID_ARGUMENT with google.rpc.BadRequest (the path of each bad field); ALREADY_EXISTS when the
-    idempotency key was used with another request; INTERNAL with an opaque reference.
+    Errors: INVALID_ARGUMENT with google.rpc.BadRequest (the path of each bad field, empty for the request as a whole:
+    it cannot be decoded, or has more than 64 KiB); ALREADY_EXISTS when the idempotency key was used with another
+    request; INTERNAL with an opaque reference.
 
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
     """
@@ -98,8 +100,9 @@ class DecisionServiceServicer(metaclass=abc_1.ABCMeta):
         An unknown customer is no error: the answer is a safe greeting. A store that is slow or gone is no error either:
         the answer is a safe greeting, flagged as degraded, within the deadline.
 
-        Errors: INVALID_ARGUMENT with google.rpc.BadRequest (the path of each bad field); ALREADY_EXISTS when the
-        idempotency key was used with another request; INTERNAL with an opaque reference.
+        Errors: INVALID_ARGUMENT with google.rpc.BadRequest (the path of each bad field, empty for the request as a whole:
+        it cannot be decoded, or has more than 64 KiB); ALREADY_EXISTS when the idempotency key was used with another
+        request; INTERNAL with an opaque reference.
 
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         """

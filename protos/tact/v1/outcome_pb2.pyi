@@ -116,7 +116,7 @@ class Outcome(message.Message):
     """What it was worth, in the strategy's currency. Finite. Zero when it has no amount."""
     @builtins.property
     def occurred_at(self) -> timestamp_pb2.Timestamp:
-        """When it happened. Unset means now. At most 5 minutes in the future."""
+        """When it happened. Unset means now. Not before the year 2000 and at most 5 minutes in the future."""
 
     def __init__(
         self,

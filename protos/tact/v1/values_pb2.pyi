@@ -98,7 +98,7 @@ class _ReasonCodeEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ReasonCode.
     """
     REASON_CODE_SAFE_GREETING: _ReasonCode.ValueType  # 18
     """Nothing else is worth saying, and a customer who is here is greeted.
-    Example: an unknown visitor opens the home page.
+    Example: none of the greetings fits, and the neutral one has no value of its own.
     """
 
 class ReasonCode(_ReasonCode, metaclass=_ReasonCodeEnumTypeWrapper):
@@ -176,7 +176,7 @@ Example: the same offer in the hero and beside the cart.
 """
 REASON_CODE_SAFE_GREETING: ReasonCode.ValueType  # 18
 """Nothing else is worth saying, and a customer who is here is greeted.
-Example: an unknown visitor opens the home page.
+Example: none of the greetings fits, and the neutral one has no value of its own.
 """
 
 @typing.final
