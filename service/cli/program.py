@@ -56,7 +56,10 @@ def _group() -> None:
 
 def _say_version(wanted: bool) -> None:
     if wanted:
-        say(f"tact {metadata.version('tact')}")
+        try:
+            say(f"tact {metadata.version('tact')}")
+        except metadata.PackageNotFoundError:
+            say("tact, run from a folder of sources and not installed")
         raise typer.Exit
 
 
