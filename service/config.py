@@ -64,7 +64,10 @@ class StorePlace:
     @property
     def has_password(self) -> bool:
         """Whether the URL holds a password."""
-        parts = urlsplit(self.url)
+        try:
+            parts = urlsplit(self.url)
+        except ValueError:  # what cannot be read is refused elsewhere, in words; it may hold one
+            return "@" in self.url
         return bool(parts.password) or "password" in parse_qs(parts.query)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from service.core.decision import Commit, Committed, Decision, Known, Reason, ReasonCode, Request
-from service.core.engine import Checked, Engine, digest
+from service.core.engine import Checked, Engine
 from service.errors import AlreadyExists, StoreError
 
 log = logging.getLogger(__name__)
@@ -80,19 +80,22 @@ class Decider:
         """
         engine = self.engine
         if deadline_s < self._patience.least_s:
-            return engine.safe(request, TOO_LATE, self._clock())
+            return engine.safe(request, TOO_LATE, self._now_ms(request))
         try:
             return await self._decide(engine, request, self._patience.wait_s(deadline_s))
         except StoreError as error:
             log.warning("a decision is degraded: %s", type(error).__name__)
-            return engine.safe(request, STORE_GONE, request.as_of_ms or self._clock())
+            return engine.safe(request, STORE_GONE, self._now_ms(request))
+
+    def _now_ms(self, request: Request) -> int:
+        return self._clock() if request.as_of_ms is None else request.as_of_ms
 
     async def _decide(self, engine: Engine, request: Request, wait_s: float) -> Decision:
         random = self._entropy(12 + 4 * len(request.placements))
         decision_id = self._store.decision_id(request.customer, request.idempotency_key, random[:12])
         known = await self._store.read(request.customer, decision_id if request.idempotency_key else None, wait_s)
         if known.decided is not None:
-            return engine.answer(_same_request(known.decided, request), None)
+            return engine.answer(_same_request(known.decided, engine.digest(request)), None)
         snapshot = engine.see(known, request)
         judged = engine.judge(snapshot, known, request)
         scores = engine.score(snapshot, judged, request)
@@ -100,8 +103,9 @@ class Decider:
         checked = engine.check(planned, snapshot)
         _alarm(checked)
         committed = await self._store.commit(engine.commit(checked.entry, request), wait_s)
-        explained = engine.explain(snapshot, judged, scores, request) if request.explain else None
-        return engine.answer(_same_request(committed, request), checked.entry, explained)
+        told = request.explain and not committed.repeated
+        explained = engine.explain(snapshot, judged, scores, request) if told else None
+        return engine.answer(_same_request(committed, engine.digest(request)), checked.entry, explained)
 
 
 def _dice(random: bytes) -> tuple[float, ...]:
@@ -109,8 +113,8 @@ def _dice(random: bytes) -> tuple[float, ...]:
     return tuple(int.from_bytes(random[at : at + 4]) / 2**32 for at in range(0, len(random), 4))
 
 
-def _same_request(committed: Committed, request: Request) -> Committed:
-    if committed.repeated and committed.digest != digest(request):
+def _same_request(committed: Committed, digest: bytes) -> Committed:
+    if committed.repeated and committed.digest != digest:
         raise AlreadyExists("this idempotency key was used for another request; use a new key")
     return committed
 

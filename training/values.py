@@ -20,9 +20,9 @@ def typed(value: object, declared: Attribute) -> Scalar:
     """Return a JSON value as a value of the declared type; raise `Misfit` with what would be right."""
     scalar = _TYPES[declared.type](value)
     if isinstance(scalar, str) and declared.values and scalar not in declared.values:
-        raise Misfit(f"{declared.name} is {scalar!r}; it must be one of {', '.join(declared.values)}")
+        raise Misfit(f"{declared.name} must be one of {', '.join(declared.values)}")
     if isinstance(scalar, int | float) and not _within(scalar, declared):
-        raise Misfit(f"{declared.name} is {scalar}; it must be within {_bounds(declared)}")
+        raise Misfit(f"{declared.name} must be within {_bounds(declared)}")
     return scalar
 
 
@@ -33,12 +33,12 @@ def moment_ms(value: object) -> int:
         try:
             at = datetime.fromisoformat(value)
         except ValueError:
-            raise Misfit(f"{value[:40]!r} is no moment in time; write 2026-11-21T09:30:00Z or milliseconds") from None
+            raise Misfit("this text is no moment in time; write 2026-11-21T09:30:00Z or milliseconds") from None
         if at.tzinfo is None:
-            raise Misfit(f"{value!r} names no time zone; write it as in 2026-11-21T09:30:00Z")
+            raise Misfit("this moment names no time zone; write it as in 2026-11-21T09:30:00Z")
         moment = (at - _EPOCH) // timedelta(milliseconds=1)  # finer digits are cut off, as in the public contract
     if type(moment) is not int or not _EARLIEST_MS <= moment <= _LATEST_MS:
-        raise Misfit(f"{value!r} is no moment in time; write 2026-11-21T09:30:00Z or milliseconds since 1970")
+        raise Misfit("this is no moment in time; write 2026-11-21T09:30:00Z or milliseconds since 1970")
     return moment
 
 
@@ -73,7 +73,9 @@ def _strings(value: object) -> tuple[str, ...]:
 
 
 def _shown(value: object) -> str:
-    return repr(value)[:40]
+    """Say of what kind a value is, never the value: it may be about a person."""
+    kinds = {bool: "a truth value", int: "a whole number", float: "a number", str: "a text", list: "a list"}
+    return kinds.get(type(value), "nothing" if value is None else "an object")
 
 
 def _within(number: float, declared: Attribute) -> bool:

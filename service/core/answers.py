@@ -13,6 +13,7 @@ from service.core.strategy import Action, Strategy
 CapReason = Callable[[str, str, str], Reason]
 """Gives the reason of a cap counter by channel, placement and key."""
 
+SHOWN = Reason(ReasonCode.ALREADY_SHOWN, "What may be said here is said at another placement of this answer.")
 GREETED = Reason(ReasonCode.SAFE_GREETING, "Nothing else is worth saying, and a customer who is here is greeted.")
 
 
@@ -167,7 +168,10 @@ def chosen(entry: Entry, committed: Committed, texts: Texts, cap_reason: CapReas
 
 
 def _all_taken(placed: PlacementPlan, bound: Sequence[Bound], channel: str, cap_reason: CapReason) -> Answer:
+    """Suppress what a race took; the first candidate that a cap bound is held back until its last counter frees."""
+    if not bound:
+        return nothing(placed.placement, (SHOWN,), placed.candidates[0].action)
+    first = min(b.rank for b in bound)
+    until_ms = max(b.frees_ms for b in bound if b.rank == first)
     capped = tuple(dict.fromkeys(cap_reason(channel, placed.placement, b.counter) for b in bound))
-    shown = Reason(ReasonCode.ALREADY_SHOWN, "What may be said here is said at another placement of this answer.")
-    until_ms = min((b.frees_ms for b in bound), default=None)
-    return nothing(placed.placement, capped or (shown,), placed.candidates[0].action, until_ms)
+    return nothing(placed.placement, capped, placed.candidates[first].action, until_ms)

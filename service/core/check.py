@@ -25,6 +25,7 @@ _TOKEN = re.compile(
 )
 _BINDS = {"?": 1, "||": 2, "&&": 3, "==": 4, "!=": 4, "<": 4, "<=": 4, ">": 4, ">=": 4, "in": 4, "+": 5, "-": 5,
           "*": 6, "/": 6, "%": 6}  # fmt: skip
+_ODD_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*\\[^\\'\"ntr]")
 _UNITS = {"h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
 
 
@@ -132,6 +133,8 @@ class _Reader:
         kind, token = self._next()
         if kind == "number":
             return _constant(float(token) if any(c in token for c in ".eE") else int(token))
+        if kind == "text" and _ODD_ESCAPE.search(token):
+            raise SyntaxError(token)
         if kind == "text":
             return _constant(re.sub(r"\\(.)", lambda m: {"n": "\n", "t": "\t", "r": "\r"}.get(m[1], m[1]), token[1:-1]))
         if kind == "name":

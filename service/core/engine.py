@@ -11,6 +11,7 @@ from hashlib import blake2b
 import msgspec
 from msgspec import Struct
 
+from models.context import Scalar
 from models.propensity import Folded
 from service.core import answers, plan
 from service.core.arbitrate import Arbiter, Scores
@@ -90,10 +91,17 @@ class Engine:
         scores: Scores,
         draws: Sequence[float],
     ) -> Entry:
-        """Return the plan: for each placement the ranked candidates, or the suppression. One draw a placement."""
-        placements = tuple(
-            self._planned(place, request, judged, scores, draws[place]) for place in range(len(request.placements))
-        )
+        """Return the plan: for each placement the ranked candidates, or the suppression. One draw a placement.
+
+        Placements are filled in order, and what is first at one is no candidate at those after it: probabilities are
+        those at a placement, given what the placements before it say.
+        """
+        placements, taken = [], 0
+        for place in range(len(request.placements)):
+            placed = self._planned(place, request, judged, scores, draws[place], taken)
+            placements.append(placed)
+            if placed.candidates:
+                taken |= 1 << self._texts.index[placed.candidates[0].action]
         return Entry(
             decision_id=decision_id,
             customer=request.customer,
@@ -106,7 +114,7 @@ class Engine:
             asks=judged.verdicts.asks,
             values=snapshot.values,
             draws=tuple(draws),
-            placements=placements,
+            placements=tuple(placements),
         )
 
     def check(self, entry: Entry, snapshot: Snapshot) -> Checked:
@@ -124,7 +132,21 @@ class Engine:
             tuple((c.action, self._counters(entry.channel, placed, c.action)) for c in placed.candidates)
             for placed in entry.placements
         )
-        return Commit(entry.customer, entry.decision_id, digest(request), entry.at_ms, plan.pack(entry), candidates)
+        return Commit(
+            entry.customer, entry.decision_id, self.digest(request), entry.at_ms, plan.pack(entry), candidates
+        )
+
+    def digest(self, request: Request) -> bytes:
+        """Return 8 bytes that tell another request under the same idempotency key; empty where there is no key.
+
+        Fields count by their ids, so that a request is the same under a strategy that only has more of them.
+        """
+        if not request.idempotency_key:
+            return b""
+        fields = self.strategy.schema.fields
+        context = sorted((fields[index].id, _plain(value)) for index, value in request.context.items())
+        said = (request.channel, request.placements, context, request.as_of_ms)
+        return blake2b(repr(said).encode(), digest_size=8).digest()
 
     def answer(self, committed: Committed, planned: Entry | None, explained: Explanation | None = None) -> Decision:
         """Return the decision that was committed: the one just planned, or the one stored before under the same id.
@@ -160,10 +182,12 @@ class Engine:
         used = self._caps.used_up(channel, placement, known.counters, now_ms)
         return [Veto(capped.mask, capped.reason, frees_ms) for capped, frees_ms in used]
 
-    def _planned(self, place: int, request: Request, judged: Judged, scores: Scores, draw: float) -> PlacementPlan:
+    def _planned(
+        self, place: int, request: Request, judged: Judged, scores: Scores, draw: float, taken: int
+    ) -> PlacementPlan:
         channel, placement = request.channel, request.placements[place]
         most = TRIED + len(request.placements) - 1
-        verdicts, survivors = judged.verdicts, judged.survivors[place]
+        verdicts, survivors = judged.verdicts, judged.survivors[place] & ~taken
         ranking = self._arbiter.rank(survivors, verdicts.preferred, scores, request.customer, draw, most)
         if not ranking.order:
             ranking = self._texts.greeting(channel, survivors)
@@ -171,6 +195,8 @@ class Engine:
             return self._texts.planned(placement, ranking, scores, verdicts.preferred)
         treated = self._texts.treated(channel, placement)
         vetoes = [veto for veto in (*verdicts.vetoes, *judged.capped[place]) if veto.mask & treated]
+        if judged.survivors[place] & taken:
+            vetoes.insert(0, Veto(judged.survivors[place] & taken, answers.SHOWN))
         best = self._arbiter.best(treated, scores, request.customer)
         return answers.suppressed(placement, best, survivors, vetoes, self.strategy)
 
@@ -183,9 +209,5 @@ def _without(placed: PlacementPlan, objections: Mapping[str, str]) -> PlacementP
     return answers.withheld(placed, broken[0]) if broken else placed
 
 
-def digest(request: Request) -> bytes:
-    """Return 8 bytes that tell another request under the same idempotency key; empty where there is no key."""
-    if not request.idempotency_key:
-        return b""
-    said = (request.channel, request.placements, sorted(request.context.items()), request.as_of_ms)
-    return blake2b(repr(said).encode(), digest_size=8).digest()
+def _plain(value: Scalar) -> str:
+    return repr(value + 0.0 if type(value) is float else value)  # no negative zero

@@ -126,7 +126,7 @@ _Places = Mapping[str, tuple[int, tuple[str, ...]]]
 def _rules(strategy: Strategy, channel: str, places: _Places) -> tuple[Rule, ...]:
     rules = [_guardrail(rule, strategy, channel, places) for rule in strategy.guardrails]
     rules += [_eligibility(rule, strategy, channel, places) for rule in strategy.eligibility]
-    return tuple(rule for rule in rules if rule.mask)
+    return tuple(rule for rule in rules if rule.mask or rule.instead)
 
 
 def _guardrail(rule: Guardrail, strategy: Strategy, channel: str, places: _Places) -> Rule:

@@ -13,14 +13,20 @@ from models.schema import unread_fields
 from models.shapes import NAME, Reference, Shape
 from models.trees import Leaf
 from service.core.cel import ConditionRefused, check_condition
+from service.core.check import reading
 from service.core.selection import bits, mask
 from service.core.strategy import Action, Cap, Condition, Eligibility, Guardrail, Kind, Per, Selector, Weight
 
 T = TypeVar("T")
 
 MOST_COUNTED = 1_000_000
+LONGEST_CAP_MS = 730 * 86_400_000  # what the store remembers of a customer
 HIGHEST_FACTOR = 1e6
 
+_SECOND_READING = (
+    "the independent check cannot read this; write it without comments, hexadecimal numbers, raw or triple-quoted "
+    "texts, escapes other than \\n \\t \\r and a quote or backslash, and names that begin with a dot"
+)
 _SELECTOR = "write a selector such as {intents: [upsell]}, or {all: true}"
 _PARTS = {
     "ids": "action",
@@ -107,6 +113,8 @@ class _Reader:
         """Read a contact cap."""
         head, count = self._head(record), self._selector(record, "count")
         at_most, within = record.whole("at_most", None, 1, MOST_COUNTED), record.duration("within")
+        if within > LONGEST_CAP_MS:
+            record.refuse("is longer than contacts are remembered; write 730d at the most", "within")
         rule = Cap(*head, count, at_most, within, record.choices("per", Per))
         record.rest_is_refused()
         return rule
@@ -175,9 +183,12 @@ class _Reader:
     def _check(self, record: Record, leaf: Leaf) -> None:
         try:
             check_condition(leaf.text.rstrip(), self.schema)
+            reading(leaf.text.rstrip(), dict(self.schema.index))
         except ConditionRefused as refused:
             line = leaf.line_of(refused.line, refused.column)
             record.problems.append(Problem(leaf.file, line, f"`when`: {refused.message}"))
+        except ValueError:
+            record.problems.append(Problem(leaf.file, leaf.line, f"`when`: {_SECOND_READING}"))
 
 
 def _distinct(words: Iterable[str]) -> tuple[str, ...]:

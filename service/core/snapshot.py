@@ -27,7 +27,6 @@ class Snapshot(Struct, frozen=True):
 
     values: tuple[Scalar | None, ...]
     states: Mapping[int, list[Any]]
-    request_context: Mapping[int, Scalar]
     now_ms: int
     level: ConsentLevel
     permitted: bool
@@ -58,7 +57,7 @@ class Sight:
             if index in requested:
                 values[index] = value
         permitted = request.channel in known.channels or not self._needs_permission[request.channel]
-        return Snapshot(tuple(values), states, request.context, now_ms, level, permitted)
+        return Snapshot(tuple(values), states, now_ms, level, permitted)
 
     def fields_seen(self, snapshot: Snapshot) -> tuple[FieldSeen, ...]:
         """Return every field that the consent allows, with its value and age, for explanations."""

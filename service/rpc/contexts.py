@@ -15,7 +15,6 @@ from service.rpc.wrapper import Raws, TimeLeft, parsed
 from tact.v1 import context_pb2 as pb
 
 MAX_BATCH_BYTES = 1_048_576
-MAX_QUESTION_BYTES = 65_536
 _FIRST_REFUSED = 100
 
 ToFold: TypeAlias = dict[str, list[tuple[int, EventToFold]]]

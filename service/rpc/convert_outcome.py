@@ -12,7 +12,7 @@ from tact.v1 import outcome_pb2 as pb
 
 MAX_ACTION_BYTES = 128
 _VIOLATIONS_AN_OUTCOME = 4
-_DECISION_ID = re.compile(r"[0-3][0-9a-f]{2}[0-9a-z]{23}", re.ASCII)
+_DECISION_ID = re.compile(r"[0-3][0-9a-f]{25}", re.ASCII)
 _KINDS = {number: name.removeprefix("OUTCOME_KIND_").lower() for name, number in pb.OutcomeKind.items() if number}
 
 

@@ -225,3 +225,10 @@ def test_what_was_opened_and_closed_at_once_counts_as_open() -> None:
     one = field(K.OPEN, **TICKETS)
     assert folds.value(one, after(one, (5, "t"), (5, "t", "c")), 9) == 1
     assert folds.value(one, after(one, (5, "t"), (6, "t", "c")), 9) == 0
+
+
+def test_a_window_holds_its_start_and_not_its_end() -> None:
+    """Events from `now - window` on count, what happens at `now` does not: it is the future of the moment asked about."""
+    one = field(K.WINDOW_COUNT, V.INT, window_ms=50)
+    state = after(one, (9, 1), (10, 1), (59, 1), (60, 1))
+    assert folds.value(one, state, 60) == 2

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -160,3 +162,20 @@ async def test_a_race_for_the_last_contact_has_one_winner(clean_store_url: str, 
     assert bound
     assert all(answer.until_ms is not None for answer in bound)
     assert all(answer.reasons[0].rule == "two-offers-a-week" for answer in bound)
+
+
+async def test_a_store_that_hangs_costs_a_share_of_the_deadline(tmp_path: Path) -> None:
+    """While the store does not answer, the safe answer comes well before the caller's deadline."""
+    store = EmbeddedStore(tmp_path / "store")
+    async with world(store.start(), tmp_path, Patience(share=0.4, most_s=10.0)) as tact:
+        await tact.seller("ivy")
+        os.kill(store.processes[1], signal.SIGSTOP)
+        try:
+            started = time.monotonic()
+            decision = await tact.decider.decide(ask("ivy", "web", "greeting"), 1.0)
+            took_s = time.monotonic() - started
+        finally:
+            os.kill(store.processes[1], signal.SIGCONT)
+    store.stop()
+    assert 0.3 < took_s < 0.7
+    assert [reason.code for reason in decision.degraded] == [ReasonCode.STORE_UNAVAILABLE]

@@ -15,7 +15,7 @@ from redis import Redis
 from service.rpc.client import Answer, Ask, Event, TactClient
 from service.store import keys
 from tests.cli.commands import Process
-from tests.strategies import write_strategy
+from tests.strategies import edited, write_strategy
 
 PROCESSES, EACH = 4, 60
 DAY_MS = 86_400_000
@@ -25,7 +25,7 @@ MOST = 2  # the strategy's cap: two offers a week
 @pytest.fixture
 def targets(clean_store_url: str, tmp_path: Path) -> Iterator[tuple[str, ...]]:
     """Serve the small strategy from four processes on one store, and return where."""
-    strategy = write_strategy(tmp_path / "strategy")
+    strategy = write_strategy(tmp_path / "strategy", strategy=edited("strategy", "explore: 0.05", "explore: 0.0"))
     with ExitStack() as open_processes:
         started = [
             open_processes.enter_context(

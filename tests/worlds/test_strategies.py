@@ -72,7 +72,7 @@ def test_the_safe_greeting_can_be_said_to_anyone(strategy: Strategy) -> None:
 
 def nothing_known(strategy: Strategy) -> Snapshot:
     """Return the snapshot of an unknown customer who may be contacted."""
-    return Snapshot((None,) * len(strategy.schema.fields), {}, {}, 0, strategy.levels[0], True)
+    return Snapshot((None,) * len(strategy.schema.fields), {}, 0, strategy.levels[0], True)
 
 
 def test_the_demo_has_what_was_asked_for() -> None:
@@ -95,7 +95,7 @@ def test_with_an_open_ticket_or_a_late_delivery_every_offer_is_vetoed() -> None:
     for field in ("past.open_tickets", "past.late_deliveries"):
         values: list[object] = [None] * len(demo_strategy.schema.fields)
         values[demo_strategy.schema.index[field]] = 1
-        snapshot = Snapshot(tuple(values), {}, {}, 0, demo_strategy.levels[-1], True)  # type: ignore[arg-type]  # ints
+        snapshot = Snapshot(tuple(values), {}, 0, demo_strategy.levels[-1], True)  # type: ignore[arg-type]  # ints
         for channel in demo_strategy.channels:
             verdicts = Judge(demo_strategy).judge(snapshot, channel.id)
             held = [
@@ -119,7 +119,7 @@ def test_the_pilot_said_exactly_what_the_strategy_permits() -> None:
             channel = dice.choice(("web", "desk", "email"))
             known = seen | pilot.context(channel, one.traits, dice)
             values = tuple(known.get(field.id) for field in schema.fields)
-            verdicts = judge.judge(Snapshot(values, {}, {}, now_ms, demo_strategy.levels[-1], True), channel)
+            verdicts = judge.judge(Snapshot(values, {}, now_ms, demo_strategy.levels[-1], True), channel)
             everything = (1 << len(demo_strategy.actions)) - 1
             permitted = {demo_strategy.actions[i].id for i in bits(everything & ~verdicts.vetoed)}
             facts = facts_of(known, now_ms)
@@ -156,7 +156,7 @@ def first_said(engine: Engine, one: Person, placement: str) -> str:
     (seen,) = Observer(schema).observe(telling.telling_history(one, moment), [moment])
     level = next(level for level in engine.strategy.levels if level.id == one.level)
     values = tuple(seen.get(field.id) if field.purpose in level.purposes else None for field in schema.fields)
-    snapshot = Snapshot(values, {}, {}, moment, level, True)
+    snapshot = Snapshot(values, {}, moment, level, True)
     request = Request(one.id, "web", (placement,), {})
     judged = engine.judge(snapshot, Known(moment, one.level, (), {}, {}), request)
     scores = engine.score(snapshot, judged, request)

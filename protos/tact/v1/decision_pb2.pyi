@@ -67,7 +67,7 @@ class DecideRequest(message.Message):
     """
     idempotency_key: builtins.str
     """Makes the call safe to repeat: the same key and customer always return the same answer and count once, for as
-    long as the service keeps decisions (14 days unless configured). At most 64 bytes. Empty: every call is its own
+    long as the service keeps decisions (14 days). At most 64 bytes. Empty: every call is its own
     decision. The key with another channel, placements or context is refused with ALREADY_EXISTS.
     """
     request_id: builtins.str
@@ -368,11 +368,11 @@ class ActionFate(message.Message):
     action_id: builtins.str
     """The action, as the strategy spells it."""
     propensity: builtins.float
-    """The probability of its outcome, from 0 to 1. Unset when it was not scored."""
+    """The probability of its outcome, from 0 to 1: by the model, or the strategy's prior where no model knows it."""
     baseline_propensity: builtins.float
     """The probability of its outcome when nothing is said, from 0 to 1. Unset when there is no baseline model."""
     net_value: builtins.float
-    """Worth of saying it against saying nothing, in the strategy's currency. Unset when it was not scored."""
+    """Worth of saying it against saying nothing, in the strategy's currency."""
     @builtins.property
     def vetoes(self) -> containers.RepeatedCompositeFieldContainer[values_pb2.Reason]:
         """Everything that forbids it. Empty when it may be said."""
