@@ -11,6 +11,7 @@ PYTHON ?=
 ARGS ?=
 DATA ?=
 BIN := .venv/bin
+NODE := tests/clients/node
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCKED := $(INSTALL) --require-hashes --only-binary :all:
 
@@ -20,7 +21,7 @@ help:
 demo: .venv/.runtime
 	@exec $(BIN)/python -m service.leash $$PPID service.cli demo $(ARGS)  # it ends with make, kill -9 included
 
-test: .venv/.dev
+test: .venv/.dev $(NODE)/node_modules
 	@exec $(BIN)/python -m pytest -p no:valkey $(ARGS)
 
 check: .venv/.dev
@@ -54,6 +55,12 @@ lock: .venv/bin/python
 clean:
 	rm -rf .venv .bench build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis tests/clients/node/node_modules
 	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# Where there is npm, the tests of the contract with a Node client run too; elsewhere they skip.
+$(NODE)/node_modules: $(NODE)/package-lock.json
+	@if command -v npm >/dev/null; then \
+		(cd $(NODE) && npm ci --no-audit --no-fund --loglevel=error) || echo "npm cannot install the Node client; its tests skip"; \
+	fi
 
 # ------------------------------------------------------------------------------------------------ how .venv comes to be
 

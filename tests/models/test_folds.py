@@ -228,7 +228,7 @@ def test_what_was_opened_and_closed_at_once_counts_as_open() -> None:
 
 
 def test_a_window_holds_its_start_and_not_its_end() -> None:
-    """Events from `now - window` on count, what happens at `now` does not: it is the future of the moment asked about."""
+    """Events from `now - window` on count; what happens at `now` does not: it is the future of that moment."""
     one = field(K.WINDOW_COUNT, V.INT, window_ms=50)
     state = after(one, (9, 1), (10, 1), (59, 1), (60, 1))
     assert folds.value(one, state, 60) == 2
