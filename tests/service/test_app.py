@@ -108,8 +108,9 @@ async def test_a_store_that_is_restarted_as_one_that_forgets_ends_the_service(tm
 async def test_an_embedded_store_that_dies_ends_the_service(tmp_path: Path) -> None:
     """A service whose own store was killed says so and ends, for it cannot keep a promise any more."""
     async with serving(settings(f"embedded:{tmp_path / 'store'}")) as running:
-        found = [each for each in psutil.Process().children(recursive=True) if "valkey-server" in each.name()]
-        found[-1].kill()
+        watchdogs = [each for each in psutil.Process().children() if str(tmp_path) in " ".join(each.cmdline())]
+        (server,) = watchdogs[0].children()
+        server.kill()
         assert "embedded store has ended" in await asyncio.wait_for(running.store.until_refused(), 20.0)
 
 
