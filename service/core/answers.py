@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import compress
+from operator import itemgetter
 
 from service.core.arbitrate import NOBODY, Ranking, Scores
 from service.core.decision import Answer, Bound, Committed, Reason, ReasonCode, Request
@@ -25,7 +27,8 @@ class Texts:
 
     def __init__(self, strategy: Strategy, modelled: frozenset[str] = frozenset()) -> None:
         self._modelled = modelled
-        self._features = [(name, strategy.schema.index[name]) for name in strategy.features]
+        places = [strategy.schema.index[name] for name in strategy.features]
+        self._feature_values = itemgetter(*places, *places[:1]) if places else lambda values: ()
         self.index = {action.id: action.index for action in strategy.actions}
         self._strategy = strategy
         self._texts: dict[tuple[str, str], dict[int, str]] = {
@@ -117,8 +120,8 @@ class Texts:
         """Return the features of the model that were known then; of an earlier strategy it is not told."""
         if entry.strategy != self._strategy.version:
             return ()
-        values = entry.values
-        return tuple([name for name, place in self._features if values[place] is not None])
+        known = [value is not None for value in self._feature_values(entry.values)]
+        return tuple(compress(self._strategy.features, known))
 
 
 def nothing(placement: str, reasons: tuple[Reason, ...], held_back: str = "", until_ms: int | None = None) -> Answer:
