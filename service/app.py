@@ -24,9 +24,9 @@ from service.errors import CannotListen
 from service.rpc.edge import Edge, Limits
 from service.rpc.server import Listen, Server
 from service.store.connection import Connections, StoreError, StoreForbidden
-from service.store.customers import CustomerStore
 from service.store.embedded import EmbeddedStore, EmbeddedStoreError
 from service.store.settings import StoreRefused, check_store, server_run
+from service.store.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -67,14 +67,14 @@ async def _served(
     connections = _connections(url)
     opened.push_async_callback(connections.close)
     groups = {level.id: "".join(purpose.group for purpose in level.purposes) for level in strategy.levels}
-    customers = CustomerStore(connections, groups, strategy.levels[0].id)
-    decider = Decider(Engine(strategy, model), customers, os.urandom, clock_ms)
+    store = Store.over(connections, groups, strategy.levels[0].id)
+    decider = Decider(Engine(strategy, model), store.customers, os.urandom, clock_ms)
     limits = Limits(allow_as_of=settings.allow_as_of)
-    edge = Edge.of(strategy, decider=decider, customers=customers, limits=limits, clock=clock_ms)
+    edge = Edge.of(strategy, decider=decider, stores=store, limits=limits, clock=clock_ms)
     server = Server(edge, Listen(settings.host, settings.port, settings.reflection))
     port = await server.start()
     opened.push_async_callback(server.drain, linger_s=0.0, grace_s=0.0)
-    running = Running(server, decider, StoreWatch(connections, customers, embedded), strategy, port, settings)
+    running = Running(server, decider, StoreWatch(connections, store, embedded), strategy, port, settings)
     opened.push_async_callback(running.store.close)
     await running.store.look()
     await server.announce(serving=True)
@@ -88,11 +88,11 @@ class StoreWatch:
     ends with the reason when the store turns out to be one that the service does not run on, or the embedded one dies.
     """
 
-    def __init__(self, connections: Connections, customers: CustomerStore, embedded: EmbeddedStore | None) -> None:
+    def __init__(self, connections: Connections, store: Store, embedded: EmbeddedStore | None) -> None:
         self._refused: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.warnings: tuple[str, ...] = ()
         self._connections = connections
-        self._customers = customers
+        self._store = store
         self._embedded = embedded
         self._checked = ""
         self._watching: asyncio.Task[None] | None = None
@@ -124,7 +124,7 @@ class StoreWatch:
         found = await server_run(self._connections.execute)
         if found != self._checked:
             self.warnings = tuple(await check_store(self._connections.execute))
-            await self._customers.load_functions()
+            await self._store.calls.load_functions()
             self._checked = found
 
     async def _watch(self) -> None:

@@ -46,21 +46,21 @@ class Contexts:
         """Show what is known of one customer, as far as the consent allows."""
         edge = self._current.edge
         as_of_ms = convert.context_question(request, edge)
-        known = await edge.customers.context(request.customer_id, deadline_s)
+        known = await edge.stores.customers.context(request.customer_id, deadline_s)
         return convert.context_answer(known, edge.strategy, as_of_ms)
 
     async def set_consent(self, request: pb.SetConsentRequest, deadline_s: float) -> pb.SetConsentResponse:
         """Replace the consent of one customer."""
         edge = self._current.edge
         consent = convert.consent_of(request, edge, edge.clock())
-        stored = await edge.customers.set_consent(request.customer_id, consent, deadline_s)
+        stored = await edge.stores.consents.set_consent(request.customer_id, consent, deadline_s)
         return pb.SetConsentResponse(consent=convert.consent_message(stored))
 
     async def get_consent(self, request: pb.GetConsentRequest, deadline_s: float) -> pb.GetConsentResponse:
         """Read the consent of one customer."""
         edge = self._current.edge
         customer = convert.customer_of(request.customer_id)
-        return convert.consent_answer(await edge.customers.get_consent(customer, deadline_s), edge.strategy)
+        return convert.consent_answer(await edge.stores.consents.get_consent(customer, deadline_s), edge.strategy)
 
 
 async def _folded(request: pb.RecordEventsRequest, edge: Edge, deadline_s: float) -> list[pb.EventResult]:
@@ -70,7 +70,7 @@ async def _folded(request: pb.RecordEventsRequest, edge: Edge, deadline_s: float
 
     async def fold(customer: str) -> None:
         positions, events = zip(*to_fold[customer], strict=True)
-        stored = await edge.customers.fold(customer, events, deadline_s)
+        stored = await edge.stores.events.fold(customer, events, deadline_s)
         for position, is_new in zip(positions, stored, strict=True):
             results[position].status = pb.EVENT_STATUS_STORED if is_new else pb.EVENT_STATUS_REPEATED
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from models.context import Attribute, ContextSchema, FoldKind
 from service.core.strategy import Strategy
-from service.rpc.ports import Customers, Decider
+from service.rpc.ports import Decider, Stores
 
 Clock = Callable[[], int]
 """Milliseconds since 1970 in UTC."""
@@ -64,19 +64,19 @@ class Vocabulary:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """One strategy with the decider and the store that serve it, the limits of calls and the wall clock."""
+    """One strategy with the decider and the stores that serve it, the limits of calls and the wall clock."""
 
     strategy: Strategy
     vocabulary: Vocabulary
     decider: Decider
-    customers: Customers
+    stores: Stores
     limits: Limits
     clock: Clock
 
     @classmethod
-    def of(cls, strategy: Strategy, *, decider: Decider, customers: Customers, limits: Limits, clock: Clock) -> Edge:
+    def of(cls, strategy: Strategy, *, decider: Decider, stores: Stores, limits: Limits, clock: Clock) -> Edge:
         """Lay the strategy's words out for checking and keep the rest."""
-        return cls(strategy, Vocabulary.of(strategy), decider, customers, limits, clock)
+        return cls(strategy, Vocabulary.of(strategy), decider, stores, limits, clock)
 
 
 @dataclass(slots=True)

@@ -29,7 +29,7 @@ async def _recorded(request: pb.RecordOutcomesRequest, edge: Edge, deadline_s: f
 
     async def record(decision_id: str) -> None:
         for position, outcome in good[decision_id]:
-            results[position] = outcome_result(await edge.customers.record_outcome(outcome, deadline_s))
+            results[position] = outcome_result(await edge.stores.outcomes.record_outcome(outcome, deadline_s))
 
     await side_by_side(record, good)
     return results

@@ -18,15 +18,23 @@ class Decider(Protocol):
 
 
 class Customers(Protocol):
-    """Keeps what is known of customers. Everything here raises `StoreError` when the store fails."""
+    """Knows customers."""
 
     async def context(self, customer: str, deadline_s: float) -> Known:
         """Read what the customer's consent allows."""
         ...
 
+
+class Events(Protocol):
+    """Takes events in."""
+
     async def fold(self, customer: str, events: Sequence[EventToFold], deadline_s: float) -> tuple[bool, ...]:
         """Fold events of one customer in order; True for each that was new, False for each that was repeated."""
         ...
+
+
+class Consents(Protocol):
+    """Keeps what customers agreed to."""
 
     async def set_consent(self, customer: str, consent: ConsentRecord, deadline_s: float) -> ConsentRecord:
         """Replace the consent; raise `ConsentOlder` when one given later is stored."""
@@ -36,6 +44,34 @@ class Customers(Protocol):
         """Read the consent; None when none was ever set."""
         ...
 
+
+class Outcomes(Protocol):
+    """Keeps what came of decisions."""
+
     async def record_outcome(self, outcome: OutcomeRecord, deadline_s: float) -> OutcomeStatus:
         """Record one outcome beside its decision."""
+        ...
+
+
+class Stores(Protocol):
+    """What the store keeps, by concern. Everything here raises `StoreError` when the store fails."""
+
+    @property
+    def customers(self) -> Customers:
+        """What is known of customers."""
+        ...
+
+    @property
+    def events(self) -> Events:
+        """What happened to them."""
+        ...
+
+    @property
+    def consents(self) -> Consents:
+        """What they agreed to."""
+        ...
+
+    @property
+    def outcomes(self) -> Outcomes:
+        """What came of decisions."""
         ...

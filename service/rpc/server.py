@@ -1,6 +1,6 @@
 """The gRPC server: one port, three services, health, and reflection by flag.
 
-    edge = Edge.of(strategy, decider=decider, customers=customers, limits=Limits(), clock=clock_ms)
+    edge = Edge.of(strategy, decider=decider, stores=store, limits=Limits(), clock=clock_ms)
     server = Server(edge, Listen(host="127.0.0.1", port=50051, reflection=False))
     port = await server.start()          # the port is open, health says NOT_SERVING; raises CannotListen
     await server.announce(serving=True)  # health says SERVING

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
 
-SOURCES = ("folds.lua", "functions.lua")
+SOURCES = ("common", "folds", "read", "commit", "fold", "consent", "outcome")
+"""The files of `service/store/lua` in the order in which they build on one another."""
+
+_REGISTERED = re.compile(r"'tact_([a-z_]+)' \.\. VERSION")
 
 
 @dataclass(frozen=True, slots=True)
 class Functions:
-    """One version of the functions: the library's source for FUNCTION LOAD and the names for FCALL."""
+    """One version of the functions: the library's source for FUNCTION LOAD, its version and what it registers."""
 
     source: str
-    read: str
-    commit: str
-    fold: str
-    consent: str
-    outcome: str
+    version: str
+    registered: frozenset[str]
 
     @classmethod
     def of(cls, lua: str) -> Functions:
         """Name the functions of a Lua source after its hash."""
         version = sha256(lua.encode()).hexdigest()[:12]
-        names = {name: f"tact_{name}_{version}" for name in ("read", "commit", "fold", "consent", "outcome")}
-        return cls(f"#!lua name=tact_{version}\nlocal VERSION = '_{version}'\n{lua}", **names)
+        source = f"#!lua name=tact_{version}\nlocal VERSION = '_{version}'\n{lua}"
+        return cls(source, version, frozenset(_REGISTERED.findall(lua)))
+
+    def name(self, function: str) -> str:
+        """Return the name for FCALL of a function such as `read`; raise KeyError when the library has none."""
+        if function not in self.registered:
+            raise KeyError(function)
+        return f"tact_{function}_{self.version}"
 
 
 def read_functions() -> Functions:
     """Read the functions that belong to this version of the service."""
-    folder = files("service.store")
-    return Functions.of("\n".join(folder.joinpath(name).read_text(encoding="utf-8") for name in SOURCES))
+    folder = files("service.store") / "lua"
+    return Functions.of("\n".join((folder / f"{name}.lua").read_text(encoding="utf-8") for name in SOURCES))

@@ -16,7 +16,7 @@ from service.errors import Violation
 from service.rpc.client import Ask, CallFailed, Event, Outcome, TactClient
 from service.rpc.edge import Limits
 from service.rpc.plain import Plain, moment_message, moment_text, plain_value, value_message
-from tests.rpc.world import NOW_MS, Answering, answered, customers_at, edge_of, serving, strategy
+from tests.rpc.world import NOW_MS, Answering, answered, edge_of, serving, store_at, strategy
 
 NOW = datetime.fromtimestamp(NOW_MS / 1000, UTC)
 
@@ -128,8 +128,8 @@ async def test_knowing_a_customer(clean_store_url: str) -> None:
     """Events, consent, context and outcomes in plain words."""
     bought: dict[str, Plain] = {"amount": 12, "product": "tv", "paid_at": NOW}
     events = [Event("e-1", "c-1", "purchase", NOW_MS - 1_000, bought), Event("e-2", "c-1", "purchase", NOW, {})]
-    async with customers_at(clean_store_url) as customers:
-        edge = edge_of(customers=customers, limits=Limits(allow_as_of=True))
+    async with store_at(clean_store_url) as store:
+        edge = edge_of(stores=store, limits=Limits(allow_as_of=True))
         async with serving(edge) as target, TactClient(target, schema=strategy().schema) as tact:
             results = (await tact.record_events(events))["results"]
             totals = await tact.record_events_stream([events, events])

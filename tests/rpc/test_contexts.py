@@ -22,7 +22,7 @@ from tact.v1 import context_pb2 as pb
 from tact.v1.context_pb2_grpc import ContextServiceStub
 from tact.v1.values_pb2 import Value
 from tests.rpc.messages import consent, event
-from tests.rpc.world import NOW_MS, Untouched, calling, customers_at, edge_of, strategy
+from tests.rpc.world import NOW_MS, Alone, Untouched, calling, edge_of, store_at, strategy
 
 DAY_MS = 86_400_000
 STORED, REPEATED, REFUSED = pb.EVENT_STATUS_STORED, pb.EVENT_STATUS_REPEATED, pb.EVENT_STATUS_REFUSED
@@ -31,7 +31,7 @@ STORED, REPEATED, REFUSED = pb.EVENT_STATUS_STORED, pb.EVENT_STATUS_REPEATED, pb
 @asynccontextmanager
 async def contexts_at(url: str, limits: Limits | None = None) -> AsyncIterator[Any]:
     """Yield a stub of the service over a real store."""
-    async with customers_at(url) as customers, calling(edge_of(customers=customers, limits=limits)) as channel:
+    async with store_at(url) as store, calling(edge_of(stores=store, limits=limits)) as channel:
         yield ContextServiceStub(channel)
 
 
@@ -211,7 +211,7 @@ class Slow(Untouched):
 async def test_folding_is_bounded() -> None:
     """A batch of a thousand customers folds side by side, never more than 64 at once."""
     slow = Slow()
-    async with calling(edge_of(customers=slow)) as channel:
+    async with calling(edge_of(stores=Alone(slow))) as channel:
         events = (event(event_id=str(i), customer_id=f"c-{i}") for i in range(1_000))
         answer = await ContextServiceStub(channel).RecordEvents(batch(*events))
     assert {result.status for result in answer.results} == {STORED}
@@ -221,7 +221,7 @@ async def test_folding_is_bounded() -> None:
 async def test_a_store_that_fails_is_told() -> None:
     """When part of a batch cannot be stored the call is UNAVAILABLE, to be repeated; nothing is left under way."""
     slow = Slow(frozenset({"c-70"}))
-    async with calling(edge_of(customers=slow)) as channel:
+    async with calling(edge_of(stores=Alone(slow))) as channel:
         events = (event(event_id=str(i), customer_id=f"c-{i}") for i in range(1_000))
         with pytest.raises(grpc.aio.AioRpcError, match="Repeat the call") as caught:
             await ContextServiceStub(channel).RecordEvents(batch(*events))

@@ -19,7 +19,7 @@ from service.core.decision import Known
 from service.core.records import ConsentRecord, OutcomeRecord, OutcomeStatus
 from tact.v1.decision_pb2 import DecideResponse
 from tests.rpc.messages import METHODS, call_raw
-from tests.rpc.world import NOW_MS, calling, edge_of
+from tests.rpc.world import NOW_MS, Alone, calling, edge_of
 
 ANSWERS = {grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT}
 WORDS = ["c-1", "web", "greeting", "hero", "purchase", "noted", "amount", "text", "personal", "present.sentiment"]
@@ -119,7 +119,7 @@ class Target:
 def target() -> Iterator[Target]:
     """Return a server to call from tests that are not asynchronous."""
     with asyncio.Runner() as runner:
-        serving = calling(edge_of(customers=Yielding()))
+        serving = calling(edge_of(stores=Alone(Yielding())))
         yield Target(runner, runner.run(_enter(serving)))
         runner.run(_leave(serving))
 

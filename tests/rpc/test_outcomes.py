@@ -10,7 +10,7 @@ from service.core.records import OutcomeRecord, OutcomeStatus
 from tact.v1 import outcome_pb2 as pb
 from tact.v1.outcome_pb2_grpc import OutcomeServiceStub
 from tests.rpc.messages import outcome
-from tests.rpc.world import NOW_MS, Untouched, calling, customers_at, edge_of
+from tests.rpc.world import NOW_MS, Alone, Untouched, calling, edge_of, store_at
 
 
 class Book(Untouched):
@@ -40,7 +40,7 @@ async def test_each_outcome_is_answered_in_its_place() -> None:
         outcome(decision_id=first),
         outcome(decision_id=first),
     ]
-    async with calling(edge_of(customers=book)) as channel:
+    async with calling(edge_of(stores=Alone(book))) as channel:
         answer = await OutcomeServiceStub(channel).RecordOutcomes(pb.RecordOutcomesRequest(outcomes=sent))
     assert [result.status for result in answer.results] == [
         pb.OUTCOME_STATUS_STORED,
@@ -60,7 +60,7 @@ async def test_each_outcome_is_answered_in_its_place() -> None:
 
 async def test_an_outcome_of_nothing(clean_store_url: str) -> None:
     """An outcome of a decision that was never made is answered as such."""
-    async with customers_at(clean_store_url) as customers, calling(edge_of(customers=customers)) as channel:
+    async with store_at(clean_store_url) as store, calling(edge_of(stores=store)) as channel:
         sent = pb.RecordOutcomesRequest(outcomes=[outcome()])
         (result,) = (await OutcomeServiceStub(channel).RecordOutcomes(sent)).results
     assert result.status == pb.OUTCOME_STATUS_UNKNOWN_DECISION

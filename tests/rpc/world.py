@@ -21,10 +21,10 @@ from service.core.loader import load_strategy
 from service.core.records import ConsentRecord, EventToFold, OutcomeRecord
 from service.core.strategy import Strategy
 from service.rpc.edge import Edge, Limits
-from service.rpc.ports import Customers, Decider
+from service.rpc.ports import Decider, Stores
 from service.rpc.server import Listen, Server
 from service.store.connection import Connections
-from service.store.customers import CustomerStore
+from service.store.store import Store
 from tests.strategies import SECTIONS, write_strategy
 
 NOW_MS = 1_800_000_000_000
@@ -104,12 +104,19 @@ class Untouched:
         raise AssertionError("the store was touched")
 
 
-def edge_of(decider: Decider | None = None, customers: Customers | None = None, limits: Limits | None = None) -> Edge:
+class Alone:
+    """Stores of which one object does everything."""
+
+    def __init__(self, everything: Any) -> None:  # noqa: ANN401 - a fake has only what its test needs
+        self.customers = self.events = self.consents = self.outcomes = everything
+
+
+def edge_of(decider: Decider | None = None, stores: Stores | None = None, limits: Limits | None = None) -> Edge:
     """Return an edge over the test's strategy at a fixed moment."""
     return Edge.of(
         strategy(),
         decider=decider or Answering(),
-        customers=customers or Untouched(),
+        stores=stores or Alone(Untouched()),
         limits=limits or Limits(),
         clock=lambda: NOW_MS,
     )
@@ -142,10 +149,10 @@ async def channel_to(target: str) -> AsyncIterator[Any]:
 
 
 @asynccontextmanager
-async def customers_at(url: str) -> AsyncIterator[CustomerStore]:
-    """Yield the real customer store of the strategy over a real store."""
+async def store_at(url: str) -> AsyncIterator[Store]:
+    """Yield the real store of the strategy over a real store."""
     levels = {level.id: "".join(purpose.group for purpose in level.purposes) for level in strategy().levels}
     async with Connections(url) as connections:
-        store = CustomerStore(connections, levels, strategy().levels[0].id)
-        await store.load_functions()
+        store = Store.over(connections, levels, strategy().levels[0].id)
+        await store.calls.load_functions()
         yield store

@@ -45,7 +45,7 @@ async def test_a_decision_is_answered_logged_and_counted(clean_store_url: str, t
         entry = logged(clean_store_url, "ada")[0]
         assert (entry.decision_id, entry.customer, entry.at_ms) == (decision.decision_id, "ada", NOW_MS)
         assert decision.answers[0].action in [c.action for c in entry.placements[0].candidates]
-        known = await tact.store.context("ada", 5.0)
+        known = await tact.store.customers.context("ada", 5.0)
         assert known.counters["two-offers-a-week"] == (NOW_MS,)
 
 
@@ -87,7 +87,7 @@ async def test_one_key_one_answer(clean_store_url: str, tmp_path: Path) -> None:
         assert len(logged(clean_store_url, "di")) == 1
         offers = sum(answer.kind == "offer" for answer in later.answers)
         assert offers
-        assert len((await tact.store.context("di", 5.0)).counters["two-offers-a-week"]) == offers
+        assert len((await tact.store.customers.context("di", 5.0)).counters["two-offers-a-week"]) == offers
         with pytest.raises(AlreadyExists):
             await tact.decider.decide(ask("di", "web", "hero", key="k1"), DEADLINE_S)
         other = await tact.decider.decide(ask("di", "web", "greeting", "hero", key="k2"), DEADLINE_S)

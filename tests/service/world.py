@@ -16,7 +16,7 @@ from service.core.loader import load_strategy
 from service.core.records import ConsentRecord, EventToFold
 from service.decide import Decider, Patience
 from service.store.connection import Connections
-from service.store.customers import CustomerStore
+from service.store.store import Store
 from tests.strategies import write_strategy
 
 NOW_MS = 1_770_000_000_000
@@ -28,18 +28,18 @@ class World:
     """The parts that a test talks to. Time is `NOW_MS` for every decision asked through `ask`."""
 
     decider: Decider
-    store: CustomerStore
+    store: Store
     engine: Engine
 
     async def happened(self, customer: str, event: str, at_ms: int = NOW_MS - DAY_MS, **attributes: Scalar) -> None:
         """Fold one event of a customer."""
         operations = folds.operations(self.engine.strategy.schema, event, attributes)
         name = f"{event}-{at_ms}-{sorted(attributes.items())}"
-        await self.store.fold(customer, [EventToFold(name, at_ms, operations)], 5.0)
+        await self.store.events.fold(customer, [EventToFold(name, at_ms, operations)], 5.0)
 
     async def agreed(self, customer: str, level: str, *channels: str) -> None:
         """Set a customer's consent."""
-        await self.store.set_consent(customer, ConsentRecord(level, channels, NOW_MS - DAY_MS, "test"), 5.0)
+        await self.store.consents.set_consent(customer, ConsentRecord(level, channels, NOW_MS - DAY_MS, "test"), 5.0)
 
     async def seller(self, customer: str) -> None:
         """Make a customer to whom anything may be sold: all consent, and a ticket that is closed."""
@@ -65,9 +65,9 @@ async def world(url: str, folder: Path, patience: Patience | None = None) -> Asy
     engine = Engine(strategy, None)
     connections = Connections(url)
     groups = {level.id: "".join(p.group for p in level.purposes) for level in strategy.levels}
-    store = CustomerStore(connections, groups, strategy.levels[0].id)
+    store = Store.over(connections, groups, strategy.levels[0].id)
     try:
-        decider = Decider(engine, store, no_exploration, lambda: NOW_MS, patience or Patience(most_s=5.0))
+        decider = Decider(engine, store.customers, no_exploration, lambda: NOW_MS, patience or Patience(most_s=5.0))
         yield World(decider, store, engine)
     finally:
         await connections.close()

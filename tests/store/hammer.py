@@ -25,7 +25,7 @@ from redis.asyncio import Redis
 from service.core.decision import Bound, Commit, Committed, Counter
 from service.store import keys
 from service.store.connection import Connections
-from service.store.customers import CustomerStore
+from service.store.store import Store
 from tests.store.running import LEVELS
 
 IN_FLIGHT = 16
@@ -105,9 +105,9 @@ def _overrun(times: list[int], counter: Counter) -> bool:
     return any(late - early < counter.within_ms for early, late in zip(times, beyond, strict=False))
 
 
-async def commit_exactly(store: CustomerStore, commit: Commit) -> Committed:
+async def commit_exactly(store: Store, commit: Commit) -> Committed:
     """Commit as the service does."""
-    return await store.commit(commit)
+    return await store.customers.commit(commit)
 
 
 async def commit_naively(raw: Redis, commit: Commit) -> Committed:
@@ -130,7 +130,7 @@ async def hammer(url: str, customer: str, seed: int, commits: int, naive: bool) 
     """Commit `commits` times with 16 at once and print what came back."""
     dice, ids = Random(seed), iter(range(commits))
     async with Connections(url, timeout_ms=10_000) as connections, Redis.from_url(url) as raw:
-        store = CustomerStore(connections, LEVELS, "none")
+        store = Store.over(connections, LEVELS, "none")
 
         async def worker() -> None:
             for n in ids:

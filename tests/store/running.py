@@ -11,7 +11,7 @@ import msgspec
 
 from models import folds
 from service.store.connection import Connections
-from service.store.customers import CustomerStore
+from service.store.store import Store
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ _unpack = msgspec.msgpack.Decoder(dict[int, folds.State]).decode
 class Running:
     """A customer store with a loop of its own."""
 
-    def __init__(self, runner: asyncio.Runner, connections: Connections, store: CustomerStore) -> None:
+    def __init__(self, runner: asyncio.Runner, connections: Connections, store: Store) -> None:
         self._runner = runner
         self.connections = connections
         self.store = store
@@ -37,7 +37,7 @@ class Running:
 
     def states(self, customer: str) -> dict[int, folds.State]:
         """Return all field states that the customer's consent allows."""
-        return states_of(self.wait(self.store.context(customer)).groups.values())
+        return states_of(self.wait(self.store.customers.context(customer)).groups.values())
 
 
 def states_of(groups: Iterable[bytes]) -> dict[int, folds.State]:
@@ -53,10 +53,10 @@ def running(url: str) -> Iterator[Running]:
     """Run a customer store on the store at `url`."""
     with asyncio.Runner() as runner:
 
-        async def opened() -> tuple[Connections, CustomerStore]:
+        async def opened() -> tuple[Connections, Store]:
             connections = Connections(url)
-            store = CustomerStore(connections, LEVELS, "none")
-            await store.load_functions()
+            store = Store.over(connections, LEVELS, "none")
+            await store.calls.load_functions()
             return connections, store
 
         connections, store = runner.run(opened())

@@ -42,7 +42,7 @@ def store(store_url: str) -> Iterator[Running]:
 def commit(store: Running, customer: str, now_ms: int, candidates: Candidates) -> Committed:
     """Commit under a decision id of its own."""
     decision = keys.repeatable_decision_id(customer, f"{next(_numbers)}")
-    return store.wait(store.store.commit(Commit(customer, decision, b"digest", now_ms, b"entry", candidates)))
+    return store.wait(store.store.customers.commit(Commit(customer, decision, b"digest", now_ms, b"entry", candidates)))
 
 
 def new_customer() -> str:
@@ -164,7 +164,7 @@ def test_counters_show_in_the_next_read(store: Running) -> None:
     candidates: Candidates = ((("a", (Counter("cap", 9, 1_000),)),),)
     for offset_ms in (5, 1, 9, 5):
         commit(store, customer, NOW_MS + offset_ms, candidates)
-    known = store.wait(store.store.context(customer))
+    known = store.wait(store.store.customers.context(customer))
     assert known.counters == {"cap": tuple(NOW_MS + offset_ms for offset_ms in (1, 5, 5, 9))}
 
 
@@ -174,5 +174,5 @@ def test_old_uses_are_forgotten(store: Running) -> None:
     candidates: Candidates = ((("a", (Counter("cap", 2, 1_000),)),),)
     for offset_ms in (0, 2_000, 62_000):
         commit(store, customer, NOW_MS + offset_ms, candidates)
-    known = store.wait(store.store.context(customer))
+    known = store.wait(store.store.customers.context(customer))
     assert known.counters == {"cap": (NOW_MS + 2_000, NOW_MS + 62_000)}

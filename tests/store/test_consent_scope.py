@@ -15,7 +15,7 @@ from models import folds
 from models.context import FoldKind
 from service.core.records import ConsentRecord, EventToFold
 from service.store import keys
-from service.store.customers import CustomerStore
+from service.store.store import Store
 from tests.folding import DETERMINISTIC
 from tests.store.running import Running, running, states_of
 
@@ -70,9 +70,9 @@ def known_in_all_groups(store: Running, level: str | None) -> str:
     """Return a customer of whom something is known for each purpose."""
     customer = f"scoped-{next(_numbers)}"
     operations = [folds.Operation(n, group, FoldKind.COUNT, 1, 0, 0, 64, False) for n, group in enumerate(GROUPS)]
-    store.wait(store.store.fold(customer, [EventToFold("e", T_MS, tuple(operations))]))
+    store.wait(store.store.events.fold(customer, [EventToFold("e", T_MS, tuple(operations))]))
     if level is not None:
-        store.wait(store.store.set_consent(customer, ConsentRecord(level, (), T_MS, "")))
+        store.wait(store.store.consents.set_consent(customer, ConsentRecord(level, (), T_MS, "")))
     return customer
 
 
@@ -92,9 +92,9 @@ def test_the_store_asks_only_for_what_the_consent_allows(
     lowest = data.draw(st.sampled_from(sorted(allowed)))
     agreed = data.draw(st.sampled_from([None, "abolished", *sorted(allowed)]))
     customer = known_in_all_groups(store, agreed)
-    scoped = CustomerStore(store.connections, allowed, lowest)
+    scoped = Store.over(store.connections, allowed, lowest)
     watch.seen()
-    known = store.wait(scoped.read(customer, keys.repeatable_decision_id(customer, "k"), 1.0))
+    known = store.wait(scoped.customers.read(customer, keys.repeatable_decision_id(customer, "k"), 1.0))
     commands = [command for command in watch.seen() if command[0] in ("HGET", "HMGET", "HGETALL", "HVALS", "DUMP")]
     wanted = allowed.get(agreed or "", allowed[lowest])
     assert [(name, *fields) for name, _, *fields in commands] == [("HGET", "c"), ("HMGET", "i", "k", *wanted)]
@@ -114,8 +114,8 @@ def test_the_watch_would_see_a_forbidden_read(store: Running, watch: Watch, stor
 def test_withdrawing_a_consent_holds_from_the_next_read(store: Running) -> None:
     """What was allowed is hidden at once, and shown again when it is allowed again."""
     customer = known_in_all_groups(store, "full")
-    assert sorted(store.wait(store.store.context(customer)).groups) == sorted(GROUPS)
-    store.wait(store.store.set_consent(customer, ConsentRecord("service", (), T_MS + 1, "")))
-    assert sorted(store.wait(store.store.context(customer)).groups) == ["s"]
-    store.wait(store.store.set_consent(customer, ConsentRecord("personal", (), T_MS + 2, "")))
-    assert sorted(store.wait(store.store.context(customer)).groups) == ["p", "s"]
+    assert sorted(store.wait(store.store.customers.context(customer)).groups) == sorted(GROUPS)
+    store.wait(store.store.consents.set_consent(customer, ConsentRecord("service", (), T_MS + 1, "")))
+    assert sorted(store.wait(store.store.customers.context(customer)).groups) == ["s"]
+    store.wait(store.store.consents.set_consent(customer, ConsentRecord("personal", (), T_MS + 2, "")))
+    assert sorted(store.wait(store.store.customers.context(customer)).groups) == ["p", "s"]

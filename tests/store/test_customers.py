@@ -21,8 +21,10 @@ from service.core.decision import Bound, Commit, Counter, Known
 from service.core.records import ConsentRecord, EventToFold, OutcomeRecord, OutcomeStatus
 from service.errors import ConsentOlder
 from service.store import keys
+from service.store.calls import StoreCrossed, StoreUnreadable
 from service.store.connection import Connections, StoreError, StoreReplied, StoreUnavailable, pack
-from service.store.customers import CustomerStore, Retention, StoreCrossed, StoreUnreadable
+from service.store.retention import Retention
+from service.store.store import Store
 from tests.folding import DETERMINISTIC
 from tests.store.running import LEVELS
 
@@ -34,11 +36,11 @@ _pack = msgspec.msgpack.encode
 
 
 @asynccontextmanager
-async def opened(url: str, **options: Any) -> AsyncIterator[CustomerStore]:  # noqa: ANN401 - what `CustomerStore` takes
+async def opened(url: str, **options: Any) -> AsyncIterator[Store]:  # noqa: ANN401 - what `Store` takes
     """Open a customer store."""
     async with Connections(url) as connections:
-        store = CustomerStore(connections, LEVELS, "none", **options)
-        await store.load_functions()
+        store = Store.over(connections, LEVELS, "none", **options)
+        await store.calls.load_functions()
         yield store
 
 
@@ -55,20 +57,20 @@ def a_commit(customer: str, key: str = "k", digest: bytes = b"digest", actions: 
     )
 
 
-async def fill(store: CustomerStore, customer: str) -> Commit:
+async def fill(store: Store, customer: str) -> Commit:
     """Give a customer everything that the store keeps and return the decision."""
-    await store.set_consent(customer, ConsentRecord("service", ("email",), NOW_MS, "web form"))
-    await store.fold(customer, [EventToFold("e", NOW_MS, (COUNT,))])
+    await store.consents.set_consent(customer, ConsentRecord("service", ("email",), NOW_MS, "web form"))
+    await store.events.fold(customer, [EventToFold("e", NOW_MS, (COUNT,))])
     commit = a_commit(customer)
-    await store.commit(commit)
-    await store.record_outcome(OutcomeRecord(commit.decision_id, "a", 3, NOW_MS, 9.5))
+    await store.customers.commit(commit)
+    await store.outcomes.record_outcome(OutcomeRecord(commit.decision_id, "a", 3, NOW_MS, 9.5))
     return commit
 
 
 async def test_an_unknown_customer_is_no_error(clean_store_url: str) -> None:
     """Nothing is known of a customer whom nobody has heard of, and asking leaves no trace."""
     async with opened(clean_store_url) as store:
-        known = await store.read("nobody", keys.repeatable_decision_id("nobody", "k"), 1.0)
+        known = await store.customers.read("nobody", keys.repeatable_decision_id("nobody", "k"), 1.0)
     assert (known.level, known.channels, known.groups, known.counters, known.decided) == (None, (), {}, {}, None)
     assert abs(known.now_ms / 1000 - raw_store(clean_store_url).time()[0]) < 5
     assert raw_store(clean_store_url).keys() == []
@@ -78,9 +80,9 @@ async def test_the_same_decision_id_gives_the_same_answer_and_counts_once(clean_
     """A repeated commit returns the first one's bytes, whatever it asks for itself, and uses no cap again."""
     async with opened(clean_store_url) as store:
         commit = a_commit("anna")
-        first = await store.commit(commit)
-        again = await store.commit(replace(commit, entry=b"another", digest=b"other", candidates=()))
-        known = await store.read("anna", commit.decision_id)
+        first = await store.customers.commit(commit)
+        again = await store.customers.commit(replace(commit, entry=b"another", digest=b"other", candidates=()))
+        known = await store.customers.read("anna", commit.decision_id)
     assert first.chosen == (0,)
     assert not first.repeated
     assert again == replace(first, repeated=True)
@@ -91,9 +93,9 @@ async def test_the_same_decision_id_gives_the_same_answer_and_counts_once(clean_
 async def test_commits_at_the_same_time_under_one_id_count_once(clean_store_url: str) -> None:
     """Of fifty commits of one id over several connections one decides and all answer the same."""
     async with Connections(clean_store_url, size=5) as connections:
-        store = CustomerStore(connections, LEVELS, "none")
-        done = await asyncio.gather(*(store.commit(a_commit("anna", digest=b"%d" % n)) for n in range(50)))
-        known = await store.context("anna")
+        store = Store.over(connections, LEVELS, "none")
+        done = await asyncio.gather(*(store.customers.commit(a_commit("anna", digest=b"%d" % n)) for n in range(50)))
+        known = await store.customers.context("anna")
     assert sorted(one.repeated for one in done) == [False] + [True] * 49
     assert len({(one.entry, one.digest, one.chosen, one.bound) for one in done}) == 1
     assert known.counters == {"twice": (NOW_MS,)}
@@ -103,9 +105,9 @@ async def test_a_decision_is_stored_with_what_did_not_fit(clean_store_url: str) 
     """Taking nothing is a decision too: it is logged with the counter that bound, and repeats."""
     async with opened(clean_store_url) as store:
         for key in "12":
-            await store.commit(a_commit("anna", key))
+            await store.customers.commit(a_commit("anna", key))
         commit = a_commit("anna", "3")
-        first, again = await store.commit(commit), await store.commit(commit)
+        first, again = await store.customers.commit(commit), await store.customers.commit(commit)
     bound = tuple(Bound(0, rank, "twice", NOW_MS + 1_000) for rank in (0, 1))
     assert (first.chosen, first.bound) == ((-1,), bound)
     assert again == replace(first, repeated=True)
@@ -115,7 +117,7 @@ async def test_a_commit_that_counts_nothing_leaves_no_customer_behind(clean_stor
     """Greeting somebody unknown without a cap logs the decision, but starts no record about the person."""
     async with opened(clean_store_url) as store:
         commit = replace(a_commit("visitor"), candidates=((("greet", ()),),))
-        assert (await store.commit(commit)).chosen == (0,)
+        assert (await store.customers.commit(commit)).chosen == (0,)
     assert not raw_store(clean_store_url).exists(keys.context_key("visitor"))
 
 
@@ -123,7 +125,7 @@ async def test_a_decision_id_of_another_bucket_is_refused(clean_store_url: str) 
     """Keys of two buckets cannot be touched at once, so such a commit is a mistake of the caller."""
     async with opened(clean_store_url) as store:
         with pytest.raises(ValueError, match="another bucket"):
-            await store.commit(replace(a_commit("anna"), decision_id=a_commit("bob").decision_id))
+            await store.customers.commit(replace(a_commit("anna"), decision_id=a_commit("bob").decision_id))
 
 
 async def test_every_key_has_a_lifetime_but_the_streams(clean_store_url: str) -> None:
@@ -142,9 +144,9 @@ async def test_each_write_alone_gives_a_lifetime(clean_store_url: str) -> None:
     """A customer of whom only one thing was ever written is forgotten in time as well."""
     raw = raw_store(clean_store_url)
     async with opened(clean_store_url) as store:
-        await store.set_consent("agreed", ConsentRecord("full", (), NOW_MS, ""))
-        await store.fold("did", [EventToFold("e", NOW_MS, (COUNT,))])
-        await store.commit(a_commit("told"))
+        await store.consents.set_consent("agreed", ConsentRecord("full", (), NOW_MS, ""))
+        await store.events.fold("did", [EventToFold("e", NOW_MS, (COUNT,))])
+        await store.customers.commit(a_commit("told"))
     for customer in ("agreed", "did", "told"):
         assert raw.pttl(keys.context_key(customer)) > 0, customer
 
@@ -216,10 +218,10 @@ async def test_odd_customer_ids_are_kept_apart(clean_store_url: str) -> None:
     """Braces, colons, line ends, zeros and other scripts in an id are nothing special."""
     async with opened(clean_store_url) as store:
         for customer in ODD_CUSTOMERS:
-            await store.fold(customer, [EventToFold(customer, NOW_MS, (COUNT,))])
-            await store.set_consent(customer, ConsentRecord("full", (customer,), NOW_MS, ""))
+            await store.events.fold(customer, [EventToFold(customer, NOW_MS, (COUNT,))])
+            await store.consents.set_consent(customer, ConsentRecord("full", (customer,), NOW_MS, ""))
         for customer in ODD_CUSTOMERS:
-            known = await store.context(customer)
+            known = await store.customers.context(customer)
             assert known.channels == (customer,)
             assert msgspec.msgpack.decode(known.groups["s"]) == {1: [NOW_MS, 1]}
 
@@ -227,16 +229,16 @@ async def test_odd_customer_ids_are_kept_apart(clean_store_url: str) -> None:
 async def test_consent_comes_back_as_it_was_given(clean_store_url: str) -> None:
     """A consent is stored whole, a later one replaces it whole, and an older one is refused and changes nothing."""
     async with opened(clean_store_url) as store:
-        assert await store.get_consent("anna") is None
+        assert await store.consents.get_consent("anna") is None
         first = ConsentRecord("full", ("email", "web"), NOW_MS, "web form")
-        assert await store.set_consent("anna", first) == first
-        assert await store.get_consent("anna") == first
+        assert await store.consents.set_consent("anna", first) == first
+        assert await store.consents.get_consent("anna") == first
         with pytest.raises(ConsentOlder):
-            await store.set_consent("anna", ConsentRecord("none", (), NOW_MS - 1, ""))
-        assert await store.get_consent("anna") == first
+            await store.consents.set_consent("anna", ConsentRecord("none", (), NOW_MS - 1, ""))
+        assert await store.consents.get_consent("anna") == first
         withdrawn = ConsentRecord("none", (), NOW_MS, "")
-        assert await store.set_consent("anna", withdrawn) == withdrawn
-        assert await store.get_consent("anna") == withdrawn
+        assert await store.consents.set_consent("anna", withdrawn) == withdrawn
+        assert await store.consents.get_consent("anna") == withdrawn
 
 
 async def test_a_level_that_the_strategy_no_longer_has_counts_as_the_lowest(clean_store_url: str) -> None:
@@ -244,22 +246,22 @@ async def test_a_level_that_the_strategy_no_longer_has_counts_as_the_lowest(clea
     async with opened(clean_store_url) as store:
         await fill(store, "anna")
         record = ConsentRecord("abolished", ("email",), NOW_MS, "")
-        await store.set_consent("anna", record)
-        known = await store.context("anna")
+        await store.consents.set_consent("anna", record)
+        known = await store.customers.context("anna")
         assert (known.groups, known.channels) == ({}, ())
-        assert await store.get_consent("anna") == record
+        assert await store.consents.get_consent("anna") == record
 
 
 async def test_what_came_of_a_decision_is_stored_once(clean_store_url: str) -> None:
     """The first outcome of a decision, action and kind holds; the same again repeats, another one conflicts."""
     async with opened(clean_store_url) as store:
-        decision = (await store.commit(a_commit("anna"))).repeated or a_commit("anna").decision_id
+        decision = (await store.customers.commit(a_commit("anna"))).repeated or a_commit("anna").decision_id
         outcome = OutcomeRecord(str(decision), "a", 3, NOW_MS, 9.5)
-        assert await store.record_outcome(outcome) is OutcomeStatus.STORED
-        assert await store.record_outcome(outcome) is OutcomeStatus.REPEATED
+        assert await store.outcomes.record_outcome(outcome) is OutcomeStatus.STORED
+        assert await store.outcomes.record_outcome(outcome) is OutcomeStatus.REPEATED
         for other in (replace(outcome, amount=9.4), replace(outcome, at_ms=NOW_MS + 1), replace(outcome, at_ms=None)):
-            assert await store.record_outcome(other) is OutcomeStatus.CONFLICT
-        assert await store.record_outcome(replace(outcome, kind=1)) is OutcomeStatus.STORED
+            assert await store.outcomes.record_outcome(other) is OutcomeStatus.CONFLICT
+        assert await store.outcomes.record_outcome(replace(outcome, kind=1)) is OutcomeStatus.STORED
     stored: Any = raw_store(clean_store_url).xrange(keys.out_key(keys.bucket("anna")))
     wanted = {b"d": outcome.decision_id.encode(), b"i": b"anna", b"a": b"a", b"t": b"%d" % NOW_MS, b"m": b"9.5"}
     assert [fields for _, fields in stored] == [{**wanted, b"k": b"3"}, {**wanted, b"k": b"1"}]
@@ -269,8 +271,8 @@ async def test_an_outcome_without_a_time_happened_now_and_repeats(clean_store_ur
     """A caller who gives no time can repeat the outcome; the stream has the store's time."""
     async with opened(clean_store_url) as store:
         outcome = OutcomeRecord((await fill(store, "anna")).decision_id, "a", 1, None, 0.0)
-        assert await store.record_outcome(outcome) is OutcomeStatus.STORED
-        assert await store.record_outcome(outcome) is OutcomeStatus.REPEATED
+        assert await store.outcomes.record_outcome(outcome) is OutcomeStatus.STORED
+        assert await store.outcomes.record_outcome(outcome) is OutcomeStatus.REPEATED
     raw = raw_store(clean_store_url)
     newest: Any = raw.xrevrange(keys.out_key(keys.bucket("anna")), count=1)
     at = int(newest[0][1][b"t"])
@@ -282,7 +284,7 @@ async def test_an_outcome_needs_an_action_that_was_said(clean_store_url: str, ac
     """An action that the decision did not take, or no action at all, is unknown."""
     async with opened(clean_store_url) as store:
         outcome = OutcomeRecord((await fill(store, "anna")).decision_id, action, 3, NOW_MS, 0.0)
-        assert await store.record_outcome(outcome) is OutcomeStatus.UNKNOWN_DECISION
+        assert await store.outcomes.record_outcome(outcome) is OutcomeStatus.UNKNOWN_DECISION
 
 
 @pytest.mark.parametrize(
@@ -291,7 +293,7 @@ async def test_an_outcome_needs_an_action_that_was_said(clean_store_url: str, ac
 async def test_an_outcome_needs_a_decision(clean_store_url: str, decision: str) -> None:
     """What is no decision id, or one that was never given, is unknown."""
     async with opened(clean_store_url) as store:
-        status = await store.record_outcome(OutcomeRecord(decision, "a", 3, NOW_MS, 0.0))
+        status = await store.outcomes.record_outcome(OutcomeRecord(decision, "a", 3, NOW_MS, 0.0))
         assert status is OutcomeStatus.UNKNOWN_DECISION
 
 
@@ -299,8 +301,8 @@ async def test_the_outcomes_of_a_decision_that_said_nothing_are_unknown(clean_st
     """A decision that took no action can have no outcome."""
     async with opened(clean_store_url) as store:
         commit = a_commit("anna", actions="")
-        assert (await store.commit(commit)).chosen == (-1,)
-        status = await store.record_outcome(OutcomeRecord(commit.decision_id, "", 3, NOW_MS, 0.0))
+        assert (await store.customers.commit(commit)).chosen == (-1,)
+        status = await store.outcomes.record_outcome(OutcomeRecord(commit.decision_id, "", 3, NOW_MS, 0.0))
         assert status is OutcomeStatus.UNKNOWN_DECISION
 
 
@@ -311,8 +313,11 @@ async def test_a_value_of_another_customer_is_never_used(clean_store_url: str) -
         raw_store(clean_store_url).hset(keys.context_key("anna"), "i", "bob")
         event = EventToFold("new", NOW_MS, (COUNT,))
         for call in (
-            store.context("anna"), store.commit(a_commit("anna", "new")), store.fold("anna", [event]),
-            store.get_consent("anna"), store.set_consent("anna", ConsentRecord("full", (), NOW_MS + 1, "")),
+            store.customers.context("anna"),
+            store.customers.commit(a_commit("anna", "new")),
+            store.events.fold("anna", [event]),
+            store.consents.get_consent("anna"),
+            store.consents.set_consent("anna", ConsentRecord("full", (), NOW_MS + 1, "")),
         ):  # fmt: skip
             with pytest.raises(StoreError) as refused:
                 await call
@@ -324,7 +329,10 @@ async def test_a_decision_of_another_customer_is_never_used(clean_store_url: str
     anna, other = "anna", next(name for n in range(9_999) if keys.bucket(name := f"c{n}") == keys.bucket("anna"))
     async with opened(clean_store_url) as store:
         commit = await fill(store, anna)
-        for call in (store.read(other, commit.decision_id), store.commit(replace(commit, customer=other))):
+        for call in (
+            store.customers.read(other, commit.decision_id),
+            store.customers.commit(replace(commit, customer=other)),
+        ):
             with pytest.raises(StoreReplied) as refused:
                 await call
             assert refused.value.prefix == "CUSTOMER"
@@ -347,14 +355,18 @@ async def test_a_reply_about_somebody_else_is_never_used() -> None:
             return answer
 
     an_event = EventToFold("e", NOW_MS, ())
-    store = CustomerStore(Mixed("redis://127.0.0.1:1/0"), LEVELS, "none")
-    assert (await store.context("bob")).level is None
-    for call in (store.context("anna"), store.commit(a_commit("bob")), store.fold("bob", [an_event])):
+    store = Store.over(Mixed("redis://127.0.0.1:1/0"), LEVELS, "none")
+    assert (await store.customers.context("bob")).level is None
+    for call in (
+        store.customers.context("anna"),
+        store.customers.commit(a_commit("bob")),
+        store.events.fold("bob", [an_event]),
+    ):
         with pytest.raises(StoreCrossed):
             await call
     theirs = [None, None]
     with pytest.raises(StoreCrossed):
-        await store.context("anna")
+        await store.customers.context("anna")
     assert distrusted == 4
 
 
@@ -367,16 +379,16 @@ async def test_distrust_ends_every_open_connection(clean_store_url: str) -> None
         connections.distrust()
         ended = await asyncio.gather(*waiting, return_exceptions=True)
         assert [type(answer) for answer in ended] == [StoreUnavailable, StoreUnavailable]
-        store = CustomerStore(connections, LEVELS, "none")
+        store = Store.over(connections, LEVELS, "none")
         assert (await healed(store, "anna")).level is None
 
 
-async def healed(store: CustomerStore, customer: str) -> Known:
+async def healed(store: Store, customer: str) -> Known:
     """Read a customer as soon as there is a connection again; nothing but its absence may come before."""
     async with asyncio.timeout(10):
         while True:
             with suppress(StoreUnavailable):
-                return await store.context(customer, 5.0)
+                return await store.customers.context(customer, 5.0)
             await asyncio.sleep(0.01)
 
 
@@ -389,12 +401,12 @@ async def test_a_consent_that_cannot_be_read_counts_as_none(clean_store_url: str
     async with opened(clean_store_url) as store:
         await fill(store, "anna")
         raw_store(clean_store_url).hset(keys.context_key("anna"), "c", written)
-        known = await store.context("anna")
+        known = await store.customers.context("anna")
         assert (known.level, known.channels, known.groups) == (None, (), {})
-        assert await store.get_consent("anna") is None
+        assert await store.consents.get_consent("anna") is None
         again = ConsentRecord("service", (), NOW_MS + 1, "")
-        await store.set_consent("anna", again)
-        assert (await store.context("anna")).level == "service"
+        await store.consents.set_consent("anna", again)
+        assert (await store.customers.context("anna")).level == "service"
 
 
 @pytest.mark.parametrize("written", [b"\xc1", b"", b"text", _pack([1, 2]), _pack({"cap": 5}), _pack({"twice": ["x"]})])
@@ -404,7 +416,7 @@ async def test_counters_that_cannot_be_read_are_an_error(clean_store_url: str, w
         await fill(store, "anna")
         raw_store(clean_store_url).hset(keys.context_key("anna"), "k", written)
         with pytest.raises(StoreUnreadable):
-            await store.context("anna")
+            await store.customers.context("anna")
 
 
 @pytest.mark.parametrize("written", [b"\xc1", b"", b"text", _pack({"twice": 5}), _pack({"twice": ["x"]})])
@@ -414,7 +426,7 @@ async def test_no_commit_over_counters_that_cannot_be_read(clean_store_url: str,
         raw = raw_store(clean_store_url)
         raw.hset(keys.context_key("anna"), "k", written)
         with pytest.raises(StoreReplied):
-            await store.commit(a_commit("anna"))
+            await store.customers.commit(a_commit("anna"))
         assert raw.keys() == [keys.context_key("anna")]
 
 
@@ -430,9 +442,9 @@ async def test_a_key_of_another_type_stops_the_call_before_it_writes(clean_store
     raw.sadd(key, "another type")
     async with opened(clean_store_url) as store:
         with pytest.raises(StoreReplied):
-            await store.fold("anna", [EventToFold("e", NOW_MS, (COUNT,))]) if kind == "events" else await store.commit(
-                commit
-            )
+            await store.events.fold(
+                "anna", [EventToFold("e", NOW_MS, (COUNT,))]
+            ) if kind == "events" else await store.customers.commit(commit)
     assert raw.keys() == [key]
 
 
@@ -441,7 +453,7 @@ async def test_states_that_cannot_be_read_come_out_as_they_are(clean_store_url: 
     async with opened(clean_store_url) as store:
         await fill(store, "anna")
         raw_store(clean_store_url).hset(keys.context_key("anna"), "s", b"\xc1")
-        assert (await store.context("anna")).groups == {"s": b"\xc1"}
+        assert (await store.customers.context("anna")).groups == {"s": b"\xc1"}
 
 
 async def test_a_decision_without_its_log_entry_is_an_error(clean_store_url: str) -> None:
@@ -449,7 +461,7 @@ async def test_a_decision_without_its_log_entry_is_an_error(clean_store_url: str
     async with opened(clean_store_url) as store:
         commit = await fill(store, "anna")
         raw_store(clean_store_url).delete(keys.log_key(keys.bucket("anna")))
-        for call in (store.commit(commit), store.read("anna", commit.decision_id)):
+        for call in (store.customers.commit(commit), store.customers.read("anna", commit.decision_id)):
             with pytest.raises(StoreReplied) as refused:
                 await call
             assert refused.value.prefix == "GONE"
@@ -461,7 +473,12 @@ async def test_functions_that_are_lost_are_loaded_again(clean_store_url: str) ->
         raw = raw_store(clean_store_url)
         raw.config_resetstat()
         raw.function_flush()
-        calls = (store.context("anna"), store.commit(a_commit("anna")), store.context("bob"), store.context("eve"))
+        calls = (
+            store.customers.context("anna"),
+            store.customers.commit(a_commit("anna")),
+            store.customers.context("bob"),
+            store.customers.context("eve"),
+        )
         read, committed, *_ = await asyncio.gather(*calls)
         assert (read.level, committed.chosen) == (None, (0,))
         assert raw.info("commandstats")["cmdstat_function|load"]["calls"] == 1
@@ -474,16 +491,16 @@ async def test_two_versions_of_the_functions_live_side_by_side(clean_store_url: 
         "#!lua name=tact_other\nredis.register_function('tact_read_other', function() return 1 end)", True
     )
     async with opened(clean_store_url) as store:
-        await store.load_functions()
+        await store.calls.load_functions()
         assert raw.fcall("tact_read_other", 0) == 1
-        assert (await store.context("anna")).level is None
+        assert (await store.customers.context("anna")).level is None
     raw.function_delete("tact_other")
 
 
 async def test_a_read_keeps_its_deadline(clean_store_url: str) -> None:
     """Without time left the store is not asked, whatever the call."""
     async with opened(clean_store_url) as store:
-        for call in (store.read("anna", None, 0.0), store.commit(a_commit("anna"), 0.0)):
+        for call in (store.customers.read("anna", None, 0.0), store.customers.commit(a_commit("anna"), 0.0)):
             with pytest.raises(StoreError):
                 await call
     assert raw_store(clean_store_url).keys() == []

@@ -41,7 +41,7 @@ def raw(store_url: str) -> Iterator[Redis]:
 def new_customer(store: Running) -> str:
     """Return a customer whom nobody knows but for a consent to everything."""
     customer = f"folder-{next(_numbers)}"
-    store.wait(store.store.set_consent(customer, ConsentRecord("full", (), 1, "test")))
+    store.wait(store.store.consents.set_consent(customer, ConsentRecord("full", (), 1, "test")))
     return customer
 
 
@@ -66,7 +66,7 @@ def test_any_order_and_repetition_gives_the_states_of_the_plain_order(
     customer, new = new_customer(store), 0
     for start in range(0, len(arriving), batch):
         part = events(arriving[start : start + batch], 3, len(TEXTS))
-        new += sum(store.wait(store.store.fold(customer, part)))
+        new += sum(store.wait(store.store.events.fold(customer, part)))
     assert new == len(happened)
     in_order = sorted(happened, key=lambda one: one.t_ms)
     sizes = sum(abs(one.amount) for one in happened)
@@ -80,7 +80,7 @@ def test_the_same_order_gives_the_same_states_beyond_all_bounds(
 ) -> None:
     """Where bounds make the order matter, the store and Python still forget the same."""
     customer = new_customer(store)
-    store.wait(store.store.fold(customer, events(happened, keep, keep_open)))
+    store.wait(store.store.events.fold(customer, events(happened, keep, keep_open)))
     assert_equal(store.states(customer), folded(happened, keep, keep_open), sum(abs(one.amount) for one in happened))
 
 
@@ -88,7 +88,7 @@ def test_sums_stop_at_what_is_kept_exactly(store: Running) -> None:
     """A sum that leaves the range of exact whole numbers stays at its end, in the store and in Python."""
     customer, most = new_customer(store), folds.LARGEST_INT
     adding = operation(FoldKind.SUM, most - 1)
-    store.wait(store.store.fold(customer, [EventToFold(str(n), START_MS, (adding,)) for n in range(3)]))
+    store.wait(store.store.events.fold(customer, [EventToFold(str(n), START_MS, (adding,)) for n in range(3)]))
     assert store.states(customer)[1] == [START_MS, most]
     assert folds.apply([START_MS, most - 1], adding, START_MS) == [START_MS, most]
 
@@ -102,7 +102,7 @@ def test_a_state_of_another_fold_counts_as_none(store: Running, raw: Redis, kind
     folding = operation(kind, "b" if text else 7)
     customer = new_customer(store)
     raw.hset(keys.context_key(customer), "s", _pack({1: before}))
-    store.wait(store.store.fold(customer, [EventToFold("e", START_MS, (folding,))]))
+    store.wait(store.store.events.fold(customer, [EventToFold("e", START_MS, (folding,))]))
     assert store.states(customer)[1] == folds.apply(before, folding, START_MS)
 
 
@@ -111,7 +111,7 @@ def test_states_that_cannot_be_read_are_put_aside_and_folding_goes_on(store: Run
     customer = new_customer(store)
     context = keys.context_key(customer)
     raw.hset(context, "s", b"\xc1 no msgpack")
-    store.wait(store.store.fold(customer, [EventToFold("e", START_MS, (operation(FoldKind.COUNT, 1),))]))
+    store.wait(store.store.events.fold(customer, [EventToFold("e", START_MS, (operation(FoldKind.COUNT, 1),))]))
     assert store.states(customer) == {1: [START_MS, 1]}
     assert raw.hget(context, "qs") == b"\xc1 no msgpack"
 
@@ -122,7 +122,7 @@ def test_a_group_holds_any_number_of_fields(store: Running, fields: int) -> None
     for first_key in (1, 65_000):
         customer = new_customer(store)
         counting = tuple(operation(FoldKind.COUNT, 1, first_key + n) for n in range(fields))
-        store.wait(store.store.fold(customer, [EventToFold("e", START_MS, counting)]))
+        store.wait(store.store.events.fold(customer, [EventToFold("e", START_MS, counting)]))
         assert store.states(customer) == {first_key + n: [START_MS, 1] for n in range(fields)}
 
 
@@ -133,7 +133,7 @@ def test_one_bad_event_in_a_batch_writes_nothing(store: Running, raw: Redis) -> 
     bad = folds.Operation(bad.key, bad.group, "no such kind", 5, 1, 1, 64, False)  # type: ignore[arg-type]  # on purpose
     batch = [EventToFold("good", START_MS, (good,)), EventToFold("bad", START_MS, (bad,))]
     with pytest.raises(Exception, match="The store refused a command"):
-        store.wait(store.store.fold(customer, batch))
+        store.wait(store.store.events.fold(customer, batch))
     assert store.states(customer) == {}
     assert not raw.exists(keys.events_key(customer))
 
@@ -142,8 +142,8 @@ def test_the_memory_of_event_ids_is_bounded(store: Running, raw: Redis) -> None:
     """The last 4,096 event ids of a customer are remembered, and no more."""
     customer = new_customer(store)
     batch = [EventToFold(str(n), START_MS, ()) for n in range(4_200)]
-    assert store.wait(store.store.fold(customer, batch)) == (True,) * 4_200
-    assert store.wait(store.store.fold(customer, batch[-4_000:])) == (False,) * 4_000
+    assert store.wait(store.store.events.fold(customer, batch)) == (True,) * 4_200
+    assert store.wait(store.store.events.fold(customer, batch[-4_000:])) == (False,) * 4_000
     assert raw.zcard(keys.events_key(customer)) == 4_096
 
 
@@ -158,7 +158,7 @@ def test_long_texts_that_begin_alike_do_not_hold_the_store_up(store: Running, ra
     raw.config_set("slowlog-log-slower-than", 0)
     raw.slowlog_reset()
     try:
-        store.wait(store.store.fold(new_customer(store), batch, 60.0))
+        store.wait(store.store.events.fold(new_customer(store), batch, 60.0))
         calls = [entry["duration"] for entry in raw.slowlog_get(100) if b"FCALL" in entry["command"]]
     finally:
         raw.config_set("slowlog-log-slower-than", 10_000)
@@ -175,15 +175,15 @@ def a_field(kind: FoldKind) -> Field:
 def test_an_event_that_changes_no_field_is_still_remembered(store: Running) -> None:
     """An event that nothing folds is new once and repeated from then on."""
     customer = new_customer(store)
-    assert store.wait(store.store.fold(customer, [EventToFold("e", START_MS, ())])) == (True,)
-    assert store.wait(store.store.fold(customer, [EventToFold("e", START_MS, ())])) == (False,)
+    assert store.wait(store.store.events.fold(customer, [EventToFold("e", START_MS, ())])) == (True,)
+    assert store.wait(store.store.events.fold(customer, [EventToFold("e", START_MS, ())])) == (False,)
 
 
 def test_the_same_event_id_of_two_customers_is_two_events(store: Running) -> None:
     """Event ids are remembered per customer."""
     event = EventToFold("e", START_MS, (operation(FoldKind.COUNT, 1),))
     for customer in (new_customer(store), new_customer(store)):
-        assert store.wait(store.store.fold(customer, [event])) == (True,)
+        assert store.wait(store.store.events.fold(customer, [event])) == (True,)
         assert store.states(customer) == {1: [START_MS, 1]}
 
 
@@ -191,5 +191,8 @@ def test_functions_are_named_after_their_content() -> None:
     """Another source has other names, so that two versions of the service share a store."""
     functions = read_functions()
     assert functions == read_functions()
-    assert {functions.read, functions.fold}.isdisjoint({"tact_read", "tact_fold"})
-    assert type(functions).of("-- another").read != functions.read
+    assert functions.name("read") != "tact_read"
+    other = type(functions).of(functions.source + "-- another")
+    assert other.name("read") != functions.name("read")
+    with pytest.raises(KeyError):
+        functions.name("redo")

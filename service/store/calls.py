@@ -1,0 +1,87 @@
+"""Call the store's functions: load them where they are missing, and trust only replies about what was asked.
+
+StoreError
+├── StoreCrossed      the reply, or the stored value, is about somebody else
+└── StoreUnreadable   something wrote what cannot be read, and doing without it would break a promise
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from service.store.connection import Argument, Connections, Reply, StoreError, StoreReplied, pack
+from service.store.functions import read_functions
+
+
+class StoreCrossed(StoreError):
+    """A reply, or a stored value, is about somebody else than was asked for. Nothing of it is used."""
+
+
+class StoreUnreadable(StoreError):
+    """What is stored cannot be read."""
+
+
+class Calls:
+    """The store's functions over its connections. `deadline_s` is everywhere the time that is left."""
+
+    def __init__(self, connections: Connections) -> None:
+        self.functions = read_functions()
+        self._connections = connections
+        self._loading = asyncio.Lock()
+        self._loads = 0
+
+    async def load_functions(self) -> None:
+        """Load this version of the functions into the store, beside those of other versions."""
+        await self._connections.execute("FUNCTION", "LOAD", "REPLACE", self.functions.source)
+        self._loads += 1
+
+    async def function(
+        self,
+        name: str,
+        keys: Sequence[bytes],
+        arguments: Sequence[Argument],
+        *,
+        about: bytes,
+        length: int,
+        deadline_s: float | None,
+    ) -> list[Any]:
+        """Call a function and return its reply of `length` items, of which the first must be `about`."""
+        packed = pack("FCALL", self.functions.name(name), len(keys), *keys, *arguments)
+        return await self.reply(about, packed, deadline_s, length)
+
+    async def reply(self, asked: bytes, packed: bytes, deadline_s: float | None, length: int) -> list[Any]:
+        """Return the reply of a function about what was asked; after any other no connection is trusted any more."""
+        reply = await self.call(packed, deadline_s)
+        try:
+            return _about(asked, reply, length)
+        except StoreCrossed:
+            self._connections.distrust()
+            raise
+
+    async def call(self, packed: bytes, deadline_s: float | None) -> Reply:
+        """Send a command; a function that the store does not have (yet, or since a restart) is loaded and called again.
+
+        It cannot have run the first time, so nothing is done twice.
+        """
+        started, loads = asyncio.get_running_loop().time(), self._loads
+        try:
+            return await self._connections.call(packed, deadline_s)
+        except StoreReplied as error:
+            if error.prefix != "ERR" or not error.message.startswith("Function not found"):
+                raise
+        async with self._loading:
+            if self._loads == loads:
+                await self.load_functions()
+        spent_s = asyncio.get_running_loop().time() - started
+        return await self._connections.call(packed, None if deadline_s is None else deadline_s - spent_s)
+
+
+def _about(asked: bytes, reply: Any, length: int) -> list[Any]:  # noqa: ANN401 - a reply can be anything, here it is seen
+    """Return a reply that begins with what was asked about; raise `StoreCrossed` for any other."""
+    if type(reply) is not list or len(reply) != length:
+        raise StoreCrossed("The store sent a reply that does not belong to this call.")
+    if reply[0] != asked:
+        raise StoreCrossed("The store sent what belongs to another customer.")
+    return reply

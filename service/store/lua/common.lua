@@ -1,0 +1,33 @@
+-- What every function of the library needs. Each call touches keys of one bucket, names all of them, answers first with
+-- what it was asked about, and writes only after all is checked. service/store/keys.py says what each key holds, the
+-- Python module that calls a function what each argument is.
+
+local function refuse(code, sentence) error({err = code .. ' ' .. sentence}) end
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+local function unpacked(packed)
+  local readable, value = pcall(cmsgpack.unpack, packed)
+  if readable and type(value) == 'table' then return value end
+  return nil
+end
+
+local function check_owner(id, customer)
+  if id and id ~= customer then refuse('CUSTOMER', 'the value belongs to another customer') end
+end
+
+-- Returns a stored decision as {entry, digest, chosen, bound, actions, customer}, or nil when there is none.
+local function recall(decision, log)
+  local stored = redis.call('GET', decision)
+  if not stored then return nil end
+  local space = stored:find(' ', 1, true)
+  local at = stored:sub(1, (space or 1) - 1)
+  local found = space and redis.call('XRANGE', log, at, at)[1]
+  if not found then refuse('GONE', 'the log entry of a decision is missing') end
+  local fields, flat = {}, found[2]
+  for i = 1, #flat, 2 do fields[flat[i]] = flat[i + 1] end
+  return {fields.e or '', stored:sub(space + 1), fields.c or '', fields.b or '', fields.a or '', fields.i or ''}
+end

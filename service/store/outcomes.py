@@ -1,0 +1,32 @@
+"""What came of decisions."""
+
+from __future__ import annotations
+
+from service.core.records import OutcomeRecord, OutcomeStatus
+from service.store import keys
+from service.store.calls import Calls
+from service.store.retention import Retention, milliseconds
+
+
+class OutcomeStore:
+    """Keeps outcomes. Raises a `StoreError` when the store does not do what it is asked; repeating a call is safe."""
+
+    def __init__(self, calls: Calls, retention: Retention) -> None:
+        self._calls = calls
+        self._decision_ms = milliseconds(retention.decision)
+        self._outcomes_ms = milliseconds(retention.outcomes)
+
+    async def record_outcome(self, outcome: OutcomeRecord, deadline_s: float | None = None) -> OutcomeStatus:
+        """Record what came of an action; the first outcome of a decision, action and kind holds."""
+        decision = outcome.decision_id
+        if not keys.is_decision_id(decision):
+            return OutcomeStatus.UNKNOWN_DECISION
+        bucket = decision[:3]
+        place = (keys.outcomes_key(decision), keys.out_key(bucket), keys.decision_key(decision), keys.log_key(bucket))
+        at = "" if outcome.at_ms is None else outcome.at_ms
+        told = (decision, outcome.action, outcome.kind, at, repr(float(outcome.amount)))
+        reply = await self._calls.function(
+            "outcome", place, (*told, self._decision_ms, self._outcomes_ms),
+            about=decision.encode(), length=2, deadline_s=deadline_s,
+        )  # fmt: skip
+        return OutcomeStatus(reply[1])
