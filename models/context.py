@@ -46,6 +46,16 @@ class Purpose(StrEnum):
         return {"service": "s", "personalization": "p", "profiling": "f"}[self.value]
 
 
+class Source(StrEnum):
+    """Where the value of a field comes from."""
+
+    EVENTS = "events"
+    REQUEST = "request"
+    CLOCK = "clock"
+    SUPPLY = "supply"
+    MODEL = "model"
+
+
 class FoldKind(StrEnum):
     """How events become the value of a field."""
 
@@ -107,7 +117,8 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of the context. `fold` is unset for fields that come with the request.
+    """One field of the context. `fold` is unset for fields that the store does not keep for a customer; then
+    `given_by` says who gives them.
 
     `max_age_ms` is the age beyond which the value is unknown; unset means that it never grows stale.
     `bounds` checks values that come with a request and names the categories of text.
@@ -121,6 +132,12 @@ class Field:
     max_age_ms: int | None
     bounds: Attribute
     key: int
+    given_by: Source = Source.REQUEST
+
+    @property
+    def source(self) -> Source:
+        """Where the value comes from."""
+        return self.given_by if self.fold is None else Source.EVENTS
 
     @property
     def tense(self) -> Tense:

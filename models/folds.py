@@ -11,8 +11,8 @@ A state is a list whose first item is the event time (ms) that ages the field:
     decay                        [t, x]                         x as of t
     since                        [t]
 
-Equal events give equal states in whatever order they arrive, and folding happens in the store (service/store/lua/folds.lua)
-as well as here; docs/decisions/0005-folding-in-the-store.md says where that ends.
+Equal events give equal states in whatever order they arrive, and folding happens in the store as well as here
+(service/store/lua/folds.lua); docs/decisions/0005-folding-in-the-store.md says where that ends.
 """
 
 from __future__ import annotations

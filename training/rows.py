@@ -15,7 +15,7 @@ from typing import Annotated, Any, BinaryIO, Generic, Literal, TypeVar, cast
 
 import msgspec
 
-from models.context import Attribute, ContextSchema, Scalar
+from models.context import Attribute, ContextSchema, Scalar, Source
 
 from .errors import InputRefused
 from .progress import Advance
@@ -114,7 +114,7 @@ def _decision(line: _DecisionLine, schema: ContextSchema) -> DecisionRow:
 
 def _requested(name: str, value: object, schema: ContextSchema) -> tuple[int, Scalar]:
     index = schema.index.get(name)
-    if index is None or schema.fields[index].fold is not None:
+    if index is None or schema.fields[index].source is not Source.REQUEST:
         raise Misfit(f"{name!r} is no field that comes with a request; declare it with `source: request`")
     return index, _named(name, value, schema.fields[index].bounds)
 

@@ -35,6 +35,10 @@ class ReasonCode(IntEnum):
     DEADLINE_TOO_SHORT = 16
     ALREADY_SHOWN = 17
     SAFE_GREETING = 18
+    OUT_OF_STOCK = 19
+    SHORT_SUPPLY = 20
+    CUSTOMER_ERASED = 21
+    NO_LONGER_OFFERED = 22
 
 
 class Reason(Struct, frozen=True, array_like=True):
@@ -67,7 +71,8 @@ class Known(Struct, frozen=True):
 
     `groups` holds, for each allowed purpose letter, the packed field states; what is not allowed never left the store.
     `level` is unset when no consent was ever recorded. `counters` maps a cap counter to the times (ms, ascending) at
-    which it was used. `decided` is the stored decision when this decision id was committed before.
+    which it was used. `decided` is the stored decision when this decision id was committed before. `erased` says that
+    the customer asked to be forgotten: then nothing else is known, and nothing may be written.
     """
 
     now_ms: int
@@ -76,6 +81,7 @@ class Known(Struct, frozen=True):
     groups: Mapping[str, bytes]
     counters: Mapping[str, tuple[int, ...]]
     decided: Committed | None = None
+    erased: bool = False
 
 
 class Counter(Struct, frozen=True):

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from models import folds
-from models.context import ContextSchema, Field, Purpose, Scalar
+from models.context import ContextSchema, Field, Purpose, Scalar, Source
 from service.core.decision import FieldSeen, Known, Request
 from service.core.strategy import ConsentLevel, Strategy
 
@@ -77,7 +77,8 @@ def _readers(schema: ContextSchema, purposes: tuple[Purpose, ...]) -> tuple[tupl
 
 
 def _request_fields(schema: ContextSchema, purposes: tuple[Purpose, ...]) -> frozenset[int]:
-    return frozenset(i for i, field in enumerate(schema.fields) if field.fold is None and field.purpose in purposes)
+    asked = [i for i, field in enumerate(schema.fields) if field.source is Source.REQUEST]
+    return frozenset(i for i in asked if schema.fields[i].purpose in purposes)
 
 
 def _unpacked(groups: Mapping[str, bytes]) -> dict[int, list[Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from models.context import Attribute, ContextSchema, FoldKind
+from models.context import Attribute, ContextSchema, FoldKind, Source
 from service.core.strategy import Strategy
 from service.rpc.ports import Decider, Stores
 
@@ -40,7 +40,7 @@ class EventForm:
 class Vocabulary:
     """The words of a strategy that callers may use, laid out for checking.
 
-    `requested` holds the request fields by id with their index in the schema; `stored` the ids that events fill.
+    `requested` holds the request fields by id with their index in the schema; `stored` the ids of all others.
     """
 
     placements: Mapping[str, frozenset[str]]
@@ -55,8 +55,8 @@ class Vocabulary:
         fields = strategy.schema.fields
         return cls(
             placements={channel.id: frozenset(channel.placements) for channel in strategy.channels},
-            requested={f.id: (i, f.bounds) for i, f in enumerate(fields) if f.fold is None},
-            stored=frozenset(f.id for f in fields if f.fold is not None),
+            requested={f.id: (i, f.bounds) for i, f in enumerate(fields) if f.source is Source.REQUEST},
+            stored=frozenset(f.id for f in fields if f.source is not Source.REQUEST),
             events=_event_forms(strategy.schema),
             levels=frozenset(level.id for level in strategy.levels),
         )

@@ -13,7 +13,7 @@ from service.rpc.contexts import MAX_BATCH_BYTES, Contexts
 from service.rpc.decisions import MAX_REQUEST_BYTES, Decisions
 from service.rpc.edge import Current, Limits
 from service.rpc.outcomes import Outcomes
-from service.rpc.wrapper import Handler, Times, collecting, conversing, unary
+from service.rpc.wrapper import Handler, Times, collecting, conversing, telling, unary
 from tact.v1 import context_pb2, decision_pb2, outcome_pb2
 
 CONTRACT: tuple[FileDescriptor, ...] = (
@@ -66,7 +66,7 @@ def _handler(method: MethodDescriptor, implementation: Callable[..., Any], limit
             return unary(implementation, GetMessageClass(method.input_type), most_bytes, times)
         case True, False:
             return collecting(implementation, times)
-        case True, True:
-            return conversing(implementation, times)
+        case False, True:
+            return telling(implementation, GetMessageClass(method.input_type), MAX_REQUEST_BYTES)
         case _:
-            raise RuntimeError(f"{method.full_name} streams answers to one request: no wrapper does that yet")
+            return conversing(implementation, times)

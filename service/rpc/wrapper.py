@@ -22,6 +22,7 @@ from service.rpc.undecodable import violation_in
 
 Raws: TypeAlias = AsyncIterator[bytes]
 TimeLeft: TypeAlias = Callable[[], float]
+TimeToEnd: TypeAlias = Callable[[], float | None]
 Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
 ENDED_WITHIN = Refusal(grpc.StatusCode.UNAVAILABLE, "The work was ended from within; repeat the call.")
 M = TypeVar("M", bound=Message)
@@ -60,6 +61,14 @@ class Collecting(Protocol[M_co]):
 
     async def __call__(self, raws: Raws, left: TimeLeft) -> M_co:
         """Answer when the messages end."""
+        ...
+
+
+class Telling(Protocol[M_contra, M_co]):
+    """Answers one message with many; `left` tells the seconds to the caller's deadline, unset when there is none."""
+
+    def __call__(self, request: M_contra, left: TimeToEnd) -> AsyncGenerator[M_co, None]:
+        """Answer until all is said, or the caller leaves."""
         ...
 
 
@@ -133,6 +142,21 @@ def collecting(method: Collecting[Message], times: Times) -> Handler:
             await end(call, error)
 
     return grpc.stream_unary_rpc_method_handler(answer)
+
+
+def telling(method: Telling[M, Message], message_type: type[M], most_bytes: int) -> Handler:
+    """Wrap a method that answers one message with many; without a deadline it goes on until the caller leaves."""
+
+    async def answer(raw: bytes, call: Call) -> None:
+        try:
+            request = parsed(message_type, raw, most_bytes)
+            async with aclosing(method(request, call.time_remaining)) as answers:
+                async for message in answers:
+                    await call.write(message.SerializeToString())
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - every error gets its status here
+            await end(call, error)
+
+    return grpc.unary_stream_rpc_method_handler(answer)
 
 
 def conversing(method: Conversing[Message], times: Times) -> Handler:

@@ -100,6 +100,22 @@ class _ReasonCodeEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ReasonCode.
     """Nothing else is worth saying, and a customer who is here is greeted.
     Example: none of the greetings fits, and the neutral one has no value of its own.
     """
+    REASON_CODE_OUT_OF_STOCK: _ReasonCode.ValueType  # 19
+    """The action consumes something of which there is not enough, or no report that still holds.
+    Example: no truck is free at the branch.
+    """
+    REASON_CODE_SHORT_SUPPLY: _ReasonCode.ValueType  # 20
+    """What the action consumes is short, and this customer is not among those who are offered the rest.
+    Example: 12 trucks are left, and the strategy throttles below 50.
+    """
+    REASON_CODE_CUSTOMER_ERASED: _ReasonCode.ValueType  # 21
+    """The customer was erased, and nothing is kept or used about them.
+    Example: an old export asks for somebody who wanted to be forgotten.
+    """
+    REASON_CODE_NO_LONGER_OFFERED: _ReasonCode.ValueType  # 22
+    """The strategy that is in force now no longer says this action here.
+    Example: an e-mail that was queued yesterday names an offer that ended.
+    """
 
 class ReasonCode(_ReasonCode, metaclass=_ReasonCodeEnumTypeWrapper):
     """The machine-readable kind of a `Reason`. Numbers are never reused."""
@@ -177,6 +193,22 @@ Example: the same offer in the hero and beside the cart.
 REASON_CODE_SAFE_GREETING: ReasonCode.ValueType  # 18
 """Nothing else is worth saying, and a customer who is here is greeted.
 Example: none of the greetings fits, and the neutral one has no value of its own.
+"""
+REASON_CODE_OUT_OF_STOCK: ReasonCode.ValueType  # 19
+"""The action consumes something of which there is not enough, or no report that still holds.
+Example: no truck is free at the branch.
+"""
+REASON_CODE_SHORT_SUPPLY: ReasonCode.ValueType  # 20
+"""What the action consumes is short, and this customer is not among those who are offered the rest.
+Example: 12 trucks are left, and the strategy throttles below 50.
+"""
+REASON_CODE_CUSTOMER_ERASED: ReasonCode.ValueType  # 21
+"""The customer was erased, and nothing is kept or used about them.
+Example: an old export asks for somebody who wanted to be forgotten.
+"""
+REASON_CODE_NO_LONGER_OFFERED: ReasonCode.ValueType  # 22
+"""The strategy that is in force now no longer says this action here.
+Example: an e-mail that was queued yesterday names an offer that ended.
 """
 
 @typing.final
