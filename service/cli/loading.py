@@ -15,7 +15,7 @@ from service.rpc.client import CallFailed, Event, TactClient
 from service.rpc.questions import Types
 
 BATCH = 1_000
-BATCH_BYTES = 500_000  # of JSON, which is longer than the message; the service takes messages of 1 MiB
+BATCH_BYTES = 500_000  # of JSON, which is longer than the message; the service takes messages of 4 MiB
 BATCHES_AT_ONCE = 4
 CONSENTS_AT_ONCE = 64
 T = TypeVar("T")

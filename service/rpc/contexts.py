@@ -11,10 +11,10 @@ from service.rpc import convert_context as convert
 from service.rpc.batches import side_by_side
 from service.rpc.checks import check_batch
 from service.rpc.edge import Current, Edge
-from service.rpc.wrapper import Raws, TimeLeft, parsed
+from service.rpc.event_batches import EventBatch, read_batch
+from service.rpc.wrapper import Raws, TimeLeft
 from tact.v1 import context_pb2 as pb
 
-MAX_BATCH_BYTES = 1_048_576
 _FIRST_REFUSED = 100
 
 ToFold: TypeAlias = dict[str, list[tuple[int, EventToFold]]]
@@ -26,17 +26,16 @@ class Contexts:
     def __init__(self, current: Current) -> None:
         self._current = current
 
-    async def record_events(self, request: pb.RecordEventsRequest, deadline_s: float) -> pb.RecordEventsResponse:
+    async def record_events(self, batch: EventBatch, deadline_s: float) -> pb.RecordEventsResponse:
         """Fold a batch of events, each answered for itself."""
-        return pb.RecordEventsResponse(results=await _folded(request, self._current.edge, deadline_s))
+        return pb.RecordEventsResponse(results=await _folded(batch, self._current.edge, deadline_s))
 
     async def record_events_stream(self, raws: Raws, left: TimeLeft) -> pb.RecordEventsStreamResponse:
         """Fold batch after batch, and tell the totals at the end."""
         totals: Counter[int] = Counter()
         first_refused: list[pb.EventResult] = []
         async for raw in raws:
-            request = parsed(pb.RecordEventsRequest, raw, MAX_BATCH_BYTES)
-            for result in await _folded(request, self._current.edge, left()):
+            for result in await _folded(read_batch(raw), self._current.edge, left()):
                 totals[result.status] += 1
                 if result.status == pb.EVENT_STATUS_REFUSED and len(first_refused) < _FIRST_REFUSED:
                     first_refused.append(result)
@@ -63,10 +62,10 @@ class Contexts:
         return convert.consent_answer(await edge.stores.consents.get_consent(customer, deadline_s), edge.strategy)
 
 
-async def _folded(request: pb.RecordEventsRequest, edge: Edge, deadline_s: float) -> list[pb.EventResult]:
+async def _folded(batch: EventBatch, edge: Edge, deadline_s: float) -> list[pb.EventResult]:
     """Fold the good events of a batch, customer by customer, and tell the fate of each in the order of the batch."""
-    check_batch("events", len(request.events))
-    results, to_fold = _sorted_out(request, edge)
+    check_batch("events", len(batch.events))
+    results, to_fold = _sorted_out(batch, edge)
 
     async def fold(customer: str) -> None:
         positions, events = zip(*to_fold[customer], strict=True)
@@ -78,12 +77,15 @@ async def _folded(request: pb.RecordEventsRequest, edge: Edge, deadline_s: float
     return results
 
 
-def _sorted_out(request: pb.RecordEventsRequest, edge: Edge) -> tuple[list[pb.EventResult], ToFold]:
+def _sorted_out(batch: EventBatch, edge: Edge) -> tuple[list[pb.EventResult], ToFold]:
     """Return a result for each event, refused or still open, and the good ones by customer with their positions."""
     now_ms = edge.clock()
     results: list[pb.EventResult] = []
     to_fold: ToFold = {}
-    for position, event in enumerate(request.events):
+    for position, event in enumerate(batch.events):
+        if position in batch.unreadable:
+            results.append(convert.refused_event(event.event_id, (batch.unreadable[position],)))
+            continue
         try:
             good = convert.event_of(event, edge, now_ms)
             to_fold.setdefault(event.customer_id, []).append((position, good))

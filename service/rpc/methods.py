@@ -7,13 +7,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
+from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from service.rpc.contexts import MAX_BATCH_BYTES, Contexts
+from service.rpc.contexts import Contexts
 from service.rpc.decisions import MAX_REQUEST_BYTES, Decisions
 from service.rpc.edge import Current, Limits
+from service.rpc.event_batches import MAX_BATCH_BYTES, read_batch
 from service.rpc.outcomes import Outcomes
-from service.rpc.wrapper import Handler, Times, collecting, conversing, telling, unary
+from service.rpc.wrapper import Handler, Times, collecting, conversing, parsed, telling, unary
 from tact.v1 import context_pb2, decision_pb2, outcome_pb2
 
 CONTRACT: tuple[FileDescriptor, ...] = (
@@ -22,6 +24,7 @@ CONTRACT: tuple[FileDescriptor, ...] = (
     outcome_pb2.DESCRIPTOR,
 )
 _BATCHES = frozenset({"RecordEvents", "RecordEventsStream", "RecordOutcomes"})
+_READERS: Mapping[str, Callable[[bytes], Any]] = {"RecordEvents": read_batch}
 Handlers: TypeAlias = dict[str, dict[str, Handler]]
 
 
@@ -57,13 +60,18 @@ def _implementation(method: MethodDescriptor, implementations: Mapping[str, obje
     return found
 
 
+def _reader(method: MethodDescriptor) -> Callable[[bytes], Message]:
+    most_bytes = MAX_BATCH_BYTES if method.name in _BATCHES else MAX_REQUEST_BYTES
+    message_type = GetMessageClass(method.input_type)
+    return lambda raw: parsed(message_type, raw, most_bytes)
+
+
 def _handler(method: MethodDescriptor, implementation: Callable[..., Any], limits: Limits) -> Handler:
     is_batch = method.name in _BATCHES
     times = Times(limits.batch_s if is_batch else limits.deadline_s, limits.longest_s)
     match method.client_streaming, method.server_streaming:
         case False, False:
-            most_bytes = MAX_BATCH_BYTES if is_batch else MAX_REQUEST_BYTES
-            return unary(implementation, GetMessageClass(method.input_type), most_bytes, times)
+            return unary(implementation, _READERS.get(method.name) or _reader(method), times)
         case True, False:
             return collecting(implementation, times)
         case False, True:

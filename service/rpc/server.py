@@ -28,7 +28,7 @@ from service.rpc.wrapper import Handler, require_fast_protobuf
 
 __all__ = ["Listen", "Server"]
 
-MAX_RECEIVE_BYTES = 1_048_576
+MAX_RECEIVE_BYTES = 4_194_304
 MAX_SEND_BYTES = 4_194_304  # what clients accept unless told otherwise
 OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_receive_message_length", MAX_RECEIVE_BYTES),

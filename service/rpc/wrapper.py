@@ -26,6 +26,8 @@ TimeToEnd: TypeAlias = Callable[[], float | None]
 Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
 ENDED_WITHIN = Refusal(grpc.StatusCode.UNAVAILABLE, "The work was ended from within; repeat the call.")
 M = TypeVar("M", bound=Message)
+R = TypeVar("R")
+R_contra = TypeVar("R_contra", contravariant=True)
 M_contra = TypeVar("M_contra", bound=Message, contravariant=True)
 M_co = TypeVar("M_co", bound=Message, covariant=True)
 
@@ -48,10 +50,10 @@ class Call(Protocol):
         ...
 
 
-class Unary(Protocol[M_contra, M_co]):
-    """Answers one message with one."""
+class Unary(Protocol[R_contra, M_co]):
+    """Answers one message, as it was read, with one."""
 
-    async def __call__(self, request: M_contra, deadline_s: float) -> M_co:
+    async def __call__(self, request: R_contra, deadline_s: float) -> M_co:
         """Answer within `deadline_s` seconds."""
         ...
 
@@ -88,14 +90,19 @@ def require_fast_protobuf() -> None:
 
 def parsed(message_type: type[M], raw: bytes, most_bytes: int) -> M:
     """Decode a message; raise `InvalidArgument` when it is too long or cannot be decoded."""
-    if len(raw) > most_bytes:
-        raise InvalidArgument.of(
-            [Violation("", f"the message has {len(raw):,} bytes; at most {most_bytes:,} are allowed")]
-        )
+    check_size(raw, most_bytes)
     try:
         return message_type.FromString(raw)
     except DecodeError:
         raise InvalidArgument.of([violation_in(message_type, raw)]) from None
+
+
+def check_size(raw: bytes, most_bytes: int) -> None:
+    """Raise `InvalidArgument` when a message is too long."""
+    if len(raw) > most_bytes:
+        raise InvalidArgument.of(
+            [Violation("", f"the message has {len(raw):,} bytes; at most {most_bytes:,} are allowed")]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +122,13 @@ class Times:
         return min(left, self.longest_s)
 
 
-def unary(method: Unary[M, Message], message_type: type[M], most_bytes: int, times: Times) -> Handler:
-    """Wrap a method that answers one message with one."""
+def unary(method: Unary[R, Message], read: Callable[[bytes], R], times: Times) -> Handler:
+    """Wrap a method that answers one message, decoded by `read`, with one."""
 
     async def answer(raw: bytes, call: Call) -> bytes:
         try:
             left = times.left(call)
-            request = parsed(message_type, raw, most_bytes)
+            request = read(raw)
             if call.time_remaining() is not None:  # then gRPC itself ends the call in time
                 return (await method(request, left)).SerializeToString()
             async with ending_in(left):

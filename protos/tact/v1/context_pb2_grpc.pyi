@@ -39,9 +39,9 @@ class ContextServiceStub:
     Each event is answered for itself: good ones are stored even if others are bad. What is answered as stored is in
     the store. Repeating an event id changes nothing, as long as it is among the last 4,096 of its customer.
 
-    Errors: INVALID_ARGUMENT when the batch is empty, has more than 1,000 events or cannot be decoded (one text that is
-    not UTF-8 spoils it as a whole); RESOURCE_EXHAUSTED when it has more than 1 MiB; UNAVAILABLE when the store cannot
-    be written, then repeat the call.
+    Errors: INVALID_ARGUMENT when the batch is empty, has more than 1,000 events or cannot be told apart into events (an
+    event that cannot be decoded is refused for itself); RESOURCE_EXHAUSTED when it has more than 4 MiB; UNAVAILABLE
+    when the store cannot be written, then repeat the call.
 
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
     """
@@ -81,9 +81,9 @@ class ContextServiceAsyncStub(ContextServiceStub):
     Each event is answered for itself: good ones are stored even if others are bad. What is answered as stored is in
     the store. Repeating an event id changes nothing, as long as it is among the last 4,096 of its customer.
 
-    Errors: INVALID_ARGUMENT when the batch is empty, has more than 1,000 events or cannot be decoded (one text that is
-    not UTF-8 spoils it as a whole); RESOURCE_EXHAUSTED when it has more than 1 MiB; UNAVAILABLE when the store cannot
-    be written, then repeat the call.
+    Errors: INVALID_ARGUMENT when the batch is empty, has more than 1,000 events or cannot be told apart into events (an
+    event that cannot be decoded is refused for itself); RESOURCE_EXHAUSTED when it has more than 4 MiB; UNAVAILABLE
+    when the store cannot be written, then repeat the call.
 
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
     """
@@ -126,9 +126,9 @@ class ContextServiceServicer(metaclass=abc_1.ABCMeta):
         Each event is answered for itself: good ones are stored even if others are bad. What is answered as stored is in
         the store. Repeating an event id changes nothing, as long as it is among the last 4,096 of its customer.
 
-        Errors: INVALID_ARGUMENT when the batch is empty, has more than 1,000 events or cannot be decoded (one text that is
-        not UTF-8 spoils it as a whole); RESOURCE_EXHAUSTED when it has more than 1 MiB; UNAVAILABLE when the store cannot
-        be written, then repeat the call.
+        Errors: INVALID_ARGUMENT when the batch is empty, has more than 1,000 events or cannot be told apart into events (an
+        event that cannot be decoded is refused for itself); RESOURCE_EXHAUSTED when it has more than 4 MiB; UNAVAILABLE
+        when the store cannot be written, then repeat the call.
 
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         """
