@@ -16,7 +16,7 @@ from io import BytesIO
 from math import prod
 from pathlib import Path
 from stat import S_ISREG
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
 
 import msgspec
@@ -32,7 +32,8 @@ NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _LARGEST = {MANIFEST: 4 << 20, FOLDED: 128 << 20, ESTIMATORS: 256 << 20}  # bytes, packed and unpacked alike
 _MOST_MEMBERS = 100_000
 _KINDS = (np.dtype(np.bool_), np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.float64))
-_STEEPEST = 1e100  # times the largest feature still a finite double, whatever the number of columns
+STEEPEST = 1e100
+"""The largest number in an array: times the largest feature still a finite double, whatever the number of columns."""
 
 
 class ArtifactRefused(Exception):
@@ -110,14 +111,26 @@ def read_artifact(folder: Path) -> Artifact:
     """Read an artefact and check everything that can be checked without running what it holds."""
     try:
         manifest = _manifest(folder)
-        packed, estimators = (_file(folder, name, manifest.files) for name in (FOLDED, ESTIMATORS))
+        packed, estimators = (checked_file(folder, name, manifest.files) for name in (FOLDED, ESTIMATORS))
         unpack(estimators, ESTIMATORS)
         return Artifact(manifest, _folded(manifest, packed), estimators)
     except ArtifactRefused as refused:
         raise ArtifactRefused(f"{folder}: {refused}") from None
 
 
-def version_of(manifest: Manifest) -> str:
+class Versioned(Protocol):
+    """What a version is made from: a name, the digests of the files, and everything else in the manifest."""
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The digest of each file."""
+
+
+def version_of(manifest: Versioned) -> str:
     """Return the version that a manifest with these contents must bear."""
     facts = msgspec.to_builtins(manifest)
     del facts["version"]
@@ -145,7 +158,7 @@ def unpack(packed: bytes, name: str) -> dict[str, bytes]:
 
 def _manifest(folder: Path) -> Manifest:
     try:
-        manifest = msgspec.json.decode(_bytes(folder, MANIFEST), type=Manifest)
+        manifest = msgspec.json.decode(plain_file(folder, MANIFEST), type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ArtifactRefused(f"{MANIFEST} cannot be read ({error})") from None
     if not NAME.fullmatch(manifest.name):
@@ -159,7 +172,7 @@ def _manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def _bytes(folder: Path, name: str) -> bytes:
+def plain_file(folder: Path, name: str) -> bytes:
     """Read a file that is a plain file in this very folder and no larger than its kind may be."""
     try:
         about = (folder / name).lstat()
@@ -174,8 +187,9 @@ def _bytes(folder: Path, name: str) -> bytes:
     return content
 
 
-def _file(folder: Path, name: str, digests: Mapping[str, str]) -> bytes:
-    content = _bytes(folder, name)
+def checked_file(folder: Path, name: str, digests: Mapping[str, str]) -> bytes:
+    """Read a plain file whose SHA-256 must be the listed one."""
+    content = plain_file(folder, name)
     if sha256(content).hexdigest() != digests[name]:
         raise ArtifactRefused(f"{name} was changed: its SHA-256 is not the one in {MANIFEST}")
     return content
@@ -193,7 +207,7 @@ def _folded(manifest: Manifest, packed: bytes) -> Folded:
     if has_baseline.tolist() != [action in manifest.baselines for action in manifest.actions]:
         raise ArtifactRefused(f"{FOLDED} has other baselines than {MANIFEST}")
     for name, array in arrays.items():
-        if not (np.abs(array) <= _STEEPEST).all():  # false for NaN, too
+        if not (np.abs(array) <= STEEPEST).all():  # false for NaN, too
             raise ArtifactRefused(f"{FOLDED} has {name} that are not finite numbers")
     return Folded(manifest.version, manifest.feature_hash, manifest.actions, has_baseline=has_baseline, **arrays)
 

@@ -70,8 +70,11 @@ class FoldKind(StrEnum):
     RECENT = "recent"
     WINDOW_COUNT = "window_count"
     WINDOW_SUM = "window_sum"
+    RATE = "rate"
     DECAY = "decay"
     SINCE = "since"
+    MODEL = "model"
+    """What a model wrote; no strategy declares it as a fold of events: `source: model` says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +103,8 @@ class Fold:
     """How one event type (for open sets: two) folds into one field.
 
     `where` restricts to events whose attributes equal these values. `attribute` is the attribute that is folded,
-    unset for counts, windows of counts and times. `window_ms` and `half_life_ms` are milliseconds. `keep` bounds
-    the number of remembered items of the kinds that remember items.
+    unset for counts, windows of counts, rates and times. `window_ms` and `half_life_ms` are milliseconds, and so is
+    `per_ms`, the unit of time of a rate. `keep` bounds the number of remembered items of the kinds that remember items.
     """
 
     kind: FoldKind
@@ -113,6 +116,16 @@ class Fold:
     window_ms: int = 0
     half_life_ms: int = 0
     keep: int = 64
+    per_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Supplied:
+    """Which item a field counts, and where: at the fixed `place`, or at the one that the field `place_from` names."""
+
+    item: str
+    place: str
+    place_from: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +134,8 @@ class Field:
     `given_by` says who gives them.
 
     `max_age_ms` is the age beyond which the value is unknown; unset means that it never grows stale.
-    `bounds` checks values that come with a request and names the categories of text.
+    `bounds` checks values that come with a request and names the categories of text. `supplied` says what a field of
+    the supply counts.
     """
 
     id: str
@@ -133,11 +147,14 @@ class Field:
     bounds: Attribute
     key: int
     given_by: Source = Source.REQUEST
+    supplied: Supplied | None = None
 
     @property
     def source(self) -> Source:
         """Where the value comes from."""
-        return self.given_by if self.fold is None else Source.EVENTS
+        if self.fold is None:
+            return self.given_by
+        return Source.MODEL if self.fold.kind is FoldKind.MODEL else Source.EVENTS
 
     @property
     def tense(self) -> Tense:
@@ -146,17 +163,34 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
+class TimeZone:
+    """Whose clock tells hour and weekday: the zone that the field `field` names, else `default`; either may be empty.
+
+    Zones are IANA names, such as Europe/Berlin.
+    """
+
+    field: str
+    default: str
+
+
+@dataclass(frozen=True, slots=True)
 class ContextSchema:
-    """All events and fields of a strategy. A field's position in `fields` is its index in a snapshot."""
+    """All events and fields of a strategy. A field's position in `fields` is its index in a snapshot.
+
+    With a `time_zone` the fields of the clock are among them; models/clock.py tells their values.
+    """
 
     events: Mapping[str, EventType]
     fields: tuple[Field, ...]
     index: Mapping[str, int] = field(default_factory=dict)
+    time_zone: TimeZone | None = None
 
     @classmethod
-    def of(cls, events: tuple[EventType, ...], fields: tuple[Field, ...]) -> ContextSchema:
+    def of(
+        cls, events: tuple[EventType, ...], fields: tuple[Field, ...], time_zone: TimeZone | None = None
+    ) -> ContextSchema:
         """Index events and fields by id."""
-        return cls({e.id: e for e in events}, fields, {f.id: i for i, f in enumerate(fields)})
+        return cls({e.id: e for e in events}, fields, {f.id: i for i, f in enumerate(fields)}, time_zone)
 
 
 def field_key(field_id: str) -> int:

@@ -12,7 +12,8 @@ from typing import TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
-from .context import ContextSchema, Field, ValueType
+from .clock import BUILT_IN, NO_CLOCK
+from .context import ContextSchema, Field, Source, ValueType
 
 LIMIT = 1e12
 """A number beyond this counts as unknown: no real quantity is so large, and its product with a weight stays finite."""
@@ -75,9 +76,8 @@ class FeatureSpace:
             else:
                 (moments if field.type is ValueType.TIMESTAMP else numbers).append((index, first))
         blank = array("d", bytes(8 * len(columns)))
-        return cls(
-            tuple(feature_ids), tuple(columns), _hash(fields), tuple(numbers), tuple(moments), tuple(texts), blank
-        )
+        meaning = _hash(schema, fields)
+        return cls(tuple(feature_ids), tuple(columns), meaning, tuple(numbers), tuple(moments), tuple(texts), blank)
 
     def encode(self, values: Sequence[object], now_ms: int) -> Row:
         """Write a context into a new row of shape (columns,).
@@ -108,7 +108,8 @@ class FeatureSpace:
 def _feature(schema: ContextSchema, feature_id: str) -> Field:
     position = schema.index.get(feature_id)
     if position is None:
-        raise FeatureRefused(f"feature {feature_id!r} is not a declared field; declare it or take it out")
+        wrong = NO_CLOCK if feature_id in BUILT_IN else "is not a declared field; declare it or take it out"
+        raise FeatureRefused(f"feature {feature_id!r} {wrong}")
     field = schema.fields[position]
     if field.type is ValueType.STRINGS:
         raise FeatureRefused(f"feature {feature_id!r} is a list of texts, which models cannot see; take it out")
@@ -126,9 +127,13 @@ def _columns(field: Field) -> tuple[str, ...]:
     return (*known, f"{field.id}?")
 
 
-def _hash(fields: tuple[Field, ...]) -> str:
-    meaning = [
-        [field.id, field.type, field.bounds.values, field.max_age_ms, field.fold and asdict(field.fold)]
-        for field in fields
-    ]
+def _meaning(field: Field) -> list[object]:
+    return [field.id, field.type, field.bounds.values, field.max_age_ms, field.fold and asdict(field.fold)]
+
+
+def _hash(schema: ContextSchema, fields: tuple[Field, ...]) -> str:
+    meaning = [_meaning(field) for field in fields]
+    if schema.time_zone and any(field.source is Source.CLOCK for field in fields):
+        zone = schema.index.get(schema.time_zone.field)
+        meaning.append([schema.time_zone.default, None if zone is None else _meaning(schema.fields[zone])])
     return sha256(json.dumps([_ENCODING, meaning], sort_keys=True).encode()).hexdigest()

@@ -1,29 +1,26 @@
-"""What the states of folds say at a moment: the readers of models/folds.py, made once a field and called often.
+"""What a field's state says at a moment: read from its date and what is kept of it (models/cells.py).
 
-Nothing that is too old or has not the shape of the field's fold passes as known: it reads as None.
+A `Look` is made once a field and called often. Nothing that is too old or has not the shape of the field's fold passes
+as known: it reads as None.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf
+from math import inf, ldexp
 from typing import Any, TypeAlias, cast
 
+from models import cells
+from models.cells import MALFORMED, State
 from models.context import Field, Fold, FoldKind, Scalar, ValueType
 
-State: TypeAlias = list[Any]
+Look: TypeAlias = Callable[[int, Any, int], Scalar | None]
+"""Takes a state's date (ms), what is kept of it and the moment (ms) to look at."""
+
 Reader: TypeAlias = Callable[[State, int], Scalar | None]
 
 DAY_MS = 86_400_000
 MILLION = 1_000_000
-MALFORMED = (TypeError, ValueError, LookupError, AttributeError)
-"""What Python raises over a state of another shape than expected."""
-
-
-def decayed(age_ms: int, half_life_ms: int) -> float:
-    """Return what is left of one after an age; what lies in the future has not decayed."""
-    left: float = 2.0 ** -(max(0, age_ms) / half_life_ms)
-    return left
 
 
 def age_ms(state: State, now_ms: int) -> int:
@@ -33,7 +30,7 @@ def age_ms(state: State, now_ms: int) -> int:
 
 def value(field: Field, state: State, now_ms: int) -> Scalar | None:
     """Return a field's value at `now_ms`, however old; None when the state has not the shape of the field's fold."""
-    return _reader(field, inf)(state, now_ms)
+    return _reader(_look(field, inf))(state, now_ms)
 
 
 def known(field: Field, state: State | None, now_ms: int) -> Scalar | None:
@@ -43,125 +40,185 @@ def known(field: Field, state: State | None, now_ms: int) -> Scalar | None:
 
 def reader(field: Field) -> Reader:
     """Return the function that reads `known` values of one field from its states: make it once, call it often."""
-    return _reader(field, inf if field.max_age_ms is None else field.max_age_ms)
+    return _reader(look(field))
 
 
-def _reader(field: Field, longest_ms: float) -> Reader:
-    if field.fold is None:
-        return lambda state, now_ms: None
-    if field.fold.kind in _COMPUTED:
-        return _computed(_COMPUTED[field.fold.kind](field.fold), longest_ms)
-    return _number(longest_ms) if field.type is ValueType.DOUBLE else _as_it_is(_KEPT_AS[field.type], longest_ms)
+def look(field: Field) -> Look:
+    """Return the function that reads `known` values of one field from what the store keeps."""
+    return _look(field, inf if field.max_age_ms is None else field.max_age_ms)
 
 
-def _as_it_is(wanted: type, longest_ms: float) -> Reader:
+def _reader(look: Look) -> Reader:
     def read(state: State, now_ms: int) -> Scalar | None:
         try:
-            item: Scalar = state[1]
-            return item if type(item) is wanted and now_ms - state[0] <= longest_ms else None
+            return look(state[0], cells.kept_of(state), now_ms)
         except MALFORMED:
             return None
 
     return read
 
 
-def _number(longest_ms: float) -> Reader:
+def kept_as(field: Field) -> type | None:
+    """Return the type of what is kept when that is the value itself; None where `look` must be asked."""
+    if field.fold is None or field.fold.kind in _COMPUTED or field.fold.kind is FoldKind.MODEL:
+        return None
+    return _KEPT_AS.get(field.type)
+
+
+def _look(field: Field, longest_ms: float) -> Look:
+    if field.fold is None:
+        return lambda t, kept, now_ms: None
+    if field.fold.kind in _COMPUTED:
+        return _COMPUTED[field.fold.kind](field.fold, longest_ms)
+    is_double = field.type is ValueType.DOUBLE
+    plain = _number(longest_ms) if is_double else _as_it_is(_KEPT_AS[field.type], longest_ms)
+    return _of_a_model(plain) if field.fold.kind is FoldKind.MODEL else plain
+
+
+def _as_it_is(wanted: type, longest_ms: float) -> Look:
+    def read(t: int, kept: Any, now_ms: int) -> Scalar | None:  # noqa: ANN401 - whatever is kept
+        return cast(Scalar, kept) if type(kept) is wanted and now_ms - t <= longest_ms else None
+
+    return read
+
+
+def _number(longest_ms: float) -> Look:
     """Read a double; the store keeps 2.0 as 2."""
 
-    def read(state: State, now_ms: int) -> Scalar | None:
-        try:
-            item = state[1]
-            right = (type(item) is float or type(item) is int) and -inf < item < inf
-            return float(item) if right and now_ms - state[0] <= longest_ms else None
-        except MALFORMED:
+    def read(t: int, kept: Any, now_ms: int) -> Scalar | None:  # noqa: ANN401 - whatever is kept
+        if now_ms - t > longest_ms or not (type(kept) is float or type(kept) is int):
             return None
+        return float(kept) if -inf < kept < inf else None
 
     return read
 
 
-def _computed(compute: Reader, longest_ms: float) -> Reader:
-    def read(state: State, now_ms: int) -> Scalar | None:
-        try:
-            return compute(state, now_ms) if now_ms - state[0] <= longest_ms else None
-        except MALFORMED:
+def _of_a_model(plain: Look) -> Look:
+    """Read what a model wrote; its texts are a tuple, as those of a request are."""
+
+    def read(t: int, kept: Any, now_ms: int) -> Scalar | None:  # noqa: ANN401 - whatever is kept
+        if type(kept) is not list or len(kept) != 3 or kept[0] != cells.MODEL:
             return None
+        given = kept[1]
+        if type(given) is list:
+            given = tuple(given) if all(type(text) is str for text in given) else None
+        return plain(t, given, now_ms)
 
     return read
 
 
-def _total(fold: Fold) -> Reader:
-    return lambda state, now_ms: _checked(int, state[1]) / MILLION
+def _total(fold: Fold, longest_ms: float) -> Look:
+    def total(t: int, kept: Any, now_ms: int) -> float | None:  # noqa: ANN401 - whatever is kept
+        return kept / MILLION if type(kept) is int and now_ms - t <= longest_ms else None
+
+    return total
 
 
-def _items_open(fold: Fold) -> Reader:
+def _days(fold: Fold, longest_ms: float) -> Look:
+    nothing = [cells.SINCE]
+
+    def days(t: int, kept: Any, now_ms: int) -> float | None:  # noqa: ANN401 - whatever is kept
+        return (now_ms - t) / DAY_MS if kept == nothing and now_ms - t <= longest_ms else None
+
+    return days
+
+
+def _tagged(tag: int, longest_ms: float, read: Look) -> Look:
+    """Read a list with a tag; one of another fold, of another shape or too old reads as None."""
+
+    def tagged(t: int, kept: Any, now_ms: int) -> Scalar | None:  # noqa: ANN401 - whatever is kept
+        try:
+            if type(kept) is list and kept[0] == tag and now_ms - t <= longest_ms:
+                return read(t, kept, now_ms)
+        except MALFORMED:
+            pass
+        return None
+
+    return tagged
+
+
+def _items_open(fold: Fold, longest_ms: float) -> Look:
     """Count what is open; of an opening and a closing at the same moment it is not known which came last: open."""
-    return lambda state, now_ms: sum([opened >= closed for opened, closed in state[1].values()])
+
+    def number(t: int, kept: list[Any], now_ms: int) -> int:
+        ends = zip(kept[2::3], kept[3::3], strict=True)
+        return sum([closed == cells.NEVER or cells.NEVER != opened <= closed for opened, closed in ends])
+
+    return _tagged(cells.OPEN, longest_ms, number)
 
 
-def _texts_seen(fold: Fold) -> Reader:
-    return lambda state, now_ms: len(state[1].keys())
+def _texts_seen(fold: Fold, longest_ms: float) -> Look:
+    return _tagged(cells.DISTINCT, longest_ms, lambda t, kept, now_ms: len(kept) // 2)
 
 
-def _texts(fold: Fold) -> Reader:
-    return lambda state, now_ms: tuple([_checked(str, text) for _, text in state[1]])
+def _texts(fold: Fold, longest_ms: float) -> Look:
+    def texts(t: int, kept: list[Any], now_ms: int) -> tuple[str, ...] | None:
+        found = tuple(kept[2::2])
+        return found if all(type(text) is str for text in found) else None
+
+    return _tagged(cells.RECENT, longest_ms, texts)
 
 
-def _number_in_window(fold: Fold) -> Reader:
+def _number_in_window(fold: Fold, longest_ms: float) -> Look:
     window, keep = fold.window_ms, fold.keep
 
-    def number(state: State, now_ms: int) -> Scalar | None:
-        if not _whole_window(state[1], keep, now_ms - window):
-            return None
-        inside: int = sum([now_ms - window <= t < now_ms for t, _ in state[1]])
+    def number(t: int, kept: list[Any], now_ms: int) -> int | None:
+        agos, end = kept[1::2], t - now_ms
+        start = end + window
+        if len(agos) >= keep and agos[0] <= start:
+            return None  # as many as are kept at most: older ones may have gone
+        inside: int = sum([end < ago <= start for ago in agos])
         return inside
 
-    return number
+    return _tagged(cells.WINDOW, longest_ms, number)
 
 
-def _total_in_window(fold: Fold) -> Reader:
+def _total_in_window(fold: Fold, longest_ms: float) -> Look:
     window, keep = fold.window_ms, fold.keep
 
-    def worth(state: State, now_ms: int) -> Scalar | None:
-        if not _whole_window(state[1], keep, now_ms - window):
+    def worth(t: int, kept: list[Any], now_ms: int) -> float | None:
+        agos, end = kept[1::2], t - now_ms
+        start = end + window
+        if len(agos) >= keep and agos[0] <= start:
             return None
-        total: int = _checked(int, sum([amount for t, amount in state[1] if now_ms - window <= t < now_ms]))
-        return total / MILLION
+        total = sum([amount for ago, amount in zip(agos, kept[2::2], strict=True) if end < ago <= start])
+        return total / MILLION if type(total) is int else None
 
-    return worth
-
-
-def _whole_window(items: list[list[int]], keep: int, start_ms: int) -> bool:
-    """Tell whether a window is known in full: where as many items are kept as may be, older ones may have gone."""
-    return len(items) < keep or items[0][0] < start_ms
+    return _tagged(cells.WINDOW, longest_ms, worth)
 
 
-def _left(fold: Fold) -> Reader:
+def _rate(fold: Fold, longest_ms: float) -> Look:
+    number, times = _number_in_window(fold, longest_ms), fold.per_ms / fold.window_ms
+
+    def rate(t: int, kept: Any, now_ms: int) -> Scalar | None:  # noqa: ANN401 - whatever is kept
+        events = number(t, kept, now_ms)
+        return None if events is None else cast(int, events) * times
+
+    return rate
+
+
+def _left(fold: Fold, longest_ms: float) -> Look:
+    """Sum what each half-life period has left; nothing has decayed yet before the latest event."""
     half_life = fold.half_life_ms
 
-    def left(state: State, now_ms: int) -> Scalar | None:
-        amount = state[1] * decayed(now_ms - state[0], half_life)
-        return amount if -inf < amount < inf else None
+    def left(t: int, kept: list[Any], now_ms: int) -> float | None:
+        if kept[1] != half_life:
+            return None
+        since = (t - t % half_life - max(t, now_ms)) / half_life
+        total: float = sum([ldexp(amount, -ago) for amount, ago in zip(kept[2::2], kept[3::2], strict=True)])
+        return total * 2**since / MILLION
 
-    return left
-
-
-def _days(fold: Fold) -> Reader:
-    return lambda state, now_ms: (now_ms - state[0]) / DAY_MS
-
-
-def _checked(wanted: type, found: object) -> Any:  # noqa: ANN401 - of the wanted type, which the signature cannot say
-    if type(found) is not wanted:
-        raise TypeError(f"not {wanted.__name__}")
-    return found
+    return _tagged(cells.DECAY, longest_ms, left)
 
 
-_COMPUTED: dict[FoldKind, Callable[[Fold], Reader]] = {
+_COMPUTED: dict[FoldKind, Callable[[Fold, float], Look]] = {
     FoldKind.SUM: _total,
     FoldKind.OPEN: _items_open,
     FoldKind.DISTINCT: _texts_seen,
     FoldKind.RECENT: _texts,
     FoldKind.WINDOW_COUNT: _number_in_window,
     FoldKind.WINDOW_SUM: _total_in_window,
+    FoldKind.RATE: _rate,
     FoldKind.DECAY: _left,
     FoldKind.SINCE: _days,
 }
@@ -170,5 +227,5 @@ _KEPT_AS: dict[ValueType, type] = {
     ValueType.INT: int,
     ValueType.STRING: str,
     ValueType.TIMESTAMP: int,
-    ValueType.STRINGS: tuple,  # no fold keeps it as it is
+    ValueType.STRINGS: tuple,
 }

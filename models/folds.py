@@ -8,144 +8,76 @@ A state is a list whose first item is the event time (ms) that ages the field:
     distinct                     [t, {value: t}]
     recent                       [t, [[t, value], ...]]         newest first
     window_count, window_sum     [t, [[t, millionths], ...]]    oldest first
-    decay                        [t, x]                         x as of t
+    rate                         as window_count
+    decay                        [t, [[period, millionths], ...], half-life]    newest first
     since                        [t]
+    model                        [t, v, version]                v: a value of any type, several texts as a list
 
-Equal events give equal states in whatever order they arrive, and folding happens in the store as well as here
-(service/store/lua/folds.lua); docs/decisions/0005-folding-in-the-store.md says where that ends.
+A decaying amount is summed in whole millionths as of the beginning of the half-life period (t // half-life) of its
+event, so that adding is exact; the newest 40 periods are kept. Equal events give equal states in whatever order they
+arrive, and folding happens in the store as well as here (service/store/lua/folds.lua); models/cells.py says how states
+are kept, docs/decisions/0005-folding-in-the-store.md where order independence ends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from hashlib import blake2b
-from typing import cast
+from collections.abc import Callable
+from typing import Any, cast
 
-import msgspec
-
-from models.context import ContextSchema, Field, FoldKind, Scalar
-from models.fold_readers import DAY_MS, MALFORMED, MILLION, Reader, State, age_ms, decayed, known, reader, value
+from models.cells import MALFORMED, State
+from models.context import FoldKind
+from models.fold_readers import DAY_MS, Look, Reader, age_ms, kept_as, known, look, reader, value
+from models.operations import LARGEST_INT, Folding, Operation, as_of_period, clipped, dated, operations
 
 __all__ = [
     "LARGEST_INT",
+    "Folding",
+    "Look",
     "Operation",
     "Reader",
     "State",
     "age_ms",
     "apply",
+    "dated",
+    "kept_as",
     "known",
+    "look",
     "operations",
     "reader",
     "value",
 ]
 
-LONGEST_NAME = 64
-LARGEST_INT = 2**53 - 1
-"""The largest whole number, either side of zero, that the store keeps exactly; sums stop there (9 billion units)."""
-
-
-class Operation(msgspec.Struct, frozen=True, array_like=True):
-    """What one event does to one field.
-
-    `key` and `group` say where the store keeps the field. `value` is a text for `open`, `distinct` and `recent`,
-    whole millionths for `sum` and `window_sum`, else what is folded. `closed` is true for what ends an open item.
-    """
-
-    key: int
-    group: str
-    kind: FoldKind
-    value: bool | int | float | str
-    window_ms: int
-    half_life_ms: int
-    keep: int
-    closed: bool
-
-
-def operations(schema: ContextSchema, event_type: str, attributes: Mapping[str, Scalar]) -> tuple[Operation, ...]:
-    """Return what an event does to the fields of a schema; a fold whose attribute is absent is skipped.
-
-    Raises OverflowError for a whole number beyond `LARGEST_INT`, which the store could not keep exactly.
-    """
-    return tuple(found for field in schema.fields for found in _of_field(field, event_type, attributes))
-
-
-def _of_field(field: Field, event_type: str, attributes: Mapping[str, Scalar]) -> Iterator[Operation]:
-    fold = field.fold
-    if fold is None:
-        return
-    if fold.event == event_type and all(attributes.get(name) == value for name, value in fold.where):
-        yield from _operation(field, attributes, fold.attribute, closed=False)
-    if fold.closed_by == event_type:
-        yield from _operation(field, attributes, fold.closed_key or fold.attribute, closed=True)
-
-
-def _operation(
-    field: Field, attributes: Mapping[str, Scalar], attribute: str | None, *, closed: bool
-) -> Iterator[Operation]:
-    fold = field.fold
-    if fold is None:
-        return
-    value = attributes.get(attribute) if attribute else 1
-    if value is not None:
-        folded = _folded(fold.kind, value)
-        yield Operation(
-            field.key, field.purpose.group, fold.kind, folded, fold.window_ms, fold.half_life_ms, fold.keep, closed
-        )
-
-
-def _folded(kind: FoldKind, value: Scalar) -> bool | int | float | str:
-    """Bring an attribute's value into the form that is folded, free of what Lua would change."""
-    if kind in (FoldKind.OPEN, FoldKind.DISTINCT):
-        return _name(_text(value))
-    if kind is FoldKind.RECENT:
-        return _text(value)
-    if kind in (FoldKind.COUNT, FoldKind.WINDOW_COUNT, FoldKind.SINCE):
-        return 1
-    if kind in (FoldKind.SUM, FoldKind.WINDOW_SUM):
-        return _clipped(round(cast(float, value) * MILLION))
-    if type(value) is int and abs(value) > LARGEST_INT:
-        raise OverflowError(f"{value} is beyond {LARGEST_INT}, the largest whole number that is kept exactly")
-    return value + 0.0 if type(value) is float else cast(bool | int | str, value)  # no negative zero
-
-
-def _name(text: str) -> str:
-    """Return a text that is only ever counted: as it is, or its digest, so that the store compares short texts."""
-    return text if len(text) <= LONGEST_NAME else blake2b(text.encode(), digest_size=LONGEST_NAME // 2).hexdigest()
-
-
-def _text(value: Scalar) -> str:
-    if type(value) is bool:
-        return "true" if value else "false"
-    return value if type(value) is str else str(value)
-
-
-def _clipped(number: int) -> int:
-    return max(-LARGEST_INT, min(LARGEST_INT, number))
+PERIODS = 40
+"""So many half-life periods of a decaying amount are kept; what is older has less than 2^-39 of its amount left."""
 
 
 def apply(state: State | None, operation: Operation, t_ms: int) -> State:
     """Return the state after an event at `t_ms`; a state of another shape counts as none."""
     step = _STEPS[operation.kind]
     try:
-        return step(state if state and _fits(operation.kind, state) else None, operation, t_ms)
+        return step(state if state and fits(operation, state) else None, operation, t_ms)
     except MALFORMED:
         return step(None, operation, t_ms)
 
 
-def _fits(kind: FoldKind, state: State) -> bool:
+def fits(operation: Operation, state: State) -> bool:
     """Tell whether a state has the shape of a fold, and not that of another fold that once had its key."""
-    second = state[1] if len(state) > 1 else None
-    if kind is FoldKind.SINCE:
-        return second is None
+    kind, second = operation.kind, state[1] if len(state) > 1 else None
+    if kind is FoldKind.DECAY:
+        return state[2:] == [operation.half_life_ms]
+    if kind is FoldKind.MODEL:
+        return len(state) == 3 and isinstance(state[2], str)
+    if kind is FoldKind.SINCE or len(state) > 2:
+        return len(state) == 1
     if kind in (FoldKind.OPEN, FoldKind.DISTINCT):
         item = next(iter(second.values())) if isinstance(second, dict) else None
         return isinstance(item, list if kind is FoldKind.OPEN else int)
-    if kind in (FoldKind.RECENT, FoldKind.WINDOW_COUNT, FoldKind.WINDOW_SUM):
+    if kind is FoldKind.RECENT or kind in _WINDOWS:
         item = second[0][1] if isinstance(second, list) else None
         return isinstance(item, str if kind is FoldKind.RECENT else int)
-    if kind in (FoldKind.COUNT, FoldKind.SUM, FoldKind.DECAY):
-        return isinstance(second, int | float)
-    return isinstance(second, bool | int | float | str)
+    if kind in (FoldKind.COUNT, FoldKind.SUM):
+        return type(second) in (int, float)
+    return isinstance(second, int | float | str) and (type(second) is bool) == (type(operation.value) is bool)
 
 
 def _last(state: State | None, operation: Operation, t: int) -> State:
@@ -166,7 +98,7 @@ def _max(state: State | None, operation: Operation, t: int) -> State:
 
 def _sum(state: State | None, operation: Operation, t: int) -> State:
     value = cast(int, operation.value)
-    return [t, value] if state is None else [max(t, state[0]), _clipped(state[1] + value)]
+    return [t, value] if state is None else [max(t, state[0]), clipped(state[1] + value)]
 
 
 def _open(state: State | None, operation: Operation, t: int) -> State:
@@ -174,11 +106,11 @@ def _open(state: State | None, operation: Operation, t: int) -> State:
     opened, closed = items.get(operation.value, (0, 0))
     items[operation.value] = [opened, max(closed, t)] if operation.closed else [max(opened, t), closed]
     while len(items) > operation.keep:
-        del items[min(items, key=lambda key: _staying(key, *items[key]))]
+        del items[min(items, key=lambda key: staying(key, *items[key]))]
     return [latest, items]
 
 
-def _staying(key: str, opened: int, closed: int) -> tuple[bool, int, str]:
+def staying(key: str, opened: int, closed: int) -> tuple[bool, int, str]:
     """Order items by how long they stay: the longest closed goes first, what is open goes last."""
     return (True, opened, key) if opened > closed else (False, closed, key)
 
@@ -203,19 +135,33 @@ def _window(state: State | None, operation: Operation, t: int) -> State:
 
 
 def _decay(state: State | None, operation: Operation, t: int) -> State:
-    value = float(operation.value)
-    if state is None:
-        return [t, value]
-    then, amount = state
-    if t >= then:
-        return [t, amount * decayed(t - then, operation.half_life_ms) + value]
-    return [then, amount + value * decayed(then - t, operation.half_life_ms)]
+    half_life_ms = operation.half_life_ms
+    amount = as_of_period(cast(float, operation.value), half_life_ms, t)
+    latest, periods = (t, {}) if state is None else (max(t, state[0]), dict(state[1]))
+    periods[t // half_life_ms] = clipped(periods.get(t // half_life_ms, 0) + amount)
+    oldest = latest // half_life_ms - PERIODS
+    kept = [[period, periods[period]] for period in sorted(periods, reverse=True) if period > oldest]
+    return [latest, kept, half_life_ms]
+
+
+def _model(state: State | None, operation: Operation, t: int) -> State:
+    value = list(operation.value) if isinstance(operation.value, tuple) else operation.value
+    new = [t, value, operation.version]
+    return new if state is None or _written_order(new) > _written_order(state) else state
+
+
+def _written_order(state: State) -> tuple[int, int, Any, str]:
+    """Order what models wrote: by time, then by type (bool, number, text, texts), value and version."""
+    t, value, version = state
+    return t, _TYPE_ORDER[type(value)], value, version
 
 
 def _since(state: State | None, operation: Operation, t: int) -> State:
     return [t if state is None else max(t, state[0])]
 
 
+_WINDOWS = frozenset({FoldKind.WINDOW_COUNT, FoldKind.WINDOW_SUM, FoldKind.RATE})
+_TYPE_ORDER = {bool: 0, int: 1, float: 1, str: 2, list: 3}
 _STEPS: dict[FoldKind, Callable[[State | None, Operation, int], State]] = {
     FoldKind.LAST: _last,
     FoldKind.FIRST: _first,
@@ -228,6 +174,8 @@ _STEPS: dict[FoldKind, Callable[[State | None, Operation, int], State]] = {
     FoldKind.RECENT: _recent,
     FoldKind.WINDOW_COUNT: _window,
     FoldKind.WINDOW_SUM: _window,
+    FoldKind.RATE: _window,
     FoldKind.DECAY: _decay,
     FoldKind.SINCE: _since,
+    FoldKind.MODEL: _model,
 }

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from models import folds
+from models.clock import Clock
 from models.context import ContextSchema, Scalar
 
 Values = tuple[Scalar | None, ...]
+_NOTHING_GIVEN: Mapping[int, Scalar] = {}
 
 
 class PastEvent(Protocol):
@@ -42,12 +44,14 @@ def as_of(
     feature_ids: Collection[str],
     events: Iterable[PastEvent],
     moments: Sequence[tuple[str, int]],
+    given: Sequence[Mapping[int, Scalar]] = (),
 ) -> list[Values]:
     """Return for each moment (customer, ms) what was known from the events strictly before it.
 
     Each result has one value a field of the schema, in the schema's order, as `FeatureSpace.encode` takes it; None is
     unknown, and so is every field that is not among `feature_ids`. Events may come in any order; an id that a customer
-    has twice counts once.
+    has twice counts once. `given`, where there is any, holds for each moment what came with the request, by the field's
+    index. Hour and weekday are those of the moment where the customer then was.
     """
     history = _History(schema, feature_ids)
     asked: defaultdict[str, list[int]] = defaultdict(list)
@@ -57,8 +61,9 @@ def as_of(
     known: dict[int, Values] = {}
     for customer, places in asked.items():
         places.sort(key=lambda place: moments[place][1])
-        steps = _in_time(happened.get(customer, ()), history.schema)
-        known.update(zip(places, history.replay(steps, [moments[place][1] for place in places]), strict=True))
+        steps = _in_time(happened.get(customer, ()), history.folding)
+        looks = [(moments[place][1], given[place] if given else _NOTHING_GIVEN) for place in places]
+        known.update(zip(places, history.replay(steps, looks), strict=True))
     return [known[place] for place in range(len(moments))]
 
 
@@ -76,8 +81,8 @@ class _Step:
     operations: tuple[folds.Operation, ...]
 
 
-def _in_time(events: Iterable[PastEvent], schema: ContextSchema) -> list[_Step]:
-    steps = [_Step(event.at_ms, folds.operations(schema, event.type, event.attributes)) for event in events]
+def _in_time(events: Iterable[PastEvent], folding: folds.Folding) -> list[_Step]:
+    steps = [_Step(event.at_ms, folding.operations(event.type, event.attributes)) for event in events]
     return sorted(steps, key=lambda step: step.at_ms)
 
 
@@ -85,26 +90,38 @@ class _History:
     """Replays one customer's events and looks at the wanted fields on the way."""
 
     def __init__(self, schema: ContextSchema, feature_ids: Collection[str]) -> None:
-        wanted = [(index, field) for index, field in enumerate(schema.fields) if field.id in feature_ids and field.fold]
-        self.schema = replace(schema, fields=tuple(field for _, field in wanted))
+        asked = {schema.index[name] for name in feature_ids if name in schema.index}
+        clock = Clock.of(schema)
+        self._clock = clock if clock and not asked.isdisjoint(clock.tells) else None
+        self._looked_at = asked | {*self._clock.tells, *self._clock.looks_at} if self._clock else asked
+        self._not_told = self._looked_at - asked
+        wanted = [(index, schema.fields[index]) for index in sorted(self._looked_at) if schema.fields[index].fold]
+        self.folding = folds.Folding(replace(schema, fields=tuple(field for _, field in wanted)))
         self._readers = [(index, field.key, folds.reader(field)) for index, field in wanted]
         self._nothing: list[Scalar | None] = [None] * len(schema.fields)
 
-    def replay(self, steps: Sequence[_Step], moments: Iterable[int]) -> Iterator[Values]:
-        """Yield what was known at each moment; steps and moments in time order."""
+    def replay(self, steps: Sequence[_Step], looks: Iterable[tuple[int, Mapping[int, Scalar]]]) -> Iterator[Values]:
+        """Yield what was known at each moment with what came with its request; steps and looks in time order."""
         states: dict[int, folds.State] = {}
         place = 0
-        for moment in moments:
+        for moment, given in looks:
             while place < len(steps) and steps[place].at_ms < moment:
                 for operation in steps[place].operations:
                     states[operation.key] = folds.apply(states.get(operation.key), operation, steps[place].at_ms)
                 place += 1
-            yield self._look(states, moment)
+            yield self._look(states, moment, given)
 
-    def _look(self, states: Mapping[int, folds.State], now_ms: int) -> Values:
+    def _look(self, states: Mapping[int, folds.State], now_ms: int, given: Mapping[int, Scalar]) -> Values:
         values = self._nothing.copy()
         for index, key, read in self._readers:
             state = states.get(key)
             if state is not None:
                 values[index] = read(state, now_ms)
+        for index, value in given.items():
+            if index in self._looked_at:
+                values[index] = value
+        if self._clock is not None:
+            self._clock.fill(values, now_ms)
+            for index in self._not_told:
+                values[index] = None
         return tuple(values)

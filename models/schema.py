@@ -8,10 +8,25 @@ from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 
-from models.context import Attribute, ContextSchema, EventType, Field, Fold, Purpose, ValueType, field_key
+from models import context
+from models.clock import BUILT_IN, clock_fields
+from models.context import (
+    Attribute,
+    ContextSchema,
+    EventType,
+    Field,
+    Fold,
+    FoldKind,
+    Purpose,
+    Tense,
+    ValueType,
+    field_key,
+)
 from models.documents import Documents, DocumentsRefused, Problem, read_folder
 from models.records import Record, record_of, section_records
+from models.schema_clock import read_time_zone
 from models.schema_folds import NUMBERS, read_fold
+from models.schema_supply import check_places, read_supplied
 from models.shapes import CATEGORY, Number, Text, a, described
 from models.trees import Items, Leaf, Mapping
 
@@ -31,6 +46,8 @@ class Source(StrEnum):
     """Where the value of a field comes from when no event folds into it."""
 
     REQUEST = "request"
+    SUPPLY = "supply"
+    MODEL = "model"
 
 
 def load_context(folder: Path) -> ContextSchema:
@@ -53,20 +70,32 @@ def parse_context(documents: Documents, problems: list[Problem]) -> ContextSchem
     fields: dict[str, Field] = {}
     places: dict[str, str] = {}
     keys: dict[int, str] = {}
+    read: dict[str, Record] = {}
     for record in section_records(documents, "fields", "field", problems):
         field = _field(record, places, events)
-        if field and field.id not in fields:
+        if field and field.id in BUILT_IN:
+            record.refuse(f"`{field.id}` is built in, by the section `time_zone`; remove it here", "id")
+        elif field and field.id not in fields:
             _claim_key(record, field, keys)
             fields[field.id] = field
-    return ContextSchema.of(tuple(event for event in events.values() if event.id), tuple(fields.values()))
+            read[field.id] = record
+    check_places(fields, _undeclared(documents, fields), read)
+    happening = tuple(event for event in events.values() if event.id)
+    time_zone = read_time_zone(documents, fields, _undeclared(documents, fields), problems)
+    told = clock_fields() if time_zone else ()
+    return ContextSchema.of(happening, (*fields.values(), *told), time_zone)
 
 
 def unread_fields(documents: Documents, schema: ContextSchema) -> tuple[str, ...]:
     """Return the ids of the fields that are declared but could not be read, so that nobody calls them unknown."""
+    return _undeclared(documents, schema.index)
+
+
+def _undeclared(documents: Documents, known: abc.Container[str]) -> tuple[str, ...]:
     nodes = [node for section in documents.section("fields") if isinstance(section, Items) for node in section.nodes]
     ids = [node.nodes.get("id") for node in nodes if isinstance(node, Mapping)]
     declared = [leaf.text for leaf in ids if isinstance(leaf, Leaf) and leaf.text]
-    return tuple(name for name in declared if name not in schema.index)
+    return tuple(name for name in declared if name not in known)
 
 
 # ------------------------------------------------------------------------------------------------------------ events
@@ -128,12 +157,30 @@ def _field(record: Record, places: dict[str, str], events: abc.Mapping[str, Even
     bounds = _bounds(record, field_id, kind)
     key = record.whole("key", field_key(field_id), 0, 0xFFFF)
     fold, folded = _origin(record, kind, events)
+    given_by = _given_by(record)
+    supplied = read_supplied(record, field_id, kind, purpose) if given_by is context.Source.SUPPLY else None
     record.rest_is_refused()
     if not field_id or not kind or not purpose:
         return None
     if fold and folded:
         bounds = _categories(record, bounds, folded)
-    return Field(field_id, kind, purpose, says, fold, max_age, bounds, key)
+    if given_by is context.Source.MODEL and fold is None:
+        fold = _written_by_a_model(record, field_id)
+    return Field(field_id, kind, purpose, says, fold, max_age, bounds, key, given_by, supplied)
+
+
+def _written_by_a_model(record: Record, field_id: str) -> Fold:
+    """Return the fold of what models write, which only a field of the third tense can have."""
+    if not field_id.startswith(f"{Tense.PREDICTED}."):
+        record.refuse(f"`{field_id}` is not predicted, and models write only what is; call it predicted.…", "source")
+    return Fold(FoldKind.MODEL, "")
+
+
+def _given_by(record: Record) -> context.Source:
+    """Return the source that is written, which `_origin` checks; the request where it is none."""
+    written = record.leaf("source")
+    known = written is not None and written.text in set(Source)
+    return context.Source(written.text) if written and known else context.Source.REQUEST
 
 
 def _origin(

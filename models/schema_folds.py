@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from models.context import Attribute, EventType, Fold, FoldKind, Scalar, ValueType
 from models.records import Record
-from models.shapes import CATEGORY, Flag, Misfit, Number, Reference, Shape, Whole, a, listed, nearest
-from models.trees import shown
+from models.shapes import CATEGORY, Flag, Misfit, Number, Reference, Shape, Whole, a, described, listed, nearest
+from models.trees import Leaf, Node, shown
 
 MOST_KEPT = 1_024
 NUMBERS = (ValueType.INT, ValueType.DOUBLE)
@@ -40,6 +40,7 @@ _RULES = {
     FoldKind.RECENT: _Rule((ValueType.STRING,), ValueType.STRINGS, keep=64),
     FoldKind.WINDOW_COUNT: _Rule((), ValueType.INT, ("window",), keep=256),
     FoldKind.WINDOW_SUM: _Rule(NUMBERS, ValueType.DOUBLE, ("window",), keep=256),
+    FoldKind.RATE: _Rule((), ValueType.DOUBLE, ("window", "per"), keep=256),
     FoldKind.DECAY: _Rule(NUMBERS, ValueType.DOUBLE, ("half_life",)),
     FoldKind.SINCE: _Rule((), ValueType.DOUBLE),
 }
@@ -49,7 +50,7 @@ def read_fold(
     record: Record, gives: ValueType | None, events: Mapping[str, EventType]
 ) -> tuple[Fold | None, Attribute | None]:
     """Return how events fold into a field of type `gives`, and the attribute that is folded; None where it is wrong."""
-    kind = record.choice("kind", FoldKind)
+    kind = _kind(record)
     event = events.get(record.reference("event", [e for e in events if e], "event"))
     rule = _RULES[kind] if kind else None
     record.allow(*([] if kind else ["attribute", "closed_key", "keep"]))
@@ -57,6 +58,7 @@ def read_fold(
     where = _where(record, event)
     window = record.duration("window") if _belongs(record, "window", kind) else 0
     half_life = record.duration("half_life") if _belongs(record, "half_life", kind) else 0
+    per = record.duration("per") if _belongs(record, "per", kind) else 0
     keep = record.whole("keep", rule.keep, 1, MOST_KEPT) if rule and rule.keep else 64
     closing = _closing(record, attribute, event, events) if _belongs(record, "closed_by", kind) else None
     _refuse_foreign_keys(record, kind)
@@ -68,7 +70,25 @@ def read_fold(
         record.refuse(f"a fold of kind {kind} gives {result}, and the field is of type {gives}; write `type: {result}`")
     closed_by, closed_key = closing or (None, None)
     name = attribute.name if attribute else None
-    return Fold(kind, event.id, name, where, closed_by, closed_key, window, half_life, keep), attribute
+    return Fold(kind, event.id, name, where, closed_by, closed_key, window, half_life, keep, per), attribute
+
+
+def _kind(record: Record) -> FoldKind | None:
+    return record.value("kind", _Kind(), None, None)
+
+
+class _Kind:
+    """A kind of fold of events; what a model says is none."""
+
+    wanted = f"write {listed([kind for kind in FoldKind if kind is not FoldKind.MODEL])}"
+
+    def read(self, node: Node) -> FoldKind:
+        """See Shape."""
+        if isinstance(node, Leaf) and node.text == FoldKind.MODEL:
+            raise Misfit("is what a model says, and no events fold into that; write `source: model` in place of `fold`")
+        if isinstance(node, Leaf) and node.text in set(FoldKind):
+            return FoldKind(node.text)
+        raise Misfit(f"is {described(node)}; {self.wanted}")
 
 
 def _belongs(record: Record, key: str, kind: FoldKind | None) -> bool:
@@ -82,7 +102,7 @@ def _refuse_foreign_keys(record: Record, kind: FoldKind | None) -> None:
         return
     rule = _RULES[kind]
     own = {*rule.keys, *(["keep"] if rule.keep else [])}
-    for key in ("window", "half_life", "closed_by", "closed_key", "keep"):
+    for key in ("window", "per", "half_life", "closed_by", "closed_key", "keep"):
         if key not in own and record.has(key):
             record.refuse(f"a fold of kind {kind} has no `{key}`; remove it", key)
 

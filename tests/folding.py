@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from random import Random
+from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from models import folds
-from models.context import FoldKind
+from models.context import Attribute, Field, Fold, FoldKind, Purpose, Scalar, ValueType
 
 DETERMINISTIC = settings(
     derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -40,7 +42,7 @@ class Happening:
     def operations(self, keep: int, keep_open: int) -> tuple[folds.Operation, ...]:
         """Return one operation a field: every kind, and every type for the kinds that compare."""
         kinds = FoldKind
-        plain: tuple[tuple[FoldKind, bool | int | float | str], ...] = (
+        plain: tuple[tuple[FoldKind, Scalar], ...] = (
             *((kind, self.text) for kind in (kinds.LAST, kinds.FIRST, kinds.MIN, kinds.MAX)),
             *((kind, self.flag) for kind in (kinds.LAST, kinds.FIRST, kinds.MIN, kinds.MAX)),
             *((kind, self.number) for kind in (kinds.LAST, kinds.FIRST, kinds.MIN, kinds.MAX)),
@@ -53,11 +55,14 @@ class Happening:
             (kinds.SINCE, 1),
             (kinds.OPEN, self.text),
             (kinds.DECAY, self.amount),
+            (kinds.RATE, 1),
+            *((kinds.MODEL, value) for value in (self.text, self.flag, self.number, (self.text, "x"))),
         )
         return tuple(
             folds.Operation(
                 key, "spf"[key % 3], kind, value, WINDOW_MS, HALF_LIFE_MS,
                 keep_open if kind is FoldKind.OPEN else keep, kind is FoldKind.OPEN and self.closed,
+                self.text[:1] + "v" if kind is FoldKind.MODEL else "",
             )
             for key, (kind, value) in enumerate(plain, 1)
         )  # fmt: skip
@@ -83,14 +88,66 @@ def folded(events: Iterable[Happening], keep: int, keep_open: int) -> dict[int, 
     return states
 
 
-def decay_key() -> int:
-    """Return the key of the decaying field, whose states are equal but for rounding."""
-    return len(Happening("", 0, "", False, 0, 0, 0.0, False).operations(1, 1))
+def drawn(dice: Random, most: int = 40) -> list[Happening]:
+    """Return a history drawn with dice: events of a few days, some late, with equal times and values among them."""
+    size = dice.randint(1, most)
+    moments = [START_MS + dice.choice((dice.randrange(3 * 24) * WINDOW_MS, dice.randrange(3 * HALF_LIFE_MS)))
+               for _ in range(size)]  # fmt: skip
+    return [
+        Happening(
+            f"event-{n}", t_ms, dice.choice(TEXTS), dice.random() < 0.5, dice.choice(NUMBERS), dice.choice(MILLIONTHS),
+            dice.choice(AMOUNTS), dice.random() < 0.5,
+        )
+        for n, t_ms in enumerate(moments)
+    ]  # fmt: skip
 
 
-def assert_equal(found: dict[int, folds.State], wanted: dict[int, folds.State], sizes: float) -> None:
-    """Require equal states; the decaying one may differ by a millionth of a millionth of the amounts' sizes."""
-    key = decay_key()
-    assert {k: v for k, v in found.items() if k != key} == {k: v for k, v in wanted.items() if k != key}
-    assert found[key][0] == wanted[key][0]
-    assert abs(found[key][1] - wanted[key][1]) <= 1e-12 * sizes
+def plain_values(events: Sequence[Happening], now_ms: int) -> list[Scalar | None]:
+    """Return what the fields of `Happening.operations` say at a moment, straight from all events: no fold, no state."""
+    found: list[Scalar | None] = []
+    for values in ([(e.t_ms, e.text) for e in events], [(e.t_ms, e.flag) for e in events],
+                   [(e.t_ms, float(e.number)) for e in events]):  # fmt: skip
+        ordered: list[tuple[int, Any]] = sorted(values)
+        only = [value for _, value in ordered]
+        found += [ordered[-1][1], ordered[0][1], min(only), max(only)]
+    latest = sorted(((e.t_ms, e.text) for e in events), reverse=True)
+    inside = [e for e in events if now_ms - WINDOW_MS <= e.t_ms < now_ms]
+    found += [len(events), sum(e.millionths for e in events) / 1_000_000, len({e.text for e in events})]
+    found += [tuple(text for _, text in latest), len(inside), sum(e.millionths for e in inside) / 1_000_000]
+    found += [(now_ms - latest[0][0]) / 86_400_000, sum(_is_open(events, text) for text in {e.text for e in events})]
+    found += [sum(e.amount * 2 ** -((now_ms - e.t_ms) / HALF_LIFE_MS) for e in events), len(inside) / 60]
+    return found
+
+
+def _is_open(events: Sequence[Happening], text: str) -> bool:
+    opened = max((e.t_ms for e in events if e.text == text and not e.closed), default=0)
+    return opened >= max((e.t_ms for e in events if e.text == text and e.closed), default=0)
+
+
+def fields(keep: int) -> list[Field]:
+    """Return the fields of `Happening.operations` but for those of models, in the order of their keys."""
+    operations = Happening("", 0, "", False, 0, 0, 0.0, False).operations(keep, keep)
+    types = [*[ValueType.STRING] * 4, *[ValueType.BOOL] * 4, *[ValueType.DOUBLE] * 4]
+    types += [_GIVES[one.kind] for one in operations[len(types) :] if one.kind is not FoldKind.MODEL]
+    return [
+        Field(
+            f"past.f{one.key}", type_, Purpose.SERVICE, "",
+            Fold(one.kind, "e", "x", window_ms=one.window_ms, half_life_ms=one.half_life_ms, keep=keep, per_ms=60_000),
+            None, Attribute("x", type_), one.key,
+        )
+        for one, type_ in zip(operations, types, strict=False)
+    ]  # fmt: skip
+
+
+_GIVES = {
+    FoldKind.COUNT: ValueType.INT,
+    FoldKind.SUM: ValueType.DOUBLE,
+    FoldKind.DISTINCT: ValueType.INT,
+    FoldKind.RECENT: ValueType.STRINGS,
+    FoldKind.WINDOW_COUNT: ValueType.INT,
+    FoldKind.WINDOW_SUM: ValueType.DOUBLE,
+    FoldKind.SINCE: ValueType.DOUBLE,
+    FoldKind.OPEN: ValueType.INT,
+    FoldKind.DECAY: ValueType.DOUBLE,
+    FoldKind.RATE: ValueType.DOUBLE,
+}

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from models import folds
 from models.context import Attribute, ContextSchema, EventType, Field, Fold, FoldKind, Purpose, Scalar, ValueType
-from tests.folding import DETERMINISTIC, TEXTS, Happening, assert_equal, folded, happenings
+from tests.folding import DETERMINISTIC, TEXTS, Happening, folded, happenings
 
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 T = 1_790_000_000_000
+NIGHTS = T // DAY_MS
+MIDNIGHT = NIGHTS * DAY_MS
 
 
 def field(
@@ -27,7 +29,7 @@ def field(
     **fold: Any,  # noqa: ANN401 - what `Fold` takes
 ) -> Field:
     """Return a field that folds the attribute `x` of the event `e`."""
-    plain = kind in (FoldKind.COUNT, FoldKind.WINDOW_COUNT, FoldKind.SINCE)
+    plain = kind in (FoldKind.COUNT, FoldKind.WINDOW_COUNT, FoldKind.RATE, FoldKind.SINCE)
     how = Fold(kind, "e", **{"attribute": None if plain else "x", **fold})
     return Field("past.x", type_, Purpose.SERVICE, "", how, max_age_ms, Attribute("x", type_), key)
 
@@ -90,8 +92,13 @@ TICKETS: dict[str, Any] = {"closed_by": "c", "closed_key": "x"}
             [T, [[T, 1_500_000]]], T + 1, 1.5, id="a window forgets after a day more",
         ),
         pytest.param(
-            field(K.DECAY, V.DOUBLE, half_life_ms=DAY_MS), [(T, 8.0), (T + DAY_MS, 1.0)], [T + DAY_MS, 5.0],
-            T + 2 * DAY_MS, 2.5, id="decay",
+            field(K.DECAY, V.DOUBLE, half_life_ms=DAY_MS), [(MIDNIGHT, 8.0), (MIDNIGHT + DAY_MS, 1.0)],
+            [MIDNIGHT + DAY_MS, [[NIGHTS + 1, 1_000_000], [NIGHTS, 8_000_000]], DAY_MS],
+            MIDNIGHT + 2 * DAY_MS, 2.5, id="decay",
+        ),
+        pytest.param(
+            field(K.RATE, V.DOUBLE, window_ms=HOUR_MS, per_ms=60_000), [(T, 1), (T + 5, 1), (T + 9, 1)],
+            [T + 9, [[T, 1], [T + 5, 1], [T + 9, 1]]], T + 10, 0.05, id="rate: three an hour are a twentieth a minute",
         ),
         pytest.param(field(K.SINCE, V.DOUBLE), [(T, 1), (T - 5, 1)], [T], T + DAY_MS // 2, 0.5, id="since, in days"),
     ],
@@ -113,8 +120,7 @@ def test_order_of_arrival_does_not_matter(events: list[Happening], dice: Random)
     in_order = sorted(events, key=lambda event: event.t_ms)
     shuffled = list(events)
     dice.shuffle(shuffled)
-    sizes = sum(abs(event.amount) for event in events)
-    assert_equal(folded(shuffled, 3, len(TEXTS)), folded(in_order, 3, len(TEXTS)), sizes)
+    assert folded(shuffled, 3, len(TEXTS)) == folded(in_order, 3, len(TEXTS))
 
 
 def test_too_many_items_push_out_what_is_closed_longest() -> None:

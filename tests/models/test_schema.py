@@ -135,6 +135,7 @@ GIVES = {
     "recent": {"string": "strings"},
     "count": {"": "int"},
     "window_count": {"": "int"},
+    "rate": {"": "double"},
     "since": {"": "double"},
 }
 ATTRIBUTES = {"": "", "bool": "flag", "int": "number", "double": "amount", "string": "word", "timestamp": "at"} | {
@@ -143,6 +144,7 @@ ATTRIBUTES = {"": "", "bool": "flag", "int": "number", "double": "amount", "stri
 MORE = {
     "window_sum": ", window: 7d",
     "window_count": ", window: 7d",
+    "rate": ", window: 1h, per: 1m",
     "decay": ", half_life: 7d",
 }
 
@@ -157,8 +159,14 @@ def fold(kind: str, attribute: str) -> str:
 
 
 def test_every_kind_of_fold_has_its_row() -> None:
-    """No kind of fold is left out of the table."""
-    assert set(GIVES) == {kind.value for kind in FoldKind}
+    """No kind of fold is left out of the table; what a model says is no fold of events."""
+    assert {*GIVES, "model"} == {kind.value for kind in FoldKind}
+
+
+def test_no_events_fold_into_what_a_model_says(tmp_path: Path) -> None:
+    """A fold of kind model is refused, and the remedy is named."""
+    (problem,) = refused(tmp_path, "type: bool, fold: {kind: model, event: thing.happened}")
+    assert "`source: model`" in problem
 
 
 @pytest.mark.parametrize("kind", GIVES)
