@@ -27,7 +27,7 @@ from tact.v1 import decision_pb2 as tact_dot_v1_dot_decision__pb2
 from tact.v1 import values_pb2 as tact_dot_v1_dot_values__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15tact/v1/context.proto\x12\x07tact.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16tact/v1/decision.proto\x1a\x14tact/v1/values.proto\"\xe4\x01\n\x05\x45vent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12/\n\x0boccurred_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\nattributes\x18\x05 \x03(\x0b\x32\x1e.tact.v1.Event.AttributesEntry\x1a\x41\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1d\n\x05value\x18\x02 \x01(\x0b\x32\x0e.tact.v1.Value:\x02\x38\x01\"5\n\x13RecordEventsRequest\x12\x1e\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x0e.tact.v1.Event\"=\n\x14RecordEventsResponse\x12%\n\x07results\x18\x01 \x03(\x0b\x32\x14.tact.v1.EventResult\"r\n\x0b\x45ventResult\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12$\n\x06status\x18\x02 \x01(\x0e\x32\x14.tact.v1.EventStatus\x12+\n\nviolations\x18\x03 \x03(\x0b\x32\x17.tact.v1.FieldViolation\"|\n\x1aRecordEventsStreamResponse\x12\x0e\n\x06stored\x18\x01 \x01(\x03\x12\x10\n\x08repeated\x18\x02 \x01(\x03\x12\x0f\n\x07refused\x18\x03 \x01(\x03\x12+\n\rfirst_refused\x18\x04 \x03(\x0b\x32\x14.tact.v1.EventResult\"S\n\x11GetContextRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12)\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"}\n\x12GetContextResponse\x12%\n\x06\x66ields\x18\x01 \x03(\x0b\x32\x15.tact.v1.ContextField\x12\x15\n\rconsent_level\x18\x02 \x01(\t\x12)\n\x05\x61s_of\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb9\x01\n\x0c\x43ontextField\x12\x10\n\x08\x66ield_id\x18\x01 \x01(\t\x12\x1d\n\x05value\x18\x02 \x01(\x0b\x32\x0e.tact.v1.Value\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.tact.v1.FieldKnowledge\x12\x18\n\x0b\x61ge_seconds\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07purpose\x18\x05 \x01(\t\x12\x15\n\rsource_events\x18\x06 \x03(\tB\x0e\n\x0c_age_seconds\"p\n\x07\x43onsent\x12\r\n\x05level\x18\x01 \x01(\t\x12\x18\n\x10\x63ontact_channels\x18\x02 \x03(\t\x12,\n\x08given_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06source\x18\x04 \x01(\t\"K\n\x11SetConsentRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12!\n\x07\x63onsent\x18\x02 \x01(\x0b\x32\x10.tact.v1.Consent\"7\n\x12SetConsentResponse\x12!\n\x07\x63onsent\x18\x01 \x01(\x0b\x32\x10.tact.v1.Consent\"(\n\x11GetConsentRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\"[\n\x12GetConsentResponse\x12!\n\x07\x63onsent\x18\x01 \x01(\x0b\x32\x10.tact.v1.Consent\x12\x10\n\x08purposes\x18\x02 \x03(\t\x12\x10\n\x08recorded\x18\x03 \x01(\x08*y\n\x0b\x45ventStatus\x12\x1c\n\x18\x45VENT_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45VENT_STATUS_STORED\x10\x01\x12\x19\n\x15\x45VENT_STATUS_REPEATED\x10\x02\x12\x18\n\x14\x45VENT_STATUS_REFUSED\x10\x03*\xa3\x01\n\x0e\x46ieldKnowledge\x12\x1f\n\x1b\x46IELD_KNOWLEDGE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x46IELD_KNOWLEDGE_KNOWN\x10\x01\x12\x1e\n\x1a\x46IELD_KNOWLEDGE_NEVER_SEEN\x10\x02\x12\x19\n\x15\x46IELD_KNOWLEDGE_STALE\x10\x03\x12\x1a\n\x16\x46IELD_KNOWLEDGE_HIDDEN\x10\x04\x32\x8d\x03\n\x0e\x43ontextService\x12K\n\x0cRecordEvents\x12\x1c.tact.v1.RecordEventsRequest\x1a\x1d.tact.v1.RecordEventsResponse\x12Y\n\x12RecordEventsStream\x12\x1c.tact.v1.RecordEventsRequest\x1a#.tact.v1.RecordEventsStreamResponse(\x01\x12\x45\n\nGetContext\x12\x1a.tact.v1.GetContextRequest\x1a\x1b.tact.v1.GetContextResponse\x12\x45\n\nSetConsent\x12\x1a.tact.v1.SetConsentRequest\x1a\x1b.tact.v1.SetConsentResponse\x12\x45\n\nGetConsent\x12\x1a.tact.v1.GetConsentRequest\x1a\x1b.tact.v1.GetConsentResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15tact/v1/context.proto\x12\x07tact.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16tact/v1/decision.proto\x1a\x14tact/v1/values.proto\"\xe4\x01\n\x05\x45vent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12/\n\x0boccurred_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\nattributes\x18\x05 \x03(\x0b\x32\x1e.tact.v1.Event.AttributesEntry\x1a\x41\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1d\n\x05value\x18\x02 \x01(\x0b\x32\x0e.tact.v1.Value:\x02\x38\x01\"5\n\x13RecordEventsRequest\x12\x1e\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x0e.tact.v1.Event\"=\n\x14RecordEventsResponse\x12%\n\x07results\x18\x01 \x03(\x0b\x32\x14.tact.v1.EventResult\"r\n\x0b\x45ventResult\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12$\n\x06status\x18\x02 \x01(\x0e\x32\x14.tact.v1.EventStatus\x12+\n\nviolations\x18\x03 \x03(\x0b\x32\x17.tact.v1.FieldViolation\"|\n\x1aRecordEventsStreamResponse\x12\x0e\n\x06stored\x18\x01 \x01(\x03\x12\x10\n\x08repeated\x18\x02 \x01(\x03\x12\x0f\n\x07refused\x18\x03 \x01(\x03\x12+\n\rfirst_refused\x18\x04 \x03(\x0b\x32\x14.tact.v1.EventResult\"S\n\x11GetContextRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12)\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"}\n\x12GetContextResponse\x12%\n\x06\x66ields\x18\x01 \x03(\x0b\x32\x15.tact.v1.ContextField\x12\x15\n\rconsent_level\x18\x02 \x01(\t\x12)\n\x05\x61s_of\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd7\x02\n\x0c\x43ontextField\x12\x10\n\x08\x66ield_id\x18\x01 \x01(\t\x12\x1d\n\x05value\x18\x02 \x01(\x0b\x32\x0e.tact.v1.Value\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.tact.v1.FieldKnowledge\x12\x18\n\x0b\x61ge_seconds\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07purpose\x18\x05 \x01(\t\x12\x15\n\rsource_events\x18\x06 \x03(\t\x12$\n\x06source\x18\x07 \x01(\x0e\x32\x14.tact.v1.FieldSource\x12/\n\x0boccurred_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\narrived_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rmodel_version\x18\n \x01(\tB\x0e\n\x0c_age_seconds\"\xa0\x01\n\x07\x43onsent\x12\r\n\x05level\x18\x01 \x01(\t\x12\x18\n\x10\x63ontact_channels\x18\x02 \x03(\t\x12,\n\x08given_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06source\x18\x04 \x01(\t\x12.\n\narrived_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"K\n\x11SetConsentRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12!\n\x07\x63onsent\x18\x02 \x01(\x0b\x32\x10.tact.v1.Consent\"7\n\x12SetConsentResponse\x12!\n\x07\x63onsent\x18\x01 \x01(\x0b\x32\x10.tact.v1.Consent\"9\n\x11GetConsentRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x0f\n\x07history\x18\x02 \x01(\x08\"~\n\x12GetConsentResponse\x12!\n\x07\x63onsent\x18\x01 \x01(\x0b\x32\x10.tact.v1.Consent\x12\x10\n\x08purposes\x18\x02 \x03(\t\x12\x10\n\x08recorded\x18\x03 \x01(\x08\x12!\n\x07history\x18\x04 \x03(\x0b\x32\x10.tact.v1.Consent*y\n\x0b\x45ventStatus\x12\x1c\n\x18\x45VENT_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45VENT_STATUS_STORED\x10\x01\x12\x19\n\x15\x45VENT_STATUS_REPEATED\x10\x02\x12\x18\n\x14\x45VENT_STATUS_REFUSED\x10\x03*\xa7\x01\n\x0b\x46ieldSource\x12\x1c\n\x18\x46IELD_SOURCE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x46IELD_SOURCE_EVENTS\x10\x01\x12\x18\n\x14\x46IELD_SOURCE_REQUEST\x10\x02\x12\x16\n\x12\x46IELD_SOURCE_CLOCK\x10\x03\x12\x17\n\x13\x46IELD_SOURCE_SUPPLY\x10\x04\x12\x16\n\x12\x46IELD_SOURCE_MODEL\x10\x05*\xc3\x01\n\x0e\x46ieldKnowledge\x12\x1f\n\x1b\x46IELD_KNOWLEDGE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x46IELD_KNOWLEDGE_KNOWN\x10\x01\x12\x1e\n\x1a\x46IELD_KNOWLEDGE_NEVER_SEEN\x10\x02\x12\x19\n\x15\x46IELD_KNOWLEDGE_STALE\x10\x03\x12\x1a\n\x16\x46IELD_KNOWLEDGE_HIDDEN\x10\x04\x12\x1e\n\x1a\x46IELD_KNOWLEDGE_NOT_STORED\x10\x05\x32\x8d\x03\n\x0e\x43ontextService\x12K\n\x0cRecordEvents\x12\x1c.tact.v1.RecordEventsRequest\x1a\x1d.tact.v1.RecordEventsResponse\x12Y\n\x12RecordEventsStream\x12\x1c.tact.v1.RecordEventsRequest\x1a#.tact.v1.RecordEventsStreamResponse(\x01\x12\x45\n\nGetContext\x12\x1a.tact.v1.GetContextRequest\x1a\x1b.tact.v1.GetContextResponse\x12\x45\n\nSetConsent\x12\x1a.tact.v1.SetConsentRequest\x1a\x1b.tact.v1.SetConsentResponse\x12\x45\n\nGetConsent\x12\x1a.tact.v1.GetConsentRequest\x1a\x1b.tact.v1.GetConsentResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,10 +36,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_EVENT_ATTRIBUTESENTRY']._loaded_options = None
   _globals['_EVENT_ATTRIBUTESENTRY']._serialized_options = b'8\001'
-  _globals['_EVENTSTATUS']._serialized_start=1487
-  _globals['_EVENTSTATUS']._serialized_end=1608
-  _globals['_FIELDKNOWLEDGE']._serialized_start=1611
-  _globals['_FIELDKNOWLEDGE']._serialized_end=1774
+  _globals['_EVENTSTATUS']._serialized_start=1746
+  _globals['_EVENTSTATUS']._serialized_end=1867
+  _globals['_FIELDSOURCE']._serialized_start=1870
+  _globals['_FIELDSOURCE']._serialized_end=2037
+  _globals['_FIELDKNOWLEDGE']._serialized_start=2040
+  _globals['_FIELDKNOWLEDGE']._serialized_end=2235
   _globals['_EVENT']._serialized_start=114
   _globals['_EVENT']._serialized_end=342
   _globals['_EVENT_ATTRIBUTESENTRY']._serialized_start=277
@@ -57,17 +59,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETCONTEXTRESPONSE']._serialized_start=789
   _globals['_GETCONTEXTRESPONSE']._serialized_end=914
   _globals['_CONTEXTFIELD']._serialized_start=917
-  _globals['_CONTEXTFIELD']._serialized_end=1102
-  _globals['_CONSENT']._serialized_start=1104
-  _globals['_CONSENT']._serialized_end=1216
-  _globals['_SETCONSENTREQUEST']._serialized_start=1218
-  _globals['_SETCONSENTREQUEST']._serialized_end=1293
-  _globals['_SETCONSENTRESPONSE']._serialized_start=1295
-  _globals['_SETCONSENTRESPONSE']._serialized_end=1350
-  _globals['_GETCONSENTREQUEST']._serialized_start=1352
-  _globals['_GETCONSENTREQUEST']._serialized_end=1392
-  _globals['_GETCONSENTRESPONSE']._serialized_start=1394
-  _globals['_GETCONSENTRESPONSE']._serialized_end=1485
-  _globals['_CONTEXTSERVICE']._serialized_start=1777
-  _globals['_CONTEXTSERVICE']._serialized_end=2174
+  _globals['_CONTEXTFIELD']._serialized_end=1260
+  _globals['_CONSENT']._serialized_start=1263
+  _globals['_CONSENT']._serialized_end=1423
+  _globals['_SETCONSENTREQUEST']._serialized_start=1425
+  _globals['_SETCONSENTREQUEST']._serialized_end=1500
+  _globals['_SETCONSENTRESPONSE']._serialized_start=1502
+  _globals['_SETCONSENTRESPONSE']._serialized_end=1557
+  _globals['_GETCONSENTREQUEST']._serialized_start=1559
+  _globals['_GETCONSENTREQUEST']._serialized_end=1616
+  _globals['_GETCONSENTRESPONSE']._serialized_start=1618
+  _globals['_GETCONSENTRESPONSE']._serialized_end=1744
+  _globals['_CONTEXTSERVICE']._serialized_start=2238
+  _globals['_CONTEXTSERVICE']._serialized_end=2635
 # @@protoc_insertion_point(module_scope)

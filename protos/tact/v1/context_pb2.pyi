@@ -35,7 +35,9 @@ class _EventStatusEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_EventStatu
     EVENT_STATUS_REPEATED: _EventStatus.ValueType  # 2
     """Its id was seen before; nothing changed."""
     EVENT_STATUS_REFUSED: _EventStatus.ValueType  # 3
-    """It was bad; nothing changed."""
+    """It was bad, or its customer was erased: what happened before the erasure stays forgotten, and after it nothing is
+    taken in until the customer consents again. Nothing changed; `violations` say which.
+    """
 
 class EventStatus(_EventStatus, metaclass=_EventStatusEnumTypeWrapper):
     """What became of one event. Numbers are never reused."""
@@ -47,7 +49,44 @@ EVENT_STATUS_STORED: EventStatus.ValueType  # 1
 EVENT_STATUS_REPEATED: EventStatus.ValueType  # 2
 """Its id was seen before; nothing changed."""
 EVENT_STATUS_REFUSED: EventStatus.ValueType  # 3
-"""It was bad; nothing changed."""
+"""It was bad, or its customer was erased: what happened before the erasure stays forgotten, and after it nothing is
+taken in until the customer consents again. Nothing changed; `violations` say which.
+"""
+
+class _FieldSource:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FieldSourceEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_FieldSource.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    FIELD_SOURCE_UNSPECIFIED: _FieldSource.ValueType  # 0
+    """Not set; never sent by the service."""
+    FIELD_SOURCE_EVENTS: _FieldSource.ValueType  # 1
+    """Folded from events about the customer, and stored."""
+    FIELD_SOURCE_REQUEST: _FieldSource.ValueType  # 2
+    """Sent with a request and not stored about the customer; such fields are not shown by `GetContext`."""
+    FIELD_SOURCE_CLOCK: _FieldSource.ValueType  # 3
+    """Computed from the clock and the customer's time zone when it is needed. Not stored."""
+    FIELD_SOURCE_SUPPLY: _FieldSource.ValueType  # 4
+    """What is available of something, as it was reported; the same for all customers. Not stored about the customer."""
+    FIELD_SOURCE_MODEL: _FieldSource.ValueType  # 5
+    """Computed by a model from what is known of the customer, and stored."""
+
+class FieldSource(_FieldSource, metaclass=_FieldSourceEnumTypeWrapper):
+    """Where the value of a field comes from. Numbers are never reused."""
+
+FIELD_SOURCE_UNSPECIFIED: FieldSource.ValueType  # 0
+"""Not set; never sent by the service."""
+FIELD_SOURCE_EVENTS: FieldSource.ValueType  # 1
+"""Folded from events about the customer, and stored."""
+FIELD_SOURCE_REQUEST: FieldSource.ValueType  # 2
+"""Sent with a request and not stored about the customer; such fields are not shown by `GetContext`."""
+FIELD_SOURCE_CLOCK: FieldSource.ValueType  # 3
+"""Computed from the clock and the customer's time zone when it is needed. Not stored."""
+FIELD_SOURCE_SUPPLY: FieldSource.ValueType  # 4
+"""What is available of something, as it was reported; the same for all customers. Not stored about the customer."""
+FIELD_SOURCE_MODEL: FieldSource.ValueType  # 5
+"""Computed by a model from what is known of the customer, and stored."""
 
 class _FieldKnowledge:
     ValueType = typing.NewType("ValueType", builtins.int)
@@ -65,6 +104,10 @@ class _FieldKnowledgeEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_FieldKn
     """What was heard is older than the strategy allows."""
     FIELD_KNOWLEDGE_HIDDEN: _FieldKnowledge.ValueType  # 4
     """The consent does not allow it to be read; whether there is a value was not looked at."""
+    FIELD_KNOWLEDGE_NOT_STORED: _FieldKnowledge.ValueType  # 5
+    """Nothing of it is stored about the customer: it is looked up for each decision. `source` says where. A clock's fields
+    are in this state where the customer's time zone is not known, and otherwise known.
+    """
 
 class FieldKnowledge(_FieldKnowledge, metaclass=_FieldKnowledgeEnumTypeWrapper):
     """Why a field has a value or none. Numbers are never reused."""
@@ -79,6 +122,10 @@ FIELD_KNOWLEDGE_STALE: FieldKnowledge.ValueType  # 3
 """What was heard is older than the strategy allows."""
 FIELD_KNOWLEDGE_HIDDEN: FieldKnowledge.ValueType  # 4
 """The consent does not allow it to be read; whether there is a value was not looked at."""
+FIELD_KNOWLEDGE_NOT_STORED: FieldKnowledge.ValueType  # 5
+"""Nothing of it is stored about the customer: it is looked up for each decision. `source` says where. A clock's fields
+are in this state where the customer's time zone is not known, and otherwise known.
+"""
 
 @typing.final
 class Event(message.Message):
@@ -117,12 +164,17 @@ class Event(message.Message):
     the customer. 1 to 64 bytes of UTF-8, no control or invisible formatting characters. Required.
     """
     customer_id: builtins.str
-    """The customer it happened to. 1 to 128 bytes of UTF-8, no control or invisible formatting characters. Required."""
+    """The customer it happened to. 1 to 128 bytes of UTF-8, no control or invisible formatting characters. Required. What
+    happens to an alias is kept under the alias and counts for its person (`IdentityService`).
+    """
     type: builtins.str
     """The event, as the strategy declares it, such as `ticket.opened`. Required."""
     @builtins.property
     def occurred_at(self) -> timestamp_pb2.Timestamp:
-        """When it happened. At most 5 minutes in the future and not before the year 2000. Required."""
+        """When it happened. Not before the year 2000, and at most 5 minutes ahead of the service's clock: an event from further
+        in the future is refused by name. There is no limit to how late an event may arrive. When it arrived is kept too,
+        by the store's clock and to the second. Required.
+        """
 
     @builtins.property
     def attributes(self) -> containers.MessageMap[builtins.str, values_pb2.Value]:
@@ -292,7 +344,7 @@ class GetContextResponse(message.Message):
     """The customer's consent level."""
     @builtins.property
     def fields(self) -> containers.RepeatedCompositeFieldContainer[ContextField]:
-        """Every field of the strategy that lives in the store, in the strategy's order."""
+        """Every field of the strategy but those that come with a request, in the strategy's order."""
 
     @builtins.property
     def as_of(self) -> timestamp_pb2.Timestamp:
@@ -323,21 +375,43 @@ class ContextField(message.Message):
     AGE_SECONDS_FIELD_NUMBER: builtins.int
     PURPOSE_FIELD_NUMBER: builtins.int
     SOURCE_EVENTS_FIELD_NUMBER: builtins.int
+    SOURCE_FIELD_NUMBER: builtins.int
+    OCCURRED_AT_FIELD_NUMBER: builtins.int
+    ARRIVED_AT_FIELD_NUMBER: builtins.int
+    MODEL_VERSION_FIELD_NUMBER: builtins.int
     field_id: builtins.str
     """The field, such as `past.open_tickets`."""
     state: FieldKnowledge.ValueType
     """Why there is a value or none."""
     age_seconds: builtins.float
-    """Seconds since the last event that changed it. Unset when there is no value."""
+    """Seconds from `occurred_at` to the moment that is shown; negative when the sender's clock ran ahead. Unset when
+    nothing is stored or shown.
+    """
     purpose: builtins.str
     """The purpose that a customer must have agreed to: `service`, `personalization` or `profiling`."""
+    source: FieldSource.ValueType
+    """Where the value comes from."""
+    model_version: builtins.str
+    """The version of the model that computed it, such as `churn@3f9a0c11d2e4`. Empty for other sources."""
     @builtins.property
     def value(self) -> values_pb2.Value:
         """Its value. Unset means unknown or hidden: see `state`."""
 
     @builtins.property
     def source_events(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
-        """The event types that the field is folded from."""
+        """The event types that the field is folded from. Empty for other sources."""
+
+    @builtins.property
+    def occurred_at(self) -> timestamp_pb2.Timestamp:
+        """When the last thing happened that changed it: for events their own time, for models when the score was computed.
+        Set for stale fields too. Unset when nothing is stored or shown.
+        """
+
+    @builtins.property
+    def arrived_at(self) -> timestamp_pb2.Timestamp:
+        """When that arrived here, by the store's clock. Unset when nothing is stored or shown, and for what arrived before
+        arrivals were kept.
+        """
 
     def __init__(
         self,
@@ -348,10 +422,14 @@ class ContextField(message.Message):
         age_seconds: builtins.float | None = ...,
         purpose: builtins.str = ...,
         source_events: abc.Iterable[builtins.str] | None = ...,
+        source: FieldSource.ValueType = ...,
+        occurred_at: timestamp_pb2.Timestamp | None = ...,
+        arrived_at: timestamp_pb2.Timestamp | None = ...,
+        model_version: builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_age_seconds", b"_age_seconds", "age_seconds", b"age_seconds", "value", b"value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_age_seconds", b"_age_seconds", "age_seconds", b"age_seconds", "arrived_at", b"arrived_at", "occurred_at", b"occurred_at", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_age_seconds", b"_age_seconds", "age_seconds", b"age_seconds", "field_id", b"field_id", "purpose", b"purpose", "source_events", b"source_events", "state", b"state", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_age_seconds", b"_age_seconds", "age_seconds", b"age_seconds", "arrived_at", b"arrived_at", "field_id", b"field_id", "model_version", b"model_version", "occurred_at", b"occurred_at", "purpose", b"purpose", "source", b"source", "source_events", b"source_events", "state", b"state", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__age_seconds: _TypeAlias = typing.Literal["age_seconds"]  # noqa: Y015
     _WhichOneofArgType__age_seconds: _TypeAlias = typing.Literal["_age_seconds", b"_age_seconds"]  # noqa: Y015
@@ -367,6 +445,7 @@ class Consent(message.Message):
     CONTACT_CHANNELS_FIELD_NUMBER: builtins.int
     GIVEN_AT_FIELD_NUMBER: builtins.int
     SOURCE_FIELD_NUMBER: builtins.int
+    ARRIVED_AT_FIELD_NUMBER: builtins.int
     level: builtins.str
     """The level, as the strategy spells it, such as `none`, `service`, `personal` or `full`."""
     source: builtins.str
@@ -381,6 +460,12 @@ class Consent(message.Message):
         future is stored as now, so that it holds back no later change.
         """
 
+    @builtins.property
+    def arrived_at(self) -> timestamp_pb2.Timestamp:
+        """When it arrived here, by the store's clock. Set by the service, and ignored in requests. Unset for the lowest level
+        of a customer without a consent, and for consents that arrived before arrivals were kept.
+        """
+
     def __init__(
         self,
         *,
@@ -388,10 +473,11 @@ class Consent(message.Message):
         contact_channels: abc.Iterable[builtins.str] | None = ...,
         given_at: timestamp_pb2.Timestamp | None = ...,
         source: builtins.str = ...,
+        arrived_at: timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["given_at", b"given_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["arrived_at", b"arrived_at", "given_at", b"given_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["contact_channels", b"contact_channels", "given_at", b"given_at", "level", b"level", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["arrived_at", b"arrived_at", "contact_channels", b"contact_channels", "given_at", b"given_at", "level", b"level", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -408,7 +494,7 @@ class SetConsentRequest(message.Message):
     @builtins.property
     def consent(self) -> Consent:
         """The whole consent; what was agreed before is replaced. Required. A consent given before the stored one is
-        refused with FAILED_PRECONDITION.
+        refused with FAILED_PRECONDITION; of two given in the same millisecond the one that arrives last holds.
         """
 
     def __init__(
@@ -452,16 +538,20 @@ class GetConsentRequest(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     CUSTOMER_ID_FIELD_NUMBER: builtins.int
+    HISTORY_FIELD_NUMBER: builtins.int
     customer_id: builtins.str
     """The customer. 1 to 128 bytes of UTF-8, not blank, no control or invisible formatting characters. Required."""
+    history: builtins.bool
+    """Whether to show every change too, not only what holds."""
     def __init__(
         self,
         *,
         customer_id: builtins.str = ...,
+        history: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["customer_id", b"customer_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["customer_id", b"customer_id", "history", b"history"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -474,6 +564,7 @@ class GetConsentResponse(message.Message):
     CONSENT_FIELD_NUMBER: builtins.int
     PURPOSES_FIELD_NUMBER: builtins.int
     RECORDED_FIELD_NUMBER: builtins.int
+    HISTORY_FIELD_NUMBER: builtins.int
     recorded: builtins.bool
     """False when no consent was ever set for this customer."""
     @builtins.property
@@ -484,15 +575,22 @@ class GetConsentResponse(message.Message):
     def purposes(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """The purposes that the level allows under the strategy in force."""
 
+    @builtins.property
+    def history(self) -> containers.RepeatedCompositeFieldContainer[Consent]:
+        """Every change of level, channels or source, the oldest first; the last 100 are kept. A consent that is given again
+        without a change is no entry of its own. Empty unless `history` was set.
+        """
+
     def __init__(
         self,
         *,
         consent: Consent | None = ...,
         purposes: abc.Iterable[builtins.str] | None = ...,
         recorded: builtins.bool = ...,
+        history: abc.Iterable[Consent] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["consent", b"consent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["consent", b"consent", "purposes", b"purposes", "recorded", b"recorded"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["consent", b"consent", "history", b"history", "purposes", b"purposes", "recorded", b"recorded"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

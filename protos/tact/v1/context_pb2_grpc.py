@@ -72,6 +72,12 @@ class ContextServiceServicer:
         Each event is answered for itself: good ones are stored even if others are bad. What is answered as stored is in
         the store. Repeating an event id changes nothing, as long as it is among the last 4,096 of its customer.
 
+        Events may come late and in any order: what is known afterwards is the same as if each had come once, in the order of
+        the times at which they happened. It ends at these bounds: an open set is exact as long as a customer has no more
+        items in it than the field keeps; of an amount that decays the newest 40 half-lives are kept; windows hold what
+        happened in the window, and in the day before it, as seen from the latest event, and are unknown when there may have
+        been more than the field keeps; sums stop at 9 billion.
+
         Errors: INVALID_ARGUMENT when the batch is empty, has more than 1,000 events or cannot be told apart into events (an
         event that cannot be decoded is refused for itself); RESOURCE_EXHAUSTED when it has more than 4 MiB; UNAVAILABLE
         when the store cannot be written, then repeat the call.
@@ -107,16 +113,18 @@ class ContextServiceServicer:
     def SetConsent(self, request, context):
         """Sets the consent level and the contact permissions of one customer.
 
-        Holds for every decision that starts after the answer. Errors: FAILED_PRECONDITION when a consent that was given
-        later is stored; UNAVAILABLE when the store cannot be written, then repeat the call.
+        Holds, in every process, for every decision that starts after the answer; what was decided before it is asked about
+        with `DecisionService.ValidateDecision`. Each change is kept in the customer's history. Errors: FAILED_PRECONDITION
+        when a consent that was given later is stored, or when the customer was erased after this one was given; UNAVAILABLE
+        when the store cannot be written, then repeat the call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetConsent(self, request, context):
-        """Reads the consent of one customer. An unknown customer has the strategy's lowest level. Error: UNAVAILABLE when the
-        store cannot be read.
+        """Reads the consent of one customer, with its history where that is asked for. An unknown customer has the strategy's
+        lowest level. Error: UNAVAILABLE when the store cannot be read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -39,6 +39,12 @@ class ContextServiceStub:
     Each event is answered for itself: good ones are stored even if others are bad. What is answered as stored is in
     the store. Repeating an event id changes nothing, as long as it is among the last 4,096 of its customer.
 
+    Events may come late and in any order: what is known afterwards is the same as if each had come once, in the order of
+    the times at which they happened. It ends at these bounds: an open set is exact as long as a customer has no more
+    items in it than the field keeps; of an amount that decays the newest 40 half-lives are kept; windows hold what
+    happened in the window, and in the day before it, as seen from the latest event, and are unknown when there may have
+    been more than the field keeps; sums stop at 9 billion.
+
     Errors: INVALID_ARGUMENT when the batch is empty, has more than 1,000 events or cannot be told apart into events (an
     event that cannot be decoded is refused for itself); RESOURCE_EXHAUSTED when it has more than 4 MiB; UNAVAILABLE
     when the store cannot be written, then repeat the call.
@@ -62,12 +68,14 @@ class ContextServiceStub:
     SetConsent: grpc.UnaryUnaryMultiCallable[context_pb2.SetConsentRequest, context_pb2.SetConsentResponse]
     """Sets the consent level and the contact permissions of one customer.
 
-    Holds for every decision that starts after the answer. Errors: FAILED_PRECONDITION when a consent that was given
-    later is stored; UNAVAILABLE when the store cannot be written, then repeat the call.
+    Holds, in every process, for every decision that starts after the answer; what was decided before it is asked about
+    with `DecisionService.ValidateDecision`. Each change is kept in the customer's history. Errors: FAILED_PRECONDITION
+    when a consent that was given later is stored, or when the customer was erased after this one was given; UNAVAILABLE
+    when the store cannot be written, then repeat the call.
     """
     GetConsent: grpc.UnaryUnaryMultiCallable[context_pb2.GetConsentRequest, context_pb2.GetConsentResponse]
-    """Reads the consent of one customer. An unknown customer has the strategy's lowest level. Error: UNAVAILABLE when the
-    store cannot be read.
+    """Reads the consent of one customer, with its history where that is asked for. An unknown customer has the strategy's
+    lowest level. Error: UNAVAILABLE when the store cannot be read.
     """
 
 @typing.type_check_only
@@ -80,6 +88,12 @@ class ContextServiceAsyncStub(ContextServiceStub):
 
     Each event is answered for itself: good ones are stored even if others are bad. What is answered as stored is in
     the store. Repeating an event id changes nothing, as long as it is among the last 4,096 of its customer.
+
+    Events may come late and in any order: what is known afterwards is the same as if each had come once, in the order of
+    the times at which they happened. It ends at these bounds: an open set is exact as long as a customer has no more
+    items in it than the field keeps; of an amount that decays the newest 40 half-lives are kept; windows hold what
+    happened in the window, and in the day before it, as seen from the latest event, and are unknown when there may have
+    been more than the field keeps; sums stop at 9 billion.
 
     Errors: INVALID_ARGUMENT when the batch is empty, has more than 1,000 events or cannot be told apart into events (an
     event that cannot be decoded is refused for itself); RESOURCE_EXHAUSTED when it has more than 4 MiB; UNAVAILABLE
@@ -104,12 +118,14 @@ class ContextServiceAsyncStub(ContextServiceStub):
     SetConsent: aio.UnaryUnaryMultiCallable[context_pb2.SetConsentRequest, context_pb2.SetConsentResponse]  # type: ignore[assignment]
     """Sets the consent level and the contact permissions of one customer.
 
-    Holds for every decision that starts after the answer. Errors: FAILED_PRECONDITION when a consent that was given
-    later is stored; UNAVAILABLE when the store cannot be written, then repeat the call.
+    Holds, in every process, for every decision that starts after the answer; what was decided before it is asked about
+    with `DecisionService.ValidateDecision`. Each change is kept in the customer's history. Errors: FAILED_PRECONDITION
+    when a consent that was given later is stored, or when the customer was erased after this one was given; UNAVAILABLE
+    when the store cannot be written, then repeat the call.
     """
     GetConsent: aio.UnaryUnaryMultiCallable[context_pb2.GetConsentRequest, context_pb2.GetConsentResponse]  # type: ignore[assignment]
-    """Reads the consent of one customer. An unknown customer has the strategy's lowest level. Error: UNAVAILABLE when the
-    store cannot be read.
+    """Reads the consent of one customer, with its history where that is asked for. An unknown customer has the strategy's
+    lowest level. Error: UNAVAILABLE when the store cannot be read.
     """
 
 class ContextServiceServicer(metaclass=abc_1.ABCMeta):
@@ -125,6 +141,12 @@ class ContextServiceServicer(metaclass=abc_1.ABCMeta):
 
         Each event is answered for itself: good ones are stored even if others are bad. What is answered as stored is in
         the store. Repeating an event id changes nothing, as long as it is among the last 4,096 of its customer.
+
+        Events may come late and in any order: what is known afterwards is the same as if each had come once, in the order of
+        the times at which they happened. It ends at these bounds: an open set is exact as long as a customer has no more
+        items in it than the field keeps; of an amount that decays the newest 40 half-lives are kept; windows hold what
+        happened in the window, and in the day before it, as seen from the latest event, and are unknown when there may have
+        been more than the field keeps; sums stop at 9 billion.
 
         Errors: INVALID_ARGUMENT when the batch is empty, has more than 1,000 events or cannot be told apart into events (an
         event that cannot be decoded is refused for itself); RESOURCE_EXHAUSTED when it has more than 4 MiB; UNAVAILABLE
@@ -167,8 +189,10 @@ class ContextServiceServicer(metaclass=abc_1.ABCMeta):
     ) -> typing.Union[context_pb2.SetConsentResponse, abc.Awaitable[context_pb2.SetConsentResponse]]:
         """Sets the consent level and the contact permissions of one customer.
 
-        Holds for every decision that starts after the answer. Errors: FAILED_PRECONDITION when a consent that was given
-        later is stored; UNAVAILABLE when the store cannot be written, then repeat the call.
+        Holds, in every process, for every decision that starts after the answer; what was decided before it is asked about
+        with `DecisionService.ValidateDecision`. Each change is kept in the customer's history. Errors: FAILED_PRECONDITION
+        when a consent that was given later is stored, or when the customer was erased after this one was given; UNAVAILABLE
+        when the store cannot be written, then repeat the call.
         """
 
     @abc_1.abstractmethod
@@ -177,8 +201,8 @@ class ContextServiceServicer(metaclass=abc_1.ABCMeta):
         request: context_pb2.GetConsentRequest,
         context: _ServicerContext,
     ) -> typing.Union[context_pb2.GetConsentResponse, abc.Awaitable[context_pb2.GetConsentResponse]]:
-        """Reads the consent of one customer. An unknown customer has the strategy's lowest level. Error: UNAVAILABLE when the
-        store cannot be read.
+        """Reads the consent of one customer, with its history where that is asked for. An unknown customer has the strategy's
+        lowest level. Error: UNAVAILABLE when the store cannot be read.
         """
 
 def add_ContextServiceServicer_to_server(servicer: ContextServiceServicer, server: typing.Union[grpc.Server, aio.Server]) -> None: ...

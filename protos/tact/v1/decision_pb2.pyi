@@ -57,7 +57,8 @@ class DecideRequest(message.Message):
     AS_OF_FIELD_NUMBER: builtins.int
     customer_id: builtins.str
     """The customer, as the caller's systems name them. 1 to 128 bytes of UTF-8, not blank, no control
-    or invisible formatting characters. Required.
+    or invisible formatting characters. Required. An alias stands for its person (`IdentityService`): what is decided
+    is decided, counted and logged for the person, and the same as if the person had been named.
     """
     channel: builtins.str
     """The channel, as the strategy spells it, such as `web`, `desk` or `email`. Required."""
@@ -68,7 +69,8 @@ class DecideRequest(message.Message):
     idempotency_key: builtins.str
     """Makes the call safe to repeat: the same key and customer always return the same answer and count once, for as
     long as the service keeps decisions (14 days). At most 64 bytes. Empty: every call is its own
-    decision. The key with another channel, placements or context is refused with ALREADY_EXISTS.
+    decision. The key with another channel, placements or context is refused with ALREADY_EXISTS. The answer is what
+    was decided then, also when the consent was withdrawn since: `ValidateDecision` says whether it may still be said.
     """
     request_id: builtins.str
     """Returned as it is in the answer, to match answers to requests on a stream. At most 64 bytes. May be empty."""
@@ -412,11 +414,17 @@ class FieldState(message.Message):
     FIELD_ID_FIELD_NUMBER: builtins.int
     VALUE_FIELD_NUMBER: builtins.int
     AGE_SECONDS_FIELD_NUMBER: builtins.int
+    MODEL_VERSION_FIELD_NUMBER: builtins.int
     field_id: builtins.str
     """The field, such as `past.open_tickets`."""
     age_seconds: builtins.float
-    """Seconds since the last event that changed it; negative when that event's clock runs ahead. Unset for unknown
-    fields and for those that came with the request.
+    """Seconds since the event that it dates from; negative when that event's clock runs ahead. Set for what is too old as
+    well, and is then why the value is unset. Unset for what was never heard of, for what came with the request, and
+    for what the clock says.
+    """
+    model_version: builtins.str
+    """The version of the model that computed it, such as `churn@3f9a0c11d2e4`; set for what is too old as well. Unset for
+    what no model computes, and while none has.
     """
     @builtins.property
     def value(self) -> values_pb2.Value:
@@ -428,14 +436,126 @@ class FieldState(message.Message):
         field_id: builtins.str = ...,
         value: values_pb2.Value | None = ...,
         age_seconds: builtins.float | None = ...,
+        model_version: builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_age_seconds", b"_age_seconds", "age_seconds", b"age_seconds", "value", b"value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_age_seconds", b"_age_seconds", "_model_version", b"_model_version", "age_seconds", b"age_seconds", "model_version", b"model_version", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_age_seconds", b"_age_seconds", "age_seconds", b"age_seconds", "field_id", b"field_id", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_age_seconds", b"_age_seconds", "_model_version", b"_model_version", "age_seconds", b"age_seconds", "field_id", b"field_id", "model_version", b"model_version", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__age_seconds: _TypeAlias = typing.Literal["age_seconds"]  # noqa: Y015
     _WhichOneofArgType__age_seconds: _TypeAlias = typing.Literal["_age_seconds", b"_age_seconds"]  # noqa: Y015
+    _WhichOneofReturnType__model_version: _TypeAlias = typing.Literal["model_version"]  # noqa: Y015
+    _WhichOneofArgType__model_version: _TypeAlias = typing.Literal["_model_version", b"_model_version"]  # noqa: Y015
+    @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__age_seconds) -> _WhichOneofReturnType__age_seconds | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__model_version) -> _WhichOneofReturnType__model_version | None: ...
+
+@typing.final
+class ValidateDecisionRequest(message.Message):
+    """Which decision to judge again."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    DECISION_ID_FIELD_NUMBER: builtins.int
+    AS_OF_FIELD_NUMBER: builtins.int
+    decision_id: builtins.str
+    """The decision, as it was answered: 26 characters. Required."""
+    @builtins.property
+    def as_of(self) -> timestamp_pb2.Timestamp:
+        """Judge as of this moment instead of now, for simulations. Refused with INVALID_ARGUMENT unless the service was
+        started with `--allow-as-of`. Unset means now, by the store's clock.
+        """
+
+    def __init__(
+        self,
+        *,
+        decision_id: builtins.str = ...,
+        as_of: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["as_of", b"as_of"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["as_of", b"as_of", "decision_id", b"decision_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ValidateDecisionResponse(message.Message):
+    """Whether what was decided may still be said."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    VALID_FIELD_NUMBER: builtins.int
+    PLACEMENTS_FIELD_NUMBER: builtins.int
+    VERSIONS_FIELD_NUMBER: builtins.int
+    DECIDED_AT_FIELD_NUMBER: builtins.int
+    JUDGED_AT_FIELD_NUMBER: builtins.int
+    valid: builtins.bool
+    """True when all that was decided may still be said."""
+    @builtins.property
+    def placements(self) -> containers.RepeatedCompositeFieldContainer[PlacementValidity]:
+        """One entry a placement, in the order of the decision."""
+
+    @builtins.property
+    def versions(self) -> values_pb2.Versions:
+        """The strategy and the model that are in force now."""
+
+    @builtins.property
+    def decided_at(self) -> timestamp_pb2.Timestamp:
+        """When the decision was made."""
+
+    @builtins.property
+    def judged_at(self) -> timestamp_pb2.Timestamp:
+        """The moment it was judged for: `as_of`, or now by the store's clock."""
+
+    def __init__(
+        self,
+        *,
+        valid: builtins.bool = ...,
+        placements: abc.Iterable[PlacementValidity] | None = ...,
+        versions: values_pb2.Versions | None = ...,
+        decided_at: timestamp_pb2.Timestamp | None = ...,
+        judged_at: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["decided_at", b"decided_at", "judged_at", b"judged_at", "versions", b"versions"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["decided_at", b"decided_at", "judged_at", b"judged_at", "placements", b"placements", "valid", b"valid", "versions", b"versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class PlacementValidity(message.Message):
+    """Whether what was chosen for one placement may still be said."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PLACEMENT_FIELD_NUMBER: builtins.int
+    ACTION_ID_FIELD_NUMBER: builtins.int
+    VALID_FIELD_NUMBER: builtins.int
+    REASONS_FIELD_NUMBER: builtins.int
+    placement: builtins.str
+    """The placement, as it was asked for."""
+    action_id: builtins.str
+    """The action that was chosen. Empty when nothing was to be said there, which stays valid."""
+    valid: builtins.bool
+    """True when it may still be said."""
+    @builtins.property
+    def reasons(self) -> containers.RepeatedCompositeFieldContainer[values_pb2.Reason]:
+        """Everything that forbids it now. Empty when it is valid."""
+
+    def __init__(
+        self,
+        *,
+        placement: builtins.str = ...,
+        action_id: builtins.str = ...,
+        valid: builtins.bool = ...,
+        reasons: abc.Iterable[values_pb2.Reason] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["action_id", b"action_id", "placement", b"placement", "reasons", b"reasons", "valid", b"valid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
 class RequestError(message.Message):

@@ -45,6 +45,11 @@ class DecisionServiceStub:
                 request_serializer=tact_dot_v1_dot_decision__pb2.DecideRequest.SerializeToString,
                 response_deserializer=tact_dot_v1_dot_decision__pb2.DecideResponse.FromString,
                 _registered_method=True)
+        self.ValidateDecision = channel.unary_unary(
+                '/tact.v1.DecisionService/ValidateDecision',
+                request_serializer=tact_dot_v1_dot_decision__pb2.ValidateDecisionRequest.SerializeToString,
+                response_deserializer=tact_dot_v1_dot_decision__pb2.ValidateDecisionResponse.FromString,
+                _registered_method=True)
 
 
 class DecisionServiceServicer:
@@ -82,6 +87,22 @@ class DecisionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ValidateDecision(self, request, context):
+        """Says whether what was decided may still be said now, for what is said later than it was decided: a queued e-mail.
+
+        Ask just before it goes out. What was chosen is judged again by the strategy that is in force now, with the consent
+        and the facts of now; what came with the request counts as it did then, as far as the strategy is still the same
+        one and the consent allows it, and is unknown otherwise. Caps are not counted again: this contact was counted when
+        it was decided.
+
+        Errors: INVALID_ARGUMENT with the path of each bad field; NOT_FOUND for a decision that was never made, is older
+        than decisions are kept (14 days), or was erased with its customer; UNAVAILABLE when the store cannot be read. After
+        any error nothing may be said.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DecisionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -94,6 +115,11 @@ def add_DecisionServiceServicer_to_server(servicer, server):
                     servicer.DecideStream,
                     request_deserializer=tact_dot_v1_dot_decision__pb2.DecideRequest.FromString,
                     response_serializer=tact_dot_v1_dot_decision__pb2.DecideResponse.SerializeToString,
+            ),
+            'ValidateDecision': grpc.unary_unary_rpc_method_handler(
+                    servicer.ValidateDecision,
+                    request_deserializer=tact_dot_v1_dot_decision__pb2.ValidateDecisionRequest.FromString,
+                    response_serializer=tact_dot_v1_dot_decision__pb2.ValidateDecisionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -151,6 +177,33 @@ class DecisionService:
             '/tact.v1.DecisionService/DecideStream',
             tact_dot_v1_dot_decision__pb2.DecideRequest.SerializeToString,
             tact_dot_v1_dot_decision__pb2.DecideResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ValidateDecision(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tact.v1.DecisionService/ValidateDecision',
+            tact_dot_v1_dot_decision__pb2.ValidateDecisionRequest.SerializeToString,
+            tact_dot_v1_dot_decision__pb2.ValidateDecisionResponse.FromString,
             options,
             channel_credentials,
             insecure,

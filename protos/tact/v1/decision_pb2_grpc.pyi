@@ -56,6 +56,18 @@ class DecisionServiceStub:
     buf:lint:ignore RPC_REQUEST_STANDARD_NAME
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
     """
+    ValidateDecision: grpc.UnaryUnaryMultiCallable[decision_pb2.ValidateDecisionRequest, decision_pb2.ValidateDecisionResponse]
+    """Says whether what was decided may still be said now, for what is said later than it was decided: a queued e-mail.
+
+    Ask just before it goes out. What was chosen is judged again by the strategy that is in force now, with the consent
+    and the facts of now; what came with the request counts as it did then, as far as the strategy is still the same
+    one and the consent allows it, and is unknown otherwise. Caps are not counted again: this contact was counted when
+    it was decided.
+
+    Errors: INVALID_ARGUMENT with the path of each bad field; NOT_FOUND for a decision that was never made, is older
+    than decisions are kept (14 days), or was erased with its customer; UNAVAILABLE when the store cannot be read. After
+    any error nothing may be said.
+    """
 
 @typing.type_check_only
 class DecisionServiceAsyncStub(DecisionServiceStub):
@@ -84,6 +96,18 @@ class DecisionServiceAsyncStub(DecisionServiceStub):
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
     buf:lint:ignore RPC_REQUEST_STANDARD_NAME
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+    """
+    ValidateDecision: aio.UnaryUnaryMultiCallable[decision_pb2.ValidateDecisionRequest, decision_pb2.ValidateDecisionResponse]  # type: ignore[assignment]
+    """Says whether what was decided may still be said now, for what is said later than it was decided: a queued e-mail.
+
+    Ask just before it goes out. What was chosen is judged again by the strategy that is in force now, with the consent
+    and the facts of now; what came with the request counts as it did then, as far as the strategy is still the same
+    one and the consent allows it, and is unknown otherwise. Caps are not counted again: this contact was counted when
+    it was decided.
+
+    Errors: INVALID_ARGUMENT with the path of each bad field; NOT_FOUND for a decision that was never made, is older
+    than decisions are kept (14 days), or was erased with its customer; UNAVAILABLE when the store cannot be read. After
+    any error nothing may be said.
     """
 
 class DecisionServiceServicer(metaclass=abc_1.ABCMeta):
@@ -122,6 +146,24 @@ class DecisionServiceServicer(metaclass=abc_1.ABCMeta):
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         buf:lint:ignore RPC_REQUEST_STANDARD_NAME
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+        """
+
+    @abc_1.abstractmethod
+    def ValidateDecision(
+        self,
+        request: decision_pb2.ValidateDecisionRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[decision_pb2.ValidateDecisionResponse, abc.Awaitable[decision_pb2.ValidateDecisionResponse]]:
+        """Says whether what was decided may still be said now, for what is said later than it was decided: a queued e-mail.
+
+        Ask just before it goes out. What was chosen is judged again by the strategy that is in force now, with the consent
+        and the facts of now; what came with the request counts as it did then, as far as the strategy is still the same
+        one and the consent allows it, and is unknown otherwise. Caps are not counted again: this contact was counted when
+        it was decided.
+
+        Errors: INVALID_ARGUMENT with the path of each bad field; NOT_FOUND for a decision that was never made, is older
+        than decisions are kept (14 days), or was erased with its customer; UNAVAILABLE when the store cannot be read. After
+        any error nothing may be said.
         """
 
 def add_DecisionServiceServicer_to_server(servicer: DecisionServiceServicer, server: typing.Union[grpc.Server, aio.Server]) -> None: ...

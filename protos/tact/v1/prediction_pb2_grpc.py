@@ -78,7 +78,8 @@ class PredictionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchChanges(self, request, context):
-        """Streams customers about whom something was learned since a job last finished them: an event was stored.
+        """Streams customers of whom something changed since a job last finished them: an event was stored,
+        or another consent.
 
         Each customer is lent to one job for `lease_seconds`. A customer who is not finished in time, or whose job has
         gone, is given out again, and so is one who changed while lent: at least once, and now and then twice. A change is

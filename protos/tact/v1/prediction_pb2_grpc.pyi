@@ -49,7 +49,8 @@ class PredictionServiceStub:
     RESOURCE_EXHAUSTED when it has more than 1 MiB; UNAVAILABLE when the store cannot be written, then repeat the call.
     """
     WatchChanges: grpc.UnaryStreamMultiCallable[prediction_pb2.WatchChangesRequest, prediction_pb2.WatchChangesResponse]
-    """Streams customers about whom something was learned since a job last finished them: an event was stored.
+    """Streams customers of whom something changed since a job last finished them: an event was stored,
+    or another consent.
 
     Each customer is lent to one job for `lease_seconds`. A customer who is not finished in time, or whose job has
     gone, is given out again, and so is one who changed while lent: at least once, and now and then twice. A change is
@@ -87,7 +88,8 @@ class PredictionServiceAsyncStub(PredictionServiceStub):
     RESOURCE_EXHAUSTED when it has more than 1 MiB; UNAVAILABLE when the store cannot be written, then repeat the call.
     """
     WatchChanges: aio.UnaryStreamMultiCallable[prediction_pb2.WatchChangesRequest, prediction_pb2.WatchChangesResponse]  # type: ignore[assignment]
-    """Streams customers about whom something was learned since a job last finished them: an event was stored.
+    """Streams customers of whom something changed since a job last finished them: an event was stored,
+    or another consent.
 
     Each customer is lent to one job for `lease_seconds`. A customer who is not finished in time, or whose job has
     gone, is given out again, and so is one who changed while lent: at least once, and now and then twice. A change is
@@ -134,7 +136,8 @@ class PredictionServiceServicer(metaclass=abc_1.ABCMeta):
         request: prediction_pb2.WatchChangesRequest,
         context: _ServicerContext,
     ) -> typing.Union[abc.Iterator[prediction_pb2.WatchChangesResponse], abc.AsyncIterator[prediction_pb2.WatchChangesResponse]]:
-        """Streams customers about whom something was learned since a job last finished them: an event was stored.
+        """Streams customers of whom something changed since a job last finished them: an event was stored,
+        or another consent.
 
         Each customer is lent to one job for `lease_seconds`. A customer who is not finished in time, or whose job has
         gone, is given out again, and so is one who changed while lent: at least once, and now and then twice. A change is
