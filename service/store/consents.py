@@ -1,55 +1,127 @@
-"""What customers agreed to."""
+"""What customers agreed to, and how that changed."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import Any, Protocol
+
 import msgspec
 
-from service.core.records import ConsentRecord
-from service.errors import ConsentOlder
+from service.core.records import Agreed, ConsentRecord, Person
+from service.errors import ConsentChanged, ConsentOlder, CustomerErased
 from service.store import keys
-from service.store.calls import Calls, StoreCrossed
-from service.store.connection import pack
+from service.store.calls import Calls, StoreUnreadable
+from service.store.connection import StoreReplied
 from service.store.retention import Retention, milliseconds
+from service.store.suppression import Suppression
+
+CHANGES_KEPT = 100
+_MOST_HOPS = 3
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(tuple[str, tuple[str, ...], int, str]).decode
+_decode = msgspec.msgpack.Decoder(ConsentRecord).decode
+
+
+class _Fate(IntEnum):
+    """What the store did with a consent."""
+
+    OLDER = 0
+    STORED = 1
+    ALIAS = 2
+    ERASED = 3
+
+
+class People(Protocol):
+    """Knows which ids are one person's."""
+
+    async def person(self, customer: str, deadline_s: float | None = None) -> Person:
+        """Return who a customer is, with all aliases."""
+        ...
 
 
 class ConsentStore:
-    """Keeps consents. Raises a `StoreError` when the store does not do what it is asked; repeating a call is safe."""
+    """Keeps consents. Raises a `StoreError` when the store does not do what it is asked; repeating a call is safe.
 
-    def __init__(self, calls: Calls, retention: Retention) -> None:
+    An id that is an alias stands for its person. With `mark_changes` a changed consent is a reason to ask models again.
+    """
+
+    def __init__(
+        self,
+        calls: Calls,
+        retention: Retention,
+        suppression: Suppression,
+        people: People,
+        mark_changes: bool = False,
+    ) -> None:
         self._calls = calls
-        self._context_ms = milliseconds(retention.context)
+        self._marks = mark_changes
+        self._people = people
+        self._kept_ms = milliseconds(retention.context), milliseconds(retention.consent_history)
+        self._erased = suppression.digest
 
     async def set_consent(
         self, customer: str, consent: ConsentRecord, deadline_s: float | None = None
     ) -> ConsentRecord:
-        """Replace the customer's consent and return it; raise `ConsentOlder` when the stored one was given later.
+        """Replace the customer's consent and return it with the moment of its arrival.
 
-        Of two that were given in the same millisecond the one that is set last holds.
+        Raises `ConsentOlder` when the stored one was given later, and `CustomerErased` when this one was given before
+        the customer was erased. Of two that were given in the same millisecond the one that is set last holds. A change
+        of level, channels or source is kept in the history; the very same consent again changes nothing.
         """
-        record = _encode((consent.level, consent.channels, consent.given_ms, consent.source))
-        reply = await self._calls.function(
-            "consent", (keys.context_key(customer),), (customer, self._context_ms, consent.given_ms, record),
-            about=customer.encode(), length=3, deadline_s=deadline_s,
-        )  # fmt: skip
-        if reply[1] == 0:
+        told = _encode((consent.level, consent.channels, consent.given_ms, consent.source))
+        arguments = (*self._kept_ms, consent.given_ms, told, CHANGES_KEPT)
+        fate, stored = await self._of_the_person("consent", customer, arguments, 3, deadline_s)
+        if fate == _Fate.OLDER:
             raise ConsentOlder("a consent that was given later is stored already; send a later `given_at`")
-        return consent
+        if fate == _Fate.ERASED:
+            raise CustomerErased("the customer was erased after this consent was given")
+        return _decode(stored)
 
     async def get_consent(self, customer: str, deadline_s: float | None = None) -> ConsentRecord | None:
         """Return the customer's consent as it was set; None when there is none that can be read."""
-        packed = pack("HMGET", keys.context_key(customer), "i", "c")
-        owner, record = await self._calls.call(packed, deadline_s)
-        if owner is not None and owner != customer.encode():
-            raise StoreCrossed("The stored consent belongs to another customer.")
-        return consent_of(record)
+        return (await self.agreed(customer, history=False, deadline_s=deadline_s)).consent
+
+    async def agreed(self, customer: str, *, history: bool, deadline_s: float | None = None) -> Agreed:
+        """Return the customer's consent, with the last 100 changes that led to it where the history is asked for."""
+        _, stored, changes = await self._of_the_person("agreed", customer, (int(history),), 4, deadline_s)
+        return Agreed(consent_of(stored), tuple(filter(None, map(consent_of, changes))))
+
+    async def _of_the_person(
+        self, function: str, customer: str, arguments: Sequence[Any], length: int, deadline_s: float | None
+    ) -> list[Any]:
+        """Call a function about a customer; where that is an alias, about the person that it stands for."""
+        asked = customer
+        for _ in range(_MOST_HOPS):
+            bucket = keys.bucket(customer)
+            place = [keys.context_key(customer), keys.history_key(customer), keys.suppression_key(bucket)]
+            if self._marks and function == "consent":
+                place.append(keys.changed_key(bucket))
+            reply = await self._calls.function(
+                function, place, (customer, self._erased(customer), *arguments, asked),
+                about=customer.encode(), length=length, deadline_s=deadline_s,
+            )  # fmt: skip
+            if reply[1] != _Fate.ALIAS:
+                return reply[1:]
+            customer = (await self._people.person(asked, deadline_s)).id
+        raise StoreUnreadable("The identities of a customer lead in a circle.")
+
+
+@contextmanager
+def withdrawal_told() -> Iterator[None]:
+    """Raise `ConsentChanged` when the store refuses a call because another consent holds by now."""
+    try:
+        yield
+    except StoreReplied as error:
+        if error.prefix != "CONSENT":
+            raise
+        raise ConsentChanged("the consent was replaced") from None
 
 
 def consent_of(packed: bytes | None) -> ConsentRecord | None:
     """Return a packed consent; None for none, and for one that cannot be read."""
     try:
-        return ConsentRecord(*_decode(packed)) if packed is not None else None
+        return _decode(packed) if packed is not None else None
     except msgspec.DecodeError:
         return None

@@ -11,16 +11,21 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from service.core.decision import Bound, Commit, Committed, Known
+from service.core.decision import Bound, Commit, Committed, Known, Linked
 from service.store import keys
 from service.store.calls import Calls, StoreUnreadable
 from service.store.connection import Argument, pack
-from service.store.consents import consent_of
+from service.store.consents import consent_of, withdrawal_told
+from service.store.link_words import linking_told
 from service.store.reading import Reading
 from service.store.retention import Retention, milliseconds
+from service.store.suppression import Suppression, erasure_told
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_counters = msgspec.msgpack.Decoder(dict[str, tuple[int, ...]]).decode
+_Elsewhere = dict[str, dict[str, tuple[int, ...]]]
+_decode_elsewhere = msgspec.msgpack.Decoder(_Elsewhere).decode
+_decode_aliases = msgspec.msgpack.Decoder(tuple[tuple[str, int], ...]).decode
 _decode_chosen = msgspec.msgpack.Decoder(tuple[int, ...]).decode
 _decode_bound = msgspec.msgpack.Decoder(tuple[tuple[int, int, str, int], ...]).decode
 
@@ -33,8 +38,16 @@ class CustomerStore:
     whatever then was written or not, repeating the call is safe. `deadline_s` is the time that is left.
     """
 
-    def __init__(self, calls: Calls, groups_by_level: Mapping[str, str], lowest: str, retention: Retention) -> None:
+    def __init__(
+        self,
+        calls: Calls,
+        groups_by_level: Mapping[str, str],
+        lowest: str,
+        retention: Retention,
+        suppression: Suppression,
+    ) -> None:
         self._calls = calls
+        self._erased = suppression.digest
         self._groups = dict(groups_by_level)
         self._lowest = groups_by_level[lowest]
         allowed = (self._lowest, *(part for level in groups_by_level.items() for part in level))
@@ -50,9 +63,11 @@ class CustomerStore:
 
     async def read(self, customer: str, decision_id: str | None, deadline_s: float | None = None) -> Known:
         """Return what the customer's consent allows to be known, and the decision if it was made before."""
-        place = (keys.context_key(customer),) if decision_id is None else self._places(customer, decision_id)
-        packed = self._reading.packed(place, customer.encode())
-        reply = await self._calls.reply(customer.encode(), packed, deadline_s, 6)
+        place = [keys.context_key(customer), keys.suppression_key(keys.bucket(customer))]
+        if decision_id is not None:
+            place += self._places(customer, decision_id)
+        packed = self._reading.packed(place, customer.encode(), self._erased(customer))
+        reply = await self._calls.reply(customer.encode(), packed, deadline_s, 8)
         return self._known(*reply[1:])
 
     async def context(self, customer: str, deadline_s: float | None = None) -> Known:
@@ -60,22 +75,29 @@ class CustomerStore:
         return await self.read(customer, None, deadline_s)
 
     async def commit(self, commit: Commit, deadline_s: float | None = None) -> Committed:
-        """Take, count and log at once; under a decision id that was used before, return what was stored then."""
-        context, decision, log = self._places(commit.customer, commit.decision_id)
-        packed = pack(
-            "FCALL", self._commit, 3, context, log, decision, commit.customer, commit.now_ms, commit.digest,
-            commit.entry, *self._kept_ms, *map(_in_a_row, commit.candidates),
-        )  # fmt: skip
-        reply = await self._calls.reply(decision, packed, deadline_s, 6)
-        repeated = reply[1] == 1
-        return _committed(reply[2] if repeated else commit.entry, *reply[3:], repeated=repeated)
+        """Take, count and log at once; under a decision id that was used before, return what was stored then.
 
-    def _places(self, customer: str, decision_id: str) -> tuple[bytes, bytes, bytes]:
-        """Return the context, decision and log keys, which stand in one bucket."""
+        Raises `CustomerErased` or `CustomerLinked`, with nothing written, when the customer was erased since they were
+        read, or is an alias now, or no longer the one behind the identity that was asked about.
+        """
+        decision, log = self._places(commit.customer, commit.decision_id)
+        context, erased = keys.context_key(commit.customer), keys.suppression_key(commit.decision_id[:3])
+        packed = pack(
+            "FCALL", self._commit, 4, context, log, decision, erased, commit.customer, commit.now_ms, commit.digest,
+            commit.entry, *self._kept_ms, self._erased(commit.customer), commit.read_ms,
+            commit.asked or commit.customer, commit.consent, *map(_in_a_row, commit.candidates),
+        )  # fmt: skip
+        with erasure_told(), linking_told(), withdrawal_told():
+            reply = await self._calls.reply(decision, packed, deadline_s, 6)
+        repeated = reply[1] == 1
+        return committed_of(reply[2] if repeated else commit.entry, *reply[3:], repeated=repeated)
+
+    def _places(self, customer: str, decision_id: str) -> tuple[bytes, bytes]:
+        """Return the decision and log keys, which stand in the customer's bucket."""
         bucket = keys.bucket(customer)
         if decision_id[:3] != bucket:
             raise ValueError("the decision id belongs to another bucket than the customer")
-        return keys.context_key(customer), keys.decision_key(decision_id), keys.log_key(bucket)
+        return keys.decision_key(decision_id), keys.log_key(bucket)
 
     def _known(
         self,
@@ -84,6 +106,8 @@ class CustomerStore:
         letters: bytes,
         values: list[bytes | None],
         decided: list[bytes] | None,
+        erased: int,
+        linked: list[bytes | None] | None,
     ) -> Known:
         consent = consent_of(packed_consent)
         allowed = self._lowest if consent is None else self._groups.get(consent.level, self._lowest)
@@ -97,8 +121,11 @@ class CustomerStore:
             level=consent.level if consent else None,
             channels=consent.channels if consent and consent.level in self._groups else (),
             groups=groups,
-            counters=_counters(values[1]),
-            decided=_committed(*decided[:4], repeated=True) if decided else None,
+            counters=_counters(values[1], linked),
+            decided=committed_of(*decided[:4], repeated=True) if decided else None,
+            erased=erased == 1,
+            consent=packed_consent or b"",
+            linked=_linked(linked, allowed) if linked else None,
         )
 
 
@@ -107,14 +134,37 @@ def _in_a_row(candidates: Sequence[object]) -> Argument:
     return b"".join([_encode(candidate) for candidate in candidates])
 
 
-def _counters(packed: bytes | None) -> Mapping[str, tuple[int, ...]]:
+def _counters(packed: bytes | None, linked: list[bytes | None] | None) -> Mapping[str, tuple[int, ...]]:
     try:
-        return _decode_counters(packed) if packed is not None else {}
+        own = _decode_counters(packed) if packed is not None else {}
+        if linked is None or linked[0] != b"p" or linked[2] is None:
+            return own
+        return _all_uses(own, _decode_elsewhere(linked[2]))
     except msgspec.DecodeError:
         raise StoreUnreadable("The cap counters of a customer cannot be read.") from None
 
 
-def _committed(entry: bytes, digest: bytes, chosen: bytes, bound: bytes, *, repeated: bool) -> Committed:
+def _all_uses(own: Mapping[str, tuple[int, ...]], elsewhere: _Elsewhere) -> Mapping[str, tuple[int, ...]]:
+    """Return the uses of a person: their own and those that were made under other identities, in order."""
+    uses = dict(own)
+    for counters in elsewhere.values():
+        for key, times in counters.items():
+            uses[key] = tuple(sorted((*uses.get(key, ()), *times)))
+    return uses
+
+
+def _linked(told: list[bytes | None], allowed: str) -> Linked:
+    try:
+        if told[0] == b"p":
+            return Linked(aliases=_decode_aliases(told[1]) if told[1] else (), letters=allowed)
+        whose = (told[1] or b"").decode()
+        return Linked(leaving=whose) if told[0] == b"u" else Linked(person=whose)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise StoreUnreadable("The identities of a customer cannot be read.") from None
+
+
+def committed_of(entry: bytes, digest: bytes, chosen: bytes, bound: bytes, *, repeated: bool) -> Committed:
+    """Return what a commit did, from what is stored of it; raise `StoreUnreadable`."""
     try:
         return Committed(
             entry, digest, _decode_chosen(chosen), tuple(Bound(*one) for one in _decode_bound(bound)), repeated

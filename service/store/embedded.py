@@ -250,6 +250,12 @@ def server_command(program: Path, folder: Path, port: int) -> tuple[str, ...]:
         "no-appendfsync-on-rewrite": "yes",
         "save": "",
         "maxmemory-policy": "noeviction",
+        # One entry a node: what is deleted from the middle of a stream otherwise stays in memory, and in the file when
+        # it is rewritten, until all its neighbours are deleted too.
+        "stream-node-max-entries": "1",
+        # What is known of a customer is one short list: a hash table of its parts takes half as much again.
+        "hash-max-listpack-value": "2048",
+        "slowlog-max-len": "0",  # it quotes keys and values, which an erasure would not reach
     }
     return str(program.absolute()), *(word for name, value in settings.items() for word in (f"--{name}", value))
 

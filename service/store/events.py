@@ -2,45 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from service.core.records import EventToFold
+from models import folds
+from models.context import FoldKind
+from models.folds import Operation
+from service.core.records import EventFate, EventToFold
 from service.store import keys
 from service.store.calls import Calls
 from service.store.retention import Retention, milliseconds
+from service.store.suppression import Suppression
 
 FOLDED_AT_ONCE = 100
 
 _encode = msgspec.msgpack.Encoder().encode
+_NO_KEY = Suppression()
 
 
 class EventStore:
-    """Folds events. Raises a `StoreError` when the store does not do it; repeating the call is safe."""
+    """Folds events. Raises a `StoreError` when the store does not do it; repeating the call is safe.
 
-    def __init__(self, calls: Calls, retention: Retention) -> None:
+    Events of customers whom `suppression` keeps out are refused; with `mark_changes` the customers whose context
+    changed are noted for the job that refreshes what models say of them.
+    """
+
+    def __init__(
+        self, calls: Calls, retention: Retention, suppression: Suppression = _NO_KEY, mark_changes: bool = False
+    ) -> None:
         self._calls = calls
         self._context_ms = milliseconds(retention.context)
+        self._erased = suppression.digest
+        self._mark = int(mark_changes)
 
     async def fold(
         self, customer: str, events: Sequence[EventToFold], deadline_s: float | None = None
-    ) -> tuple[bool, ...]:
-        """Fold events of one customer; an item is True for each that is new and False for each folded before.
+    ) -> tuple[EventFate, ...]:
+        """Fold events of one customer and return the fate of each.
 
         At most `FOLDED_AT_ONCE` go into one call, so that no batch holds the store up for long.
         """
-        folded: list[bool] = []
+        fates: list[EventFate] = []
         for start in range(0, len(events), FOLDED_AT_ONCE):
-            folded += await self._fold(customer, events[start : start + FOLDED_AT_ONCE], deadline_s)
-        return tuple(folded)
+            fates += await self._fold(customer, events[start : start + FOLDED_AT_ONCE], deadline_s)
+        return tuple(fates)
 
-    async def _fold(self, customer: str, events: Sequence[EventToFold], deadline_s: float | None) -> list[bool]:
-        place = (keys.context_key(customer), keys.events_key(customer))
+    async def _fold(
+        self, customer: str, events: Sequence[EventToFold], deadline_s: float | None
+    ) -> Sequence[EventFate]:
         digests = b"".join([keys.event_digest(event.event_id) for event in events])
-        operations = _encode([(event.occurred_ms, event.operations) for event in events])
+        folding = _encode([_flat(event) for event in events])
         reply = await self._calls.function(
-            "fold", place, (customer, self._context_ms, digests, operations), about=customer.encode(), length=2,
-            deadline_s=deadline_s,
+            "fold", keys.fold_keys(customer),
+            (customer, self._context_ms, digests, folding, self._erased(customer), self._mark),
+            about=customer.encode(), length=2, deadline_s=deadline_s,
         )  # fmt: skip
-        return [folded == 1 for folded in reply[1]]
+        return [_FATES[fate] for fate in reply[1]]
+
+
+_FATES = {fate.value: fate for fate in EventFate}
+
+
+def _flat(event: EventToFold) -> list[object]:
+    """Return an event as `fold` of service/store/lua/fold.lua takes it: its time, then what each operation needs."""
+    flat: list[object] = [event.occurred_ms]
+    for operation in event.operations:
+        kind = operation.kind
+        if kind is FoldKind.DECAY:
+            operation = folds.dated(operation, event.occurred_ms)
+        flat += (operation.key, operation.group + kind, operation.value)
+        if kind in _MORE:
+            flat += _MORE[kind](operation)
+    return flat
+
+
+_MORE: dict[FoldKind, Callable[[Operation], Sequence[object]]] = {
+    FoldKind.WINDOW_COUNT: lambda one: (one.window_ms, one.keep),
+    FoldKind.WINDOW_SUM: lambda one: (one.window_ms, one.keep),
+    FoldKind.RATE: lambda one: (one.window_ms, one.keep),
+    FoldKind.DECAY: lambda one: (one.half_life_ms,),
+    FoldKind.OPEN: lambda one: (one.keep, one.closed),
+    FoldKind.DISTINCT: lambda one: (one.keep,),
+    FoldKind.RECENT: lambda one: (one.keep,),
+    FoldKind.MODEL: lambda one: (one.version,),
+}
+"""What follows the value of an operation, by its kind."""

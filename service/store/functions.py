@@ -7,7 +7,27 @@ from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
 
-SOURCES = ("common", "folds", "read", "commit", "fold", "consent", "outcome")
+SOURCES = (
+    "common",
+    "entry",
+    "uses",
+    "folds",
+    "cells",
+    "groups",
+    "changes",
+    "read",
+    "commit",
+    "fold",
+    "predict",
+    "consent",
+    "issued",
+    "outcome",
+    "rights",
+    "identity",
+    "supply",
+    "taken",
+    "demand",
+)
 """The files of `service/store/lua` in the order in which they build on one another."""
 
 _REGISTERED = re.compile(r"'tact_([a-z_]+)' \.\. VERSION")

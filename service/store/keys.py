@@ -1,12 +1,33 @@
 """Where everything stands in the store. All keys of one customer begin with the hash tag of the customer's bucket.
 
     tact:{0a3}:c:<customer>   hash     i customer id; c consent; s, p, f field states by purpose; k cap counters;
-                                       qs, qp, qf states that could not be read, put aside
-    tact:{0a3}:e:<customer>   zset     digests of the last 4,096 event ids, by arrival (ms)
+                                       e digests (6 bytes each) of the last event ids, at most 64;
+                                       qs, qp, qf states that could not be read, put aside; of linked identities
+                                       (lua/identity.lua): a person of an alias, l moment of its link, u an unlinking
+                                       under way; m aliases of a person; o origin of k, j cap uses of other origins
+    tact:{0a3}:e:<customer>   string   digests (6 bytes each) of event ids before those in e: at least the last 4,096
+    tact:{0a3}:h:<customer>   list     the last 100 changes of the consent, the oldest first
     tact:{0a3}:log            stream   one entry a decision: i customer, e entry, c chosen, b bound, a actions
     tact:{0a3}:d:<decision>   string   the decision's place in the log and the digest of its request
     tact:{0a3}:out            stream   outcomes: d decision, i customer, a action, k kind, t time (ms), m amount
     tact:{0a3}:o:<decision>   hash     action|kind to time|amount
+    tact:{0a3}:n              zset     customers whose context changed since a job asked the models about them, to the
+                                       moment (ms) of the first such change, or, while lent to a job, of the loan's end
+    tact:{0a3}:g:<customer>   string   the ids that an erasure asked for under this one has not finished with
+    tact:{0a3}:x              hash     keyed digest (16 bytes) of an erased customer to the moment (ms); kept for ever
+
+What is shared by all customers stands apart, the supply of each item and place with a hash tag of its own:
+
+    tact:{s:truck@berlin}:stock     hash   i item and place; a available, o observed, c counted, e expires;
+                                           h units held, t units accepted since they were counted
+    tact:{s:truck@berlin}:units     hash   lease to its units
+    tact:{s:truck@berlin}:held      zset   lease to the end of its hold (ms)
+    tact:{s:truck@berlin}:accepted  zset   lease to when it was accepted (ms)
+    tact:{erasure}:key              string fingerprint of the key that the digests of the erased are made with;
+                                           kept for ever
+    tact:{demand}:log               stream what was wanted: n number, w rows
+    tact:{demand}:n                 string number of the last entry
+    tact:{demand}:p:<process>       string number of the last report of a process
 
 The id comes last in a key, so that no two ids share one whatever they contain.
 """
@@ -16,11 +37,12 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from hashlib import blake2b
+from urllib.parse import quote
 from zlib import crc32
 
 BUCKETS = 1024
 ENTROPY_BYTES = 12
-EVENT_DIGEST_BYTES = 8
+EVENT_DIGEST_BYTES = 6
 _DECISION_ID = re.compile("[0-3][0-9a-f]{25}")
 
 
@@ -40,6 +62,18 @@ def events_key(customer: str) -> bytes:
     return _key(bucket(customer), "e", customer)
 
 
+def history_key(customer: str) -> bytes:
+    """Return the key of how a customer's consent changed."""
+    return _key(bucket(customer), "h", customer)
+
+
+def fold_keys(customer: str) -> tuple[bytes, bytes, bytes, bytes]:
+    """Return the keys that folding a customer's events touches: context, events, erased and changed customers."""
+    place = bucket(customer)
+    tag, named = b"tact:{%b}:" % place.encode(), customer.encode()
+    return tag + b"c:" + named, tag + b"e:" + named, suppression_key(place), changed_key(place)
+
+
 def log_key(bucket: str) -> bytes:
     """Return the key of a bucket's decision log."""
     return f"tact:{{{bucket}}}:log".encode()
@@ -48,6 +82,27 @@ def log_key(bucket: str) -> bytes:
 def out_key(bucket: str) -> bytes:
     """Return the key of a bucket's outcomes in the order of their arrival."""
     return f"tact:{{{bucket}}}:out".encode()
+
+
+def changed_key(bucket: str) -> bytes:
+    """Return the key of the bucket's customers of whom something changed since their predictions were made."""
+    return f"tact:{{{bucket}}}:n".encode()
+
+
+@lru_cache(maxsize=BUCKETS)
+def suppression_key(bucket: str) -> bytes:
+    """Return the key of the digests of a bucket's erased customers."""
+    return f"tact:{{{bucket}}}:x".encode()
+
+
+def going_key(customer: str) -> bytes:
+    """Return the key of the ids with which an erasure that was asked for under this one is not finished."""
+    return _key(bucket(customer), "g", customer)
+
+
+def erasure_key() -> bytes:
+    """Return the key of the fingerprint of the secret that digests the ids of erased customers."""
+    return b"tact:{erasure}:key"
 
 
 def decision_key(decision_id: str) -> bytes:
@@ -80,8 +135,34 @@ def is_decision_id(text: str) -> bool:
 
 
 def event_digest(event_id: str) -> bytes:
-    """Return the 8 bytes under which an event id is remembered."""
+    """Return the 6 bytes under which an event id is remembered."""
     return blake2b(event_id.encode(), digest_size=EVENT_DIGEST_BYTES).digest()
+
+
+def shelf_name(item: str, place: str) -> bytes:
+    """Return the name of an item at a place; no two have the same, whatever they contain."""
+    return f"{quote(item, safe='')}@{quote(place, safe='')}".encode()
+
+
+def shelf_keys(item: str, place: str) -> tuple[bytes, bytes, bytes, bytes]:
+    """Return the keys of an item at a place: its stock, the units of its leases, those held, those accepted."""
+    tag = b"tact:{s:" + shelf_name(item, place) + b"}:"
+    return tag + b"stock", tag + b"units", tag + b"held", tag + b"accepted"
+
+
+def lease(decision_id: str, action: str) -> str:
+    """Return the name of what an action of a decision holds."""
+    return f"{decision_id}|{action}"
+
+
+def demand_log_key() -> bytes:
+    """Return the key of what was wanted."""
+    return b"tact:{demand}:log"
+
+
+def demand_keys(process: str) -> tuple[bytes, bytes, bytes]:
+    """Return the keys of what was wanted, of its last number, and of the last report of a process."""
+    return demand_log_key(), b"tact:{demand}:n", b"tact:{demand}:p:" + process.encode()
 
 
 def _key(bucket: str, kind: str, name: str) -> bytes:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from service.core.records import OutcomeRecord, OutcomeStatus
 from service.store import keys
 from service.store.calls import Calls
 from service.store.retention import Retention, milliseconds
+
+
+class Outcomes(Protocol):
+    """Keeps outcomes: the store itself, or what stands around it."""
+
+    async def record_outcome(self, outcome: OutcomeRecord, deadline_s: float | None = None) -> OutcomeStatus:
+        """Record what came of an action."""
+        ...
 
 
 class OutcomeStore:

@@ -24,7 +24,7 @@ class Execute(Protocol):
 async def check_store(execute: Execute) -> list[str]:
     """Return a warning sentence for each setting that is a risk; raise `StoreRefused` for one that breaks promises."""
     await _refuse_without_functions(execute)
-    return [*await _check_eviction(execute), *await _check_persistence(execute)]
+    return [*await _check_eviction(execute), *await _check_persistence(execute), *await _check_erasure(execute)]
 
 
 async def server_run(execute: Execute) -> str:
@@ -75,6 +75,22 @@ async def _check_persistence(execute: Execute) -> list[str]:
         "The store is not persistent: when it restarts, every consent, contact count and decision is lost. "
         "Turn its append-only file on (CONFIG SET appendonly yes, and in the store's configuration file)."
     ]
+
+
+async def _check_erasure(execute: Execute) -> list[str]:
+    """Return what of an erased customer would stay behind in a store that is set like this."""
+    warnings = []
+    if await _setting(execute, "stream-node-max-entries") not in ("1", None):
+        warnings.append(
+            "The store packs entries of the decision log together: erased ones stay in its memory and files until "
+            "their neighbours go. Set stream-node-max-entries to 1 (CONFIG SET, and in its configuration file)."
+        )
+    if await _setting(execute, "slowlog-max-len") not in ("0", None):
+        warnings.append(
+            "The store's slow log quotes customer ids and values, which an erasure does not reach. Set slowlog-max-len "
+            "to 0, or reset it after an erasure (SLOWLOG RESET)."
+        )
+    return warnings
 
 
 async def _setting(execute: Execute, name: str) -> str | None:

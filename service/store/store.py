@@ -5,15 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from models.context import ContextSchema
+from models.fold_merge import stored_fields
 from service.store.calls import Calls
+from service.store.changes import ChangeStore
 from service.store.connection import Connections
 from service.store.consents import ConsentStore
 from service.store.customers import CustomerStore
+from service.store.demand import DemandStore
 from service.store.events import EventStore
-from service.store.outcomes import OutcomeStore
+from service.store.identities import IdentityStore
+from service.store.issued import IssuedStore
+from service.store.outcomes import Outcomes, OutcomeStore
+from service.store.people import People
+from service.store.predictions import PredictionStore
 from service.store.retention import Retention
+from service.store.rights import RightsStore
+from service.store.supply import SupplyStore
+from service.store.suppression import Suppression
 
 _DEFAULT = Retention()
+_NO_KEY = Suppression()
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +33,17 @@ class Store:
     """The store by concern. `calls` has the functions that all of it needs: load them before the first call."""
 
     calls: Calls
-    customers: CustomerStore
+    customers: People
+    identities: IdentityStore
     events: EventStore
     consents: ConsentStore
-    outcomes: OutcomeStore
+    outcomes: Outcomes
+    issued: IssuedStore
+    predictions: PredictionStore
+    changes: ChangeStore
+    rights: RightsStore
+    supply: SupplyStore
+    demand: DemandStore
 
     @classmethod
     def over(
@@ -33,17 +52,31 @@ class Store:
         groups_by_level: Mapping[str, str],
         lowest: str,
         retention: Retention = _DEFAULT,
+        suppression: Suppression = _NO_KEY,
+        mark_changes: bool = False,
+        schema: ContextSchema | None = None,
     ) -> Store:
         """Put the store together.
 
         `groups_by_level` maps each consent level of the strategy to the purpose letters it allows; `lowest` is the
-        level of customers without a consent.
+        level of customers without a consent. `suppression` keeps erased customers out; without its key nobody can be
+        erased. `mark_changes` notes whom models are to be asked about again. `schema` says how
+        the fields that are kept of a person's identities merge.
         """
         calls = Calls(connections)
+        identities = IdentityStore(calls, groups_by_level, lowest, retention, suppression, mark_changes)
+        customers = CustomerStore(calls, groups_by_level, lowest, retention, suppression)
         return cls(
             calls=calls,
-            customers=CustomerStore(calls, groups_by_level, lowest, retention),
-            events=EventStore(calls, retention),
-            consents=ConsentStore(calls, retention),
+            customers=People(customers, identities, stored_fields(schema)),
+            identities=identities,
+            events=EventStore(calls, retention, suppression, mark_changes),
+            consents=ConsentStore(calls, retention, suppression, identities, mark_changes),
             outcomes=OutcomeStore(calls, retention),
+            issued=IssuedStore(calls),
+            predictions=PredictionStore(calls, groups_by_level, lowest, retention, suppression, identities),
+            changes=ChangeStore(calls),
+            rights=RightsStore(calls, suppression, identities, SupplyStore(calls, retention), retention),
+            supply=SupplyStore(calls, retention),
+            demand=DemandStore(calls, retention),
         )

@@ -7,16 +7,14 @@ from collections.abc import Awaitable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-import msgspec
-
 from models import folds
+from models.states import unpacked
 from service.store.connection import Connections
 from service.store.store import Store
 
 T = TypeVar("T")
 
 LEVELS = {"none": "", "service": "s", "personal": "sp", "full": "spf"}
-_unpack = msgspec.msgpack.Decoder(dict[int, folds.State]).decode
 
 
 class Running:
@@ -44,7 +42,7 @@ def states_of(groups: Iterable[bytes]) -> dict[int, folds.State]:
     """Return the states of packed groups."""
     states: dict[int, folds.State] = {}
     for packed in groups:
-        states |= _unpack(packed)
+        states |= unpacked(packed)
     return states
 
 

@@ -93,3 +93,17 @@ async def test_a_store_without_functions_is_refused(command_forbidden: bool) -> 
 
     with pytest.raises(StoreRefused, match=r"no functions .*Redis 7\.0 or later"):
         await check_store(redis_6)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [("stream-node-max-entries", "100", "stream-node-max-entries to 1"), ("slowlog-max-len", "128", "SLOWLOG RESET")],
+)
+async def test_what_an_erasure_would_not_reach_is_warned_about(
+    own_url: str, setting: str, value: str, said: str
+) -> None:
+    """A store that keeps deleted entries of a stream, or quotes values in its slow log, is warned about."""
+    async with Connections(own_url) as store:
+        await store.execute("CONFIG", "SET", setting, value)
+        [warning] = await check_store(store.execute)
+    assert said in warning

@@ -19,6 +19,11 @@ local function check_owner(id, customer)
   if id and id ~= customer then refuse('CUSTOMER', 'the value belongs to another customer') end
 end
 
+-- Returns the moment (ms) at which the customer of a keyed digest was erased, or nil.
+local function erased_ms(suppression, digest)
+  return digest ~= '' and tonumber(redis.call('HGET', suppression, digest) or nil) or nil
+end
+
 -- Returns a stored decision as {entry, digest, chosen, bound, actions, customer}, or nil when there is none.
 local function recall(decision, log)
   local stored = redis.call('GET', decision)

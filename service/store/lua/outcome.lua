@@ -20,6 +20,7 @@ local function outcome(keys, argv)
   local at = argv[4] ~= '' and argv[4] or string.format('%.0f', now)
   redis.call('XADD', keys[2], 'MINID', '~', string.format('%.0f', math.max(0, now - tonumber(argv[7]))), '*', 'd', argv[1],
     'i', stored[6], 'a', argv[2], 'k', argv[3], 't', at, 'm', argv[5])
+  redis.call('PEXPIRE', keys[2], argv[7])
   redis.call('HSET', keys[1], name, value)
   redis.call('PEXPIRE', keys[1], argv[6])
   return {argv[1], 1}

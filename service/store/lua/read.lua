@@ -1,20 +1,33 @@
 -- What is known of a customer, as far as the consent allows.
 
--- KEYS: context [, decision, log]   ARGV: customer, lowest level's groups, then level, groups ...
--- The consent is looked at first; the groups that it does not allow are never asked for.
+-- Returns a and the person of an alias, u and what is noted of one that is leaving, or p, the aliases of a person and the cap uses
+-- made elsewhere; false for who is alone.
+local function linked(known)
+  if known[3] then return {'u', known[3]} end
+  if known[2] then return {'a', known[2]} end
+  return (known[4] or known[5]) and {'p', known[4], known[5]} or false
+end
+
+-- KEYS: context, suppression [, decision, log]
+-- ARGV: customer, keyed digest, lowest level's groups, then level, groups ...
+-- The consent is looked at first; the groups that it does not allow are never asked for. Of an erased customer nothing
+-- is answered but that, until there is a consent again. Of an alias nothing is answered but its decision, and whose it is.
 local function read(keys, argv)
-  local consent, groups = redis.call('HGET', keys[1], 'c'), argv[2]
+  local known, groups = redis.call('HMGET', keys[1], 'c', 'a', 'u', 'm', 'j'), argv[3]
+  local consent, is_alias = known[1], known[2] or known[3]
   local agreed = consent and unpacked(consent)
-  for i = 3, #argv, 2 do
+  for i = 4, #argv, 2 do
     if agreed and agreed[1] == argv[i] then groups = argv[i + 1] end
   end
+  if is_alias then consent, groups = false, '' end
   local names = {}
   for i = 1, #groups do names[i] = groups:sub(i, i) end
   local values = redis.call('HMGET', keys[1], 'i', 'k', unpack(names))
   check_owner(values[1], argv[1])
-  local decided = keys[2] and recall(keys[2], keys[3])
+  local erased = not values[1] and erased_ms(keys[2], argv[2])
+  local decided = not erased and keys[3] and recall_said(keys[3], keys[4])
   if decided then check_owner(decided[6], argv[1]) end
-  return {values[1] or argv[1], now_ms(), consent, groups, values, decided or false}
+  return {values[1] or argv[1], now_ms(), consent, groups, values, decided or false, erased and 1 or 0, linked(known)}
 end
 
 redis.register_function{function_name = 'tact_read' .. VERSION, callback = read, flags = {'no-writes'}}

@@ -1,0 +1,84 @@
+"""Links, consents and decisions at the same time, in one process and in four."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections import Counter as Tally
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.core.records import ConsentRecord
+from service.errors import LinkRefused
+from service.store.store import Store
+from tests.folding import START_MS
+from tests.store import linking
+from tests.store.identities import merging, new_ids, unused
+from tests.store.linking import FREE, store_over
+from tests.store.running import Running, states_of
+
+PROCESSES, STEPS = 4, int(os.environ.get("TACT_LINK_STEPS", "120"))
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def store(store_url: str) -> Iterator[Running]:
+    """Return a running customer store."""
+    with merging(store_url) as one:
+        yield one
+
+
+async def withdrawn_while_unlinking(store: Store, pause: int) -> str | None:
+    """Withdraw under an alias while it is unlinked, a little later; return what it agrees to afterwards."""
+    alias, person = new_ids(2)
+    for who in (alias, person):
+        await store.consents.set_consent(who, ConsentRecord("full", (), START_MS, ""))
+    await store.identities.link(alias, person)
+
+    async def undo() -> None:
+        for _ in range(pause):
+            await store.identities.person("bystander")
+        await store.identities.unlink(alias)
+
+    async def withdraw() -> str | None:
+        await store.consents.set_consent(alias, ConsentRecord("none", (), START_MS + 1, "call"))
+        return (await store.customers.context(alias)).level
+
+    _, level = await asyncio.gather(undo(), withdraw())
+    return level
+
+
+def test_a_withdrawal_holds_whatever_becomes_of_the_link_meanwhile(store: Running) -> None:
+    """Withdrawn under an alias that is being unlinked, a consent is withdrawn for it from the acknowledgement on."""
+    withdrawing = (withdrawn_while_unlinking(store.store, n % 8) for n in range(80))
+    assert {store.wait(one) for one in withdrawing} == {"none"}
+
+
+def test_four_processes_that_link_unlink_and_decide_lose_and_double_nothing(store: Running, store_url: str) -> None:
+    """Whatever interleaves, at the end every use and every event counts once for the person they all turn out to be."""
+    prefix = f"torn-{unused()}-"
+    arguments = [sys.executable, "-m", linking.__name__, store_url, prefix]
+    workers = [
+        subprocess.Popen([*arguments, str(seed), str(STEPS)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        for seed in range(PROCESSES)
+    ]
+    done = sum((Tally(json.loads(worker.communicate(timeout=150)[0])) for worker in workers), Tally[str]())
+    person, *aliases = (f"{prefix}{name}" for name in "pab")
+    settled = store_over(store.connections)
+    for who in (person, *aliases):
+        try:
+            store.wait(settled.identities.unlink(who))
+        except LinkRefused:
+            continue
+    for alias in aliases:
+        assert store.wait(settled.identities.link(alias, person))
+    found = store.wait(settled.customers.context(person))
+    assert len(found.counters[FREE.key]) == done["capped"] + done["free"]
+    assert done["capped"] == len(found.counters["twice"]) <= 2 * 3
+    assert states_of(found.groups.values())[1][1] == done["hear"]
+    assert min(done["linked"], done["unlinked"], done["free"], done["hear"], done["refused"]) > 0

@@ -1,0 +1,109 @@
+"""Nothing is kept for ever but what is listed: each kind of keys has its time, and the docs say the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+from datetime import timedelta
+from typing import Any, cast
+
+import pytest
+from redis import Redis
+
+from service.core.decision import Take
+from service.core.supplies import SupplyReport, Wanted, Wanting
+from service.store.retention import KINDS, Kind, Retention
+from service.store.rights import RightsStore
+from service.store.store import Store
+from service.store.suppression import Suppression
+from tests.project.tree import ROOT
+from tests.store.persons import KEY, NOW_MS, Died, Dying, a_commit, fill, noted, opened
+
+
+async def exercise(store: Store) -> None:
+    """Have the store keep something of every kind."""
+    for customer in ("anna", "visitor"):
+        await fill(store, customer, "any")
+    take = Take("a", "truck", "berlin", 2, 900_000)
+    await store.supply.report(SupplyReport("truck", "berlin", 5, NOW_MS, NOW_MS + 1))
+    await store.supply.report(SupplyReport("truck", "berlin", 5, 2 * NOW_MS, 2 * NOW_MS + 1))
+    for key in ("held", "accepted"):
+        await store.supply.grant(take, a_commit("anna", key).decision_id)
+    await store.supply.accept(take, a_commit("anna", "accepted").decision_id, None)
+    await store.demand.tell("process", 1, (Wanted("truck", "berlin", Wanting(1), 1, 1),))
+    await store.identities.link("visitor", "anna")
+    await store.rights.erase("nobody")
+    calls: Any = Dying(store.calls, 8)
+    with pytest.raises(Died):
+        await RightsStore(calls, Suppression(KEY), store.identities, store.supply, Retention()).erase("anna")
+    await fill(store, "bea", "any")
+    await store.events.fold("bea", [noted(f"many {n}") for n in range(140)])
+
+
+def kind_of(key: bytes) -> Kind:
+    """Return the one kind that a key is of."""
+    kinds = [kind for kind in KINDS if kind.names(key)]
+    assert len(kinds) == 1, (
+        f"{key!r} is of {len(kinds)} kinds; list it in service/store/retention.py and docs/rights.md"
+    )
+    return kinds[0]
+
+
+async def test_every_key_is_listed_and_only_listed_ones_stay(clean_store_url: str) -> None:
+    """After everything was used: each key is of one kind, lives no longer than that says, and each kind was seen."""
+    async with opened(clean_store_url) as store:
+        await exercise(store)
+    seen: dict[str, Kind] = {}
+    with Redis.from_url(clean_store_url) as raw:
+        for key in cast(Iterator[bytes], raw.scan_iter()):
+            kind, lives_ms = kind_of(key), raw.pttl(key)
+            seen[kind.pattern] = kind
+            if not kind.kept:
+                assert lives_ms == -1, key
+            elif kind.kept != "supply":  # kept until its report ends, and then for so long
+                kept_ms = getattr(Retention(), kind.kept) / timedelta(milliseconds=1)
+                assert 0.4 * kept_ms < lives_ms <= kept_ms, key
+    assert set(seen) == {kind.pattern for kind in KINDS}
+    assert [kind.holds for kind in KINDS if not kind.kept] == [
+        "keyed digests of erased customers", "a fingerprint of the erasure key",
+    ]  # fmt: skip
+
+
+def test_the_docs_list_the_same() -> None:
+    """docs/rights.md has a row for each kind of keys, with how long it is kept by default."""
+    text = (ROOT / "docs" / "rights.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
+    listed = {row[0]: row[2] for row in rows if len(row) == 3}
+    for kind in KINDS:
+        name = kind.kept.replace("_", "-")
+        days = getattr(Retention(), kind.kept).days if kind.kept else 0
+        assert listed[kind.holds] == (f"`{name}` {days}d" if kind.kept else "for ever"), kind.holds
+
+
+def test_times_are_read_over_the_defaults() -> None:
+    """Each kind can be set by its name, in days or hours; the others stay as they are."""
+    assert Retention.parse("") == Retention()
+    assert Retention.parse("log=30d, consent-history=400d,demand=12h") == Retention(
+        log=timedelta(days=30), consent_history=timedelta(days=400), demand=timedelta(hours=12)
+    )
+    assert {field.name for field in fields(Retention)} == {kind.kept for kind in KINDS if kind.kept}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("log", "KIND=TIME"),
+        ("logs=3d", "a kind of context, decision, log"),
+        ("log=0d", "such as 30d or 12h"),
+        ("log=-1d", "such as 30d or 12h"),
+        ("log=3w", "such as 30d or 12h"),
+        ("log=٣d", "such as 30d or 12h"),
+        ("log=999999d", "100 years"),
+        ("log=13d", "shorter than decisions can be repeated"),
+        ("outcomes=13d", "shorter than they can come in"),
+    ],
+)
+def test_bad_times_are_refused_in_words(text: str, said: str) -> None:
+    """What is no time, is endless, or would break another promise is refused with what is right."""
+    with pytest.raises(ValueError, match=said):
+        Retention.parse(text)
