@@ -8,9 +8,12 @@ import logging
 import os
 import time
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 from models.artifacts import ArtifactRefused, load_folded
+from models.context import Source
 from models.documents import DocumentsRefused
 from models.features import FeatureRefused, FeatureSpace
 from models.propensity import Folded
@@ -27,12 +30,23 @@ from service.store.connection import Connections, StoreError, StoreForbidden
 from service.store.embedded import EmbeddedStore, EmbeddedStoreError
 from service.store.settings import StoreRefused, check_store, server_run
 from service.store.store import Store
+from service.store.suppression import ErasureKeyRefused, Suppression, own_key
+from service.supply.warehouse import Warehouse
+from service.validate import Validator
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 1.0
 VERIFY_WITHIN_S = 120.0
-REFUSALS = (DocumentsRefused, FeatureRefused, ArtifactRefused, EmbeddedStoreError, CannotListen, StoreRefused)
+REFUSALS = (
+    DocumentsRefused,
+    FeatureRefused,
+    ArtifactRefused,
+    EmbeddedStoreError,
+    CannotListen,
+    StoreRefused,
+    ErasureKeyRefused,
+)
 
 
 class StartRefused(Exception):
@@ -47,6 +61,7 @@ async def start(settings: Settings) -> Running:
     try:
         async with AsyncExitStack() as opened:
             strategy = load_strategy(settings.strategy)
+            _check_memory(strategy, settings)
             model = await load_model(settings.model, strategy)
             url, embedded = await _store(settings.store, opened)
             running = await _served(settings, strategy, model, url, embedded, opened)
@@ -67,12 +82,36 @@ async def _served(
     connections = _connections(url)
     opened.push_async_callback(connections.close)
     groups = {level.id: "".join(purpose.group for purpose in level.purposes) for level in strategy.levels}
-    store = Store.over(connections, groups, strategy.levels[0].id)
-    decider = Decider(Engine(strategy, model), store.customers, os.urandom, clock_ms)
+    predicts = any(field.source is Source.MODEL for field in strategy.schema.fields)
+    store = Store.over(
+        connections,
+        groups,
+        strategy.levels[0].id,
+        mark_changes=predicts,
+        schema=strategy.schema,
+        retention=settings.keep,
+        suppression=suppression_of(settings),
+    )
+    warehouse = Warehouse.of(
+        strategy, store.customers, store.outcomes, store.supply, store.demand, store.issued, os.urandom(8).hex()
+    )
+    store = replace(store, outcomes=warehouse.outcomes)
+    decider = Decider(Engine(strategy, model), warehouse.decisions, os.urandom, clock_ms, book=warehouse.book)
     limits = Limits(allow_as_of=settings.allow_as_of)
-    edge = Edge.of(strategy, decider=decider, stores=store, limits=limits, clock=clock_ms)
+    validator = Validator(lambda: decider.engine, store.issued, store.customers, store.supply, warehouse.book)
+    edge = Edge.of(
+        strategy,
+        decider=decider,
+        stores=store,
+        limits=limits,
+        clock=clock_ms,
+        validator=validator,
+        tally=warehouse.tally,
+    )
     server = Server(edge, Listen(settings.host, settings.port, settings.reflection))
     port = await server.start()
+    warehouse.open()
+    opened.push_async_callback(warehouse.close)
     opened.push_async_callback(server.drain, linger_s=0.0, grace_s=0.0)
     running = Running(server, decider, StoreWatch(connections, store, embedded), strategy, port, settings)
     opened.push_async_callback(running.store.close)
@@ -120,12 +159,16 @@ class StoreWatch:
             await asyncio.wait((self._watching,))
 
     async def _check(self) -> None:
-        """See which run of the store answers; check its settings and give it the functions unless that was done."""
+        """See which run of the store answers; check its settings and give it the functions unless that was done.
+
+        The erasure key is compared each time: another process may have erased the first customer since.
+        """
         found = await server_run(self._connections.execute)
         if found != self._checked:
             self.warnings = tuple(await check_store(self._connections.execute))
             await self._store.calls.load_functions()
             self._checked = found
+        await self._store.rights.check_key()
 
     async def _watch(self) -> None:
         away = not self._checked
@@ -206,6 +249,22 @@ async def load_model(folder: Path | None, strategy: Strategy) -> Folded | None:
     if (version := json.loads(verified.output)["version"]) != folded.version:
         raise ArtifactRefused(f"{folder}: changed from {folded.version} to {version} while it was verified; try again")
     return folded
+
+
+def _check_memory(strategy: Strategy, settings: Settings) -> None:
+    """Refuse to forget what was said before the strategy's caps allow that."""
+    longest = timedelta(milliseconds=max((cap.within_ms for cap in strategy.caps), default=0))
+    if settings.keep.context < longest:
+        raise StartRefused(
+            f"--keep: the context, {settings.keep.context}, is shorter than a cap of the strategy counts, {longest}. "
+            "Keep it for at least so long."
+        )
+
+
+def suppression_of(settings: Settings) -> Suppression:
+    """Return what keeps erased customers out: with the key that was named, or the embedded store's own."""
+    folder = settings.store.folder
+    return Suppression(own_key(folder) if settings.erasure_key is None and folder else settings.erasure_key)
 
 
 def clock_ms() -> int:

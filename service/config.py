@@ -10,6 +10,9 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from service.store.retention import Retention
+from service.store.suppression import ErasureKeyRefused, key_in
+
 EMBEDDED = "embedded:"
 STORE_FORM = "embedded:FOLDER, redis://HOST:PORT/DB, rediss://… or unix:///PATH"
 DEFAULT_STORE = "embedded:data/store"
@@ -76,12 +79,15 @@ class Settings:
     """Everything that the service is told from outside.
 
     `grace_s` bounds the drain at the end: calls that take longer are cancelled. `linger_s` is how long the service goes
-    on after it said NOT_SERVING, so that balancers notice. `warnings` are sentences for whoever started it.
+    on after it said NOT_SERVING, so that balancers notice. `erasure_key` keeps erased customers suppressed; an embedded
+    store has one of its own. `keep` says how long what is kept. `warnings` are sentences for whoever started it.
     """
 
     store: StorePlace = field(default_factory=lambda: StorePlace.parse(DEFAULT_STORE))
     strategy: Path = Path(DEFAULT_STRATEGY)
     model: Path | None = None
+    erasure_key: bytes | None = field(default=None, repr=False)
+    keep: Retention = field(default_factory=Retention)
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     allow_as_of: bool = False
@@ -97,11 +103,14 @@ def read_settings(flags: Flags, environment: Mapping[str, str]) -> Settings:
     """Return the settings that flags and `TACT_*` say; raise `SettingRefused` for the first that is not usable."""
     door = _Door(flags, environment)
     store, warnings = _store(door)
+    key, key_warnings = _erasure_key(door)
     model = door.text("model", "")
     return Settings(
         store=store,
         strategy=Path(door.text("strategy", DEFAULT_STRATEGY)),
         model=Path(model) if model else None,
+        erasure_key=key,
+        keep=_keep(door),
         host=_host(door),
         port=_port(door),
         allow_as_of=door.flag("allow-as-of"),
@@ -110,7 +119,7 @@ def read_settings(flags: Flags, environment: Mapping[str, str]) -> Settings:
         log_level=LogLevel(door.choice("log-level", LogLevel.WARNING, tuple(LogLevel))),
         grace_s=door.seconds("grace", 10.0),
         linger_s=door.seconds("linger", 0.0),
-        warnings=warnings,
+        warnings=(*warnings, *key_warnings),
     )
 
 
@@ -198,6 +207,26 @@ def _warnings(named: str | bool | None) -> tuple[str, ...]:
         "The store's password stands on the command line, where every user of this machine can read it; "
         "put the URL into the environment variable TACT_STORE or into a file named by --store-url-file.",
     )
+
+
+def _erasure_key(door: _Door) -> tuple[bytes | None, tuple[str, ...]]:
+    """Return the key that keeps erased customers suppressed, which goes into no text."""
+    named = door.text("erasure-key-file", "")
+    if not named:
+        return None, ()
+    try:
+        key, readable = key_in(Path(named)), Path(named).stat().st_mode & 0o077
+    except (ErasureKeyRefused, OSError) as refused:
+        raise door.refused("erasure-key-file", "the same for every process on this store", str(refused)) from None
+    return key, (f"{named} can be read by others than its owner; forbid that (chmod 600).",) if readable else ()
+
+
+def _keep(door: _Door) -> Retention:
+    text = door.text("keep", "")
+    try:
+        return Retention.parse(text)
+    except ValueError as error:
+        raise door.refused("keep", str(error)) from None
 
 
 def _host(door: _Door) -> str:

@@ -3,8 +3,12 @@
     TactError
     ├── InvalidArgument        the request is bad: says which fields and why
     ├── AlreadyExists          the idempotency key was used for another request
+    ├── UnknownDecision        there is no decision of this id (any more)
     ├── FailedPrecondition     the request is good, but the state of the store forbids it
-    │   └── ConsentOlder       a consent given later is stored already
+    │   ├── ConsentOlder       a consent given later is stored already
+    │   ├── CustomerErased     the customer was erased, and nothing may be written about them
+    │   ├── LinkRefused        two identities cannot be linked, or unlinked, as they are
+    │   └── ErasureKeyMissing  without a key nobody who was erased could stay suppressed
     ├── DeadlineExpired        the caller's time was over before work began, or while it was under way
     ├── CannotListen           the address cannot be served on
     └── StoreError             the store did not do what it was asked to; service/store tells the kinds apart
@@ -50,12 +54,28 @@ class AlreadyExists(TactError):
     """The idempotency key was used for another request."""
 
 
+class UnknownDecision(TactError):
+    """There is no decision of this id, or none any more."""
+
+
 class FailedPrecondition(TactError):
     """The request is good, but the state of the store forbids it."""
 
 
 class ConsentOlder(FailedPrecondition):
     """A consent that was given later is stored already."""
+
+
+class CustomerErased(FailedPrecondition):
+    """The customer was erased, and has not agreed to anything since."""
+
+
+class LinkRefused(FailedPrecondition):
+    """Two identities cannot be linked, or unlinked, as they are; the text says why and what to do, and names nobody."""
+
+
+class ErasureKeyMissing(FailedPrecondition):
+    """The service has no key to keep erased customers suppressed under."""
 
 
 class DeadlineExpired(TactError):
@@ -68,3 +88,11 @@ class CannotListen(TactError):
 
 class StoreError(TactError):
     """The store did not do what it was asked to. What was written is not known: repeat it, writes are idempotent."""
+
+
+class ConsentChanged(StoreError):
+    """A decision was made under a consent that has been replaced since: make it again."""
+
+
+class CustomerLinked(StoreError):
+    """A decision was made for who has become another's alias, or is one no longer: make it again."""

@@ -12,7 +12,12 @@ from service.cli.output import show as show_table
 
 SHOW_EXAMPLE = example("tact context show anna-ticket")
 CONSENT_EXAMPLE = example("tact context consent anna-ticket --level personal --contact email")
-_STATES = {"never_seen": "(never seen)", "stale": "(too old)", "hidden": "(hidden: no consent)"}
+_STATES = {
+    "never_seen": "(never seen)",
+    "stale": "(too old)",
+    "hidden": "(hidden: no consent)",
+    "not_stored": "(not stored)",
+}
 
 
 def show(customer: Customer, as_of: AsOf = None, target: Target = DEFAULT_TARGET, json: Json = False) -> None:
@@ -30,8 +35,18 @@ def show(customer: Customer, as_of: AsOf = None, target: Target = DEFAULT_TARGET
         age = field.get("age_seconds")
         value = field["value"] if field["state"] == "known" else _STATES.get(field["state"], field["state"])
         days = None if age is None else age / 86_400
-        row(made, field["field_id"], value, days, field["purpose"], field["source_events"])
+        row(made, field["field_id"], value, days, field["purpose"], _origin(field))
     show_table(made)
+
+
+def _origin(field: dict[str, Any]) -> str:
+    match field["source"]:
+        case "events":
+            return ", ".join(field["source_events"])
+        case "model":
+            return f"model {field['model_version']}".strip()
+        case other:
+            return str(other)
 
 
 def consent(
@@ -45,6 +60,7 @@ def consent(
     ] = None,
     given_at: Annotated[str | None, typer.Option(metavar="TIME", help="When it was given, if not now.")] = None,
     source: Annotated[str, typer.Option(metavar="TEXT", help="Where it was given, for the record.")] = "",
+    history: Annotated[bool, typer.Option("--history", help="Show every change too.")] = False,
     target: Target = DEFAULT_TARGET,
     json: Json = False,
 ) -> None:
@@ -52,7 +68,9 @@ def consent(
     if level is None:
         if contact or given_at or source:
             raise Failed("--contact, --given-at and --source need --level: a consent is replaced as a whole", 2)
-        return _show_consent(customer, target, json)
+        return _show_consent(customer, history, target, json)
+    if history:
+        raise Failed("--history shows what was; leave --level out", 2)
     from service.cli.calls import call
 
     moment, wanted = as_of_moment(given_at), level
@@ -64,16 +82,22 @@ def consent(
     return None
 
 
-def _show_consent(customer: str, target: str, json: bool) -> None:
+def _show_consent(customer: str, history: bool, target: str, json: bool) -> None:
     from service.cli.calls import call
 
-    answer = call(target, lambda client: client.get_consent(customer))
+    answer = call(target, lambda client: client.get_consent(customer, history=history))
     if json:
         say_json(answer)
         return
     recorded = "" if answer["recorded"] else " (none was ever given)"
     purposes = ", ".join(answer["purposes"]) or "nothing"
     say(f"{customer}: {_in_words(answer['consent'])}{recorded}; allows {purposes}")
+    if history:
+        made = table("Given", "Arrived", "Level", "Contact", "Where")
+        for change in answer["history"]:
+            moments = (change.get(name, "") for name in ("given_at", "arrived_at"))
+            row(made, *moments, change["level"], change["contact_channels"], change["source"])
+        show_table(made)
 
 
 def _in_words(consent: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from service.cli.answers import sentences, show_explanation, words
+from service.cli.answers import NOTHING, sentences, show_explanation, words
 from service.cli.options import (
     DEFAULT_TARGET,
     AsOf,
@@ -22,6 +22,7 @@ from service.cli.options import (
 from service.cli.output import Failed, row, say, say_json, show, table
 
 DECIDE_EXAMPLE = example("tact decide carla-loyal --channel desk --placement offer --context present.sentiment=0.6")
+VALIDATE_EXAMPLE = example("tact validate 0a3f29c1e58b7d6402aa91c3f5")
 OUTCOME_EXAMPLE = example("tact outcome 0a3k2v6zq7m4n5c2wxy3abcdef fibre-upgrade accepted --amount 60")
 
 Answer = dict[str, Any]
@@ -70,6 +71,28 @@ def show_answer(answer: Answer) -> None:
     say(f"decision {answer['decision_id'] or '(not recorded)'}, {made_by}")
     if "explanation" in answer:
         show_explanation(answer["explanation"])
+
+
+def validate(
+    decision: Annotated[str, typer.Argument(metavar="DECISION", help="The decision's id.", show_default=False)],
+    as_of: AsOf = None,
+    target: Target = DEFAULT_TARGET,
+    json: Json = False,
+) -> int:
+    """Ask whether what was decided may still be said, just before it is; ends with 1 where it may not."""
+    from service.cli.calls import call
+
+    moment = as_of_moment(as_of)
+    answer = call(target, lambda client: client.validate_decision(decision, moment))
+    if json:
+        say_json(answer)
+    else:
+        made = table("Where", "What was decided", "May it be said?", "Why not", title=f"As of {answer['judged_at']}")
+        for placed in answer["placements"]:
+            said = placed["action_id"] or NOTHING
+            row(made, placed["placement"], said, placed["valid"], sentences(placed["reasons"]))
+        show(made)
+    return 0 if answer["valid"] else 1
 
 
 def outcome(

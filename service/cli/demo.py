@@ -21,6 +21,7 @@ from service.cli.serve import Signals, Told, prepare, run_loop
 from service.config import DEFAULT_PORT, DEFAULT_STRATEGY, EMBEDDED, Settings, read_settings
 
 if TYPE_CHECKING:
+    from service.cli.refreshing import Refreshed
     from service.cli.telling import Told as Decided
     from service.cli.world import Counts, Demo, Stages
 
@@ -83,11 +84,12 @@ async def _story(shown: Demo, stages: Stages, once: bool, json: bool) -> None:
         async with TactClient(target, schema=running.strategy.schema, timeout_s=60.0) as client:
             counts = await shown.fill(client)
             await shown.learn()
+            predicted = await shown.predict(client)
             decided = await shown.decide(client)
     except CallFailed as failed:
         raise Failed(in_words(failed, target)) from None
     if json:
-        say_json(_document(shown, stages, counts, decided))
+        say_json(_document(shown, stages, counts, predicted, decided))
     else:
         _show(decided, target)
     if not once:
@@ -106,14 +108,20 @@ def _show(decided: tuple[Decided, ...], target: str) -> None:
     say("Ctrl-C ends it.")
 
 
-def _document(shown: Demo, stages: Stages, counts: Counts, decided: tuple[Decided, ...]) -> dict[str, Any]:
+def _document(
+    shown: Demo, stages: Stages, counts: Counts, predicted: Refreshed, decided: tuple[Decided, ...]
+) -> dict[str, Any]:
     running = shown.running
     return {
         "event": "serving",
         "port": running.port if running else None,
         "versions": {"strategy": running.strategy.version, "model": running.model} if running else {},
         "decisions": [one.plain() for one in decided],
-        "counts": {**asdict(counts), "trained_actions": len(shown.model["actions"])},
+        "counts": {
+            **asdict(counts),
+            "trained_actions": len(shown.model["actions"]),
+            "predictions": dict(predicted.predictions),
+        },
         "seconds": {**stages.seconds, "all": round(stages.so_far, 3)},
     }
 

@@ -79,7 +79,9 @@ async def set_consents(client: TactClient, path: Path, tally: Tally, moved: Move
         except ValueError as error:
             tally.refuse(path, line.number, f"given_at: {error}")
         except CallFailed as failed:
-            if failed.code == "FAILED_PRECONDITION":
+            if failed.erased:
+                tally.refuse(path, line.number, failed.message)
+            elif failed.code == "FAILED_PRECONDITION":
                 tally.add("repeated")
             elif failed.code == "INVALID_ARGUMENT":
                 tally.refuse(path, line.number, "; ".join(f"{v.field} {v.description}" for v in failed.violations))

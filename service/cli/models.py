@@ -1,4 +1,7 @@
-"""`tact train` and `tact verify`: this process becomes the training, for serving never imports scikit-learn."""
+"""`tact train`, `tact train-predictions` and `tact verify`: this process becomes the training.
+
+Serving never imports scikit-learn.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from service.cli.options import Json, example
 from service.config import DEFAULT_STRATEGY
 
 TRAIN_EXAMPLE = example("tact train --events events.jsonl --decisions decisions.jsonl --out data/models")
+PREDICTIONS_EXAMPLE = example("tact train-predictions --events events.jsonl --out data/models")
 VERIFY_EXAMPLE = example("tact verify data/models/demo/3f9a0c11d2e4")
 
 
@@ -32,6 +36,22 @@ def train(
     files = {"--strategy": strategy, "--events": events, "--decisions": decisions, "--out": out, "--seed": seed}
     words = [str(word) for pair in files.items() for word in pair]
     _become("fit", *words, *(("--name", name) if name else ()), *(("--json",) if json else ()))
+
+
+def train_predictions(
+    events: Annotated[Path, typer.Option(metavar="FILE", help="Events, .jsonl or .jsonl.gz.", show_default=False)],
+    consents: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Learn only from those who agreed to it, by this file.")
+    ] = None,
+    strategy: Annotated[Path, typer.Option(metavar="DIR", help="The strategy's folder.")] = Path(DEFAULT_STRATEGY),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Models go to DIR/NAME/VERSION.")] = Path("data/models"),
+    seed: Annotated[int, typer.Option(metavar="N", help="Equal inputs and seeds give equal versions.")] = 0,
+    json: Json = False,
+) -> None:
+    """Learn from events the predictions that a strategy declares, and write a new model version of each."""
+    files = {"--strategy": strategy, "--events": events, "--out": out, "--seed": seed}
+    words = [str(word) for pair in files.items() for word in pair]
+    _become("predict", *words, *(("--consents", str(consents)) if consents else ()), *(("--json",) if json else ()))
 
 
 def verify(

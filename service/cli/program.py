@@ -9,7 +9,19 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from service.cli import customers, decisions, demo, loads, models, serve, strategies
+from service.cli import (
+    customers,
+    decisions,
+    demo,
+    identities,
+    loads,
+    models,
+    refresh,
+    rights,
+    serve,
+    strategies,
+    supply,
+)
 from service.cli.options import CONTEXT, example
 from service.cli.output import Failed, note, say
 from service.config import SettingRefused
@@ -28,6 +40,10 @@ context = typer.Typer(
     help="Show what is known of a customer, and set the consent.", epilog=customers.SHOW_EXAMPLE, rich_markup_mode=None
 )
 events = typer.Typer(help="Load events.", epilog=loads.EVENTS_EXAMPLE, rich_markup_mode=None)
+identity = typer.Typer(help="Link ids to one person.", epilog=identities.LINK_EXAMPLE, rich_markup_mode=None)
+supplies = typer.Typer(
+    help="Report what there is, and hear what is wanted.", epilog=supply.REPORT_EXAMPLE, rich_markup_mode=None
+)
 consents = typer.Typer(help="Load consents.", epilog=loads.CONSENTS_EXAMPLE, rich_markup_mode=None)
 
 tact.command(epilog=demo.EXAMPLE)(demo.demo)
@@ -40,9 +56,21 @@ tact.add_typer(events, name="events")
 events.command("load", epilog=loads.EVENTS_EXAMPLE)(loads.load_events)
 tact.add_typer(consents, name="consents")
 consents.command("load", epilog=loads.CONSENTS_EXAMPLE)(loads.load_consents)
+tact.command(epilog=decisions.VALIDATE_EXAMPLE)(decisions.validate)
 tact.command(epilog=decisions.OUTCOME_EXAMPLE)(decisions.outcome)
+tact.add_typer(identity, name="identity")
+tact.command("export", epilog=rights.EXPORT_EXAMPLE)(rights.export)
+tact.command(epilog=rights.ERASE_EXAMPLE)(rights.erase)
+identity.command(epilog=identities.LINK_EXAMPLE)(identities.link)
+identity.command(epilog=identities.UNLINK_EXAMPLE)(identities.unlink)
+identity.command("show", epilog=identities.SHOW_EXAMPLE)(identities.show_identities)
+tact.add_typer(supplies, name="supply")
+supplies.command(epilog=supply.REPORT_EXAMPLE)(supply.report)
+supplies.command(epilog=supply.DEMAND_EXAMPLE)(supply.demand)
 tact.command(epilog=models.TRAIN_EXAMPLE)(models.train)
+tact.command(epilog=models.PREDICTIONS_EXAMPLE)(models.train_predictions)
 tact.command(epilog=models.VERIFY_EXAMPLE)(models.verify)
+tact.command(epilog=refresh.EXAMPLE)(refresh.refresh)
 tact.command(epilog=strategies.EXAMPLE)(strategies.check)
 tact.command(epilog=serve.HEALTH_EXAMPLE)(serve.health)
 

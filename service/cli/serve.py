@@ -38,6 +38,12 @@ def serve(
     ] = None,
     strategy: Annotated[str | None, _option("strategy", "DIR", f"The strategy's folder ({DEFAULT_STRATEGY}).")] = None,
     model: Annotated[str | None, _option("model", "DIR", "The folder of a trained model; without: priors.")] = None,
+    erasure_key_file: Annotated[
+        str | None, _option("erasure-key-file", "FILE", "A file with 32 secret bytes or more, to keep the erased out.")
+    ] = None,
+    keep: Annotated[
+        str | None, _option("keep", "KIND=TIME,…", "How long what is kept, such as log=30d,outcomes=30d.")
+    ] = None,
     host: Annotated[str | None, _option("host", "HOST", "The address to listen on (127.0.0.1).")] = None,
     port: Annotated[str | None, _option("port", "PORT", "The port; 0 takes a free one (50051).")] = None,
     allow_as_of: Annotated[bool | None, _flag("allow-as-of", "Let callers choose the moment.")] = None,
@@ -55,7 +61,7 @@ def serve(
     flags = {
         "store": store, "store-url-file": store_url_file, "strategy": strategy, "model": model, "host": host,
         "port": port, "allow-as-of": allow_as_of, "reflection": reflection, "scheduling": scheduling,
-        "log-level": log_level, "grace": grace, "linger": linger,
+        "log-level": log_level, "grace": grace, "linger": linger, "erasure-key-file": erasure_key_file, "keep": keep,
     }  # fmt: skip
     settings = read_settings(flags, os.environ)
     prepare(settings)

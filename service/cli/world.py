@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from models.artifacts import ArtifactRefused
+from models.predictors import Predictor
 from service.app import Running, StartRefused, start
 from service.children import run_module
 from service.cli.lines import Tally
 from service.cli.loading import record_events, set_consents
 from service.cli.output import Failed, note, progress
+from service.cli.refresh import load_predictors, verify_predictors
+from service.cli.refreshing import Refreshed, Refresher
 from service.cli.telling import TELLING, Told
 from service.config import Settings
 from service.rpc.client import Ask, TactClient
@@ -66,6 +69,8 @@ class Demo:
         self._stages = stages
         self.running: Running | None = None
         self.model: dict[str, Any] = {}
+        self._folders: list[Path] = []
+        self._predictors: tuple[Predictor, ...] = ()
 
     async def open(self) -> Running:
         """Start the store and the service, without a model."""
@@ -99,15 +104,29 @@ class Demo:
             "--decisions": world / "decisions.jsonl", "--out": self._folder / "models",
         }  # fmt: skip
         with self._stages.stage("train", "training") as done:
-            words = [str(word) for pair in files.items() for word in pair]
-            self.model = await self._child("training", "fit", *words, "--json")
+            fitting = self._child("training", "fit", *_words(files), "--json")
+            self.model, made = await asyncio.gather(fitting, self._trained(world))
+            self._folders = [Path(one["artifact"]) for one in made["predictors"]]
             done(f"a model is trained: {len(self.model['actions'])} actions from {_rows(self.model):,} decisions")
         with self._stages.stage("verify", "verifying") as done:
+            _, self._predictors = load_predictors(self._settings.strategy, self._folders)
             try:
-                await running.use_model(Path(self.model["artifact"]))
+                await asyncio.gather(
+                    running.use_model(Path(self.model["artifact"])), verify_predictors(self._folders, self._predictors)
+                )
             except ArtifactRefused as refused:
                 raise Failed(str(refused)) from None
             done(f"the model {running.model} is verified and decides")
+
+    async def predict(self, client: TactClient) -> Refreshed:
+        """Ask the predictors about everyone of whom something changed, which is everyone who agreed to it."""
+        with self._stages.stage("predict", "predicting") as done:
+            job = Refresher(client, self._up().strategy.schema, self._predictors)
+            async for _ in job.changed(once=True):
+                pass
+            stored, scored = job.refreshed.predictions["stored"], job.refreshed.customers["scored"]
+            done(f"{stored:,} predictions are in, of the {scored:,} customers who agreed to them")
+        return job.refreshed
 
     async def decide(self, client: TactClient) -> tuple[Told, ...]:
         """Decide for each telling customer."""
@@ -131,6 +150,14 @@ class Demo:
         if self.running is None:
             raise RuntimeError("the demo is not open")
         return self.running
+
+    async def _trained(self, world: Path) -> dict[str, Any]:
+        """Train what the strategy predicts, from those who agreed to it."""
+        files = {
+            "--strategy": self._settings.strategy, "--events": world / "events.jsonl",
+            "--consents": world / "consents.jsonl", "--out": self._folder / "models",
+        }  # fmt: skip
+        return await self._child("training", "predict", *_words(files), "--json")
 
     async def _make(self, world: Path) -> None:
         moment = datetime.now(UTC).replace(microsecond=0).isoformat().replace("+00:00", "Z")
@@ -158,6 +185,10 @@ class Demo:
             raise Failed(f"`python -m {module} {arguments[0]}` failed: {ended.last_words}")
         answer: dict[str, Any] = json.loads(ended.output)
         return answer
+
+
+def _words(files: dict[str, Path]) -> list[str]:
+    return [str(word) for pair in files.items() for word in pair]
 
 
 def _rows(model: dict[str, Any]) -> int:

@@ -10,6 +10,7 @@ from service.core.arbitrate import NOBODY, Ranking, Scores
 from service.core.decision import Answer, Bound, Committed, Reason, ReasonCode, Request
 from service.core.judge import Veto
 from service.core.plan import Candidate, Entry, PlacementPlan
+from service.core.stockroom import UNGRANTED, UNTRIED
 from service.core.strategy import Action, Strategy
 
 CapReason = Callable[[str, str, str], Reason]
@@ -44,6 +45,10 @@ class Texts:
     def treated(self, channel: str, placement: str) -> int:
         """Return the mask of the actions that have a treatment there."""
         return self._treated[channel, placement]
+
+    def says(self, channel: str, placement: str, action: str) -> bool:
+        """Tell whether an action has a treatment there; never for places and actions that the strategy lacks."""
+        return self.index.get(action) in self._texts.get((channel, placement), {})
 
     def greeting(self, channel: str, survivors: int) -> Ranking:
         """Rank the safe greeting alone where it survived and the customer is here; where contact is unasked, nobody."""
@@ -172,9 +177,12 @@ def chosen(entry: Entry, committed: Committed, texts: Texts, cap_reason: CapReas
 
 def _all_taken(placed: PlacementPlan, bound: Sequence[Bound], channel: str, cap_reason: CapReason) -> Answer:
     """Suppress what a race took; the first candidate that a cap bound is held back until its last counter frees."""
+    bound = [b for b in bound if b.counter != UNTRIED]
     if not bound:
         return nothing(placed.placement, (SHOWN,), placed.candidates[0].action)
     first = min(b.rank for b in bound)
-    until_ms = max(b.frees_ms for b in bound if b.rank == first)
+    held_by = [b for b in bound if b.rank == first]
+    out = any(b.counter == UNGRANTED for b in held_by)  # then only a report ends it, and nobody knows when
+    until_ms = None if out else max(b.frees_ms for b in held_by)
     capped = tuple(dict.fromkeys(cap_reason(channel, placed.placement, b.counter) for b in bound))
     return nothing(placed.placement, capped, placed.candidates[first].action, until_ms)

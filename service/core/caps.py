@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from service.core.decision import Counter, Reason, ReasonCode
 from service.core.selection import bits, mask
+from service.core.stockroom import OUT, UNGRANTED
 from service.core.strategy import Action, Cap, Per, Strategy
 
 
@@ -49,6 +50,8 @@ class CapTable:
 
     def reason(self, channel: str, placement: str, key: str) -> Reason:
         """Return the reason to give when a counter binds, also for a cap that only an earlier strategy had."""
+        if key == UNGRANTED:
+            return OUT
         capped = self._tables.get((channel, placement), {}).get(key)
         return capped.reason if capped else Reason(ReasonCode.CAP_REACHED, "A contact cap was used up.", key)
 

@@ -28,14 +28,22 @@ _BINDS = {"?": 1, "||": 2, "&&": 3, "==": 4, "!=": 4, "<": 4, "<=": 4, ">": 4, "
 _ODD_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*\\[^\\'\"ntr]")
 _UNITS = {"h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
 
+STOCK = "stock"
+"""The objection to what needs more than there is."""
+
 
 class Checker:
-    """Knows the guardrails of one strategy and nothing else."""
+    """Knows the guardrails of one strategy, what its actions consume, and nothing else."""
 
     def __init__(self, strategy: Strategy) -> None:
         index = dict(strategy.schema.index)
         readings = [reading(rule.when.source, index) for rule in strategy.guardrails]
         self._sells = {action.id for action in strategy.actions if action.kind is Kind.OFFER}
+        self._needs = {
+            action.id: (index[action.consumes.supply], action.consumes.units)
+            for action in strategy.actions
+            if action.consumes
+        }
         self._rules = {
             (action.id, channel.id): tuple(
                 (rule.id, place, readings[place])
@@ -59,6 +67,8 @@ class Checker:
                 found[action] = "contact-permission"
             elif action in self._sells and not personal:
                 found[action] = "consent"
+            elif action in self._needs and not _is_there(snapshot, *self._needs[action]):
+                found[action] = STOCK
             for rule, place, holds in self._rules[action, channel]:
                 if place not in truths:
                     truths[place] = holds(snapshot.values, snapshot.now_ms)
@@ -66,6 +76,11 @@ class Checker:
                     found.setdefault(action, rule)
                     break
         return found
+
+
+def _is_there(snapshot: Snapshot, place: int, units: int) -> bool:
+    left = snapshot.values[place]
+    return isinstance(left, int) and left >= units
 
 
 def _is_about(rule: Guardrail, action: Action, channel: str) -> bool:

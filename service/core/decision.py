@@ -66,13 +66,29 @@ class Request(Struct, frozen=True):
     as_of_ms: int | None = None
 
 
+class Linked(Struct, frozen=True):
+    """How an identity is linked: the person it stands for, or its aliases with the moments (ms) of their links.
+
+    `leaving` is what the store notes of a link that is being undone. `letters` are the purpose letters that the
+    person's consent allows, also where nothing is stored under them.
+    """
+
+    person: str = ""
+    leaving: str = ""
+    aliases: tuple[tuple[str, int], ...] = ()
+    letters: str = ""
+
+
 class Known(Struct, frozen=True):
     """What the store gave out about a customer, scoped by the consent it holds.
 
     `groups` holds, for each allowed purpose letter, the packed field states; what is not allowed never left the store.
     `level` is unset when no consent was ever recorded. `counters` maps a cap counter to the times (ms, ascending) at
     which it was used. `decided` is the stored decision when this decision id was committed before. `erased` says that
-    the customer asked to be forgotten: then nothing else is known, and nothing may be written.
+    the customer asked to be forgotten: then nothing else is known, and nothing may be written. `customer` is the person
+    that this is about, for whom decisions are made; empty means the one who was asked for. `linked` is set while
+    only one identity of several was looked at; what decides never sees it. `consent` is the consent as it is stored,
+    empty for none.
     """
 
     now_ms: int
@@ -82,6 +98,9 @@ class Known(Struct, frozen=True):
     counters: Mapping[str, tuple[int, ...]]
     decided: Committed | None = None
     erased: bool = False
+    customer: str = ""
+    linked: Linked | None = None
+    consent: bytes = b""
 
 
 class Counter(Struct, frozen=True):
@@ -92,11 +111,25 @@ class Counter(Struct, frozen=True):
     within_ms: int
 
 
+class Take(Struct, frozen=True, array_like=True):
+    """What an action takes when it is said: units of an item at a place, held for `hold_ms` milliseconds."""
+
+    action: str
+    item: str
+    place: str
+    units: int
+    hold_ms: int
+
+
 class Commit(Struct, frozen=True):
     """What the commit must do at once: take the first candidate a placement that fits, count it, log it.
 
     `candidates` holds, a placement, the ranked candidates as (action id, counters); an action is taken at most once
-    over all placements. `entry` is the packed log entry. `digest` tells another request under the same id.
+    over all placements. `entry` is the packed log entry. `digest` tells another request under the same id. `read_ms`
+    is when the customer was read, by the store's clock: an erasure since then refuses the commit. `takes`
+    holds what candidates take of the supply, which must be granted before. `asked` is the identity that was asked for;
+    the commit is refused when it no longer belongs to the customer. Empty means the customer. `consent` is the one that
+    it was decided under, as it was read; another one by then refuses the commit. Empty means that none was needed.
     """
 
     customer: str
@@ -105,6 +138,10 @@ class Commit(Struct, frozen=True):
     now_ms: int
     entry: bytes
     candidates: tuple[tuple[tuple[str, tuple[Counter, ...]], ...], ...]
+    read_ms: int = 0
+    takes: tuple[Take, ...] = ()
+    asked: str = ""
+    consent: bytes = b""
 
 
 class Bound(Struct, frozen=True):
@@ -158,11 +195,16 @@ class Fate(Struct, frozen=True):
 
 
 class FieldSeen(Struct, frozen=True):
-    """One field as the decision saw it; `value` and `age_ms` are unset when it was unknown."""
+    """One field as the decision saw it; `value` is unset when it was unknown.
+
+    `age_ms` is told for what was too old as well; it is unset for what was never heard of, for what came with the
+    request, and for what the clock says. `version` is that of the model which computed it, empty for other sources.
+    """
 
     field: str
     value: Scalar | None
     age_ms: int | None
+    version: str = ""
 
 
 class Explanation(Struct, frozen=True):

@@ -5,7 +5,7 @@ Everything here is pure: the clock and the dice are arguments, and the same argu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 
 import msgspec
@@ -16,13 +16,16 @@ from models.propensity import Folded
 from service.core import answers, plan
 from service.core.arbitrate import Arbiter, Scores
 from service.core.caps import CapTable
-from service.core.check import Checker
+from service.core.check import STOCK, Checker
 from service.core.decision import Commit, Committed, Counter, Decision, Explanation, Known, Reason, ReasonCode, Request
 from service.core.explain import explanation
 from service.core.judge import Judge, Verdicts, Veto
 from service.core.plan import Entry, PlacementPlan
 from service.core.snapshot import Sight, Snapshot
+from service.core.stock import NOTHING_KNOWN, Shelf, Stocks
+from service.core.stockroom import Stockroom
 from service.core.strategy import Strategy
+from service.core.validity import GONE, Issued, Standing, reasons_against, standings, unforeseen
 
 TRIED = 2
 """How many ranked candidates a placement the commit may try before it gives up."""
@@ -56,17 +59,22 @@ class Engine:
         self._caps = CapTable(strategy)
         self._arbiter = Arbiter(strategy, model)
         self._checker = Checker(strategy)
+        self._stockroom = Stockroom(strategy)
         self._texts = answers.Texts(strategy, frozenset(model.actions if model else ()))
         self._degraded = (NO_MODEL,) if strategy.features and model is None else ()
 
-    def see(self, known: Known, request: Request) -> Snapshot:
-        """Return the typed snapshot of what may be known of the customer."""
-        return self._sight.see(known, request)
+    def see(self, known: Known, request: Request, stocks: Stocks = NOTHING_KNOWN) -> Snapshot:
+        """Return the typed snapshot of what may be known of the customer, and of the supply that matters to them."""
+        return self._sight.see(known, request, stocks)
+
+    def unlisted(self, snapshot: Snapshot, stocks: Stocks) -> tuple[Shelf, ...]:
+        """Return the items and places that the snapshot would need to know of and `stocks` does not list."""
+        return self._sight.unlisted(snapshot, stocks)
 
     def judge(self, snapshot: Snapshot, known: Known, request: Request) -> Judged:
         """Return every veto, and what survives at each placement."""
         channel, now_ms = request.channel, snapshot.now_ms
-        verdicts = self._judge.judge(snapshot, channel)
+        verdicts = self._with_stock(self._judge.judge(snapshot, channel), snapshot, request)
         capped, survivors = [], []
         for placement in request.placements:
             vetoes = self._capped(request.channel, placement, known, now_ms)
@@ -76,6 +84,15 @@ class Engine:
             capped.append(tuple(vetoes))
             survivors.append(left)
         return Judged(verdicts, tuple(capped), tuple(survivors))
+
+    def _with_stock(self, verdicts: Verdicts, snapshot: Snapshot, request: Request) -> Verdicts:
+        found = self._stockroom.vetoes(snapshot.values, request.customer)
+        if not found:
+            return verdicts
+        vetoed = verdicts.vetoed
+        for veto in found:
+            vetoed |= veto.mask
+        return msgspec.structs.replace(verdicts, vetoes=(*verdicts.vetoes, *found), vetoed=vetoed)
 
     def score(self, snapshot: Snapshot, judged: Judged, request: Request) -> Scores:
         """Return the propensity and net value of every action, in one vectorised call."""
@@ -115,6 +132,7 @@ class Engine:
             values=snapshot.values,
             draws=tuple(draws),
             placements=tuple(placements),
+            takes=self._stockroom.takes((c.action for p in placements for c in p.candidates), snapshot.values),
         )
 
     def check(self, entry: Entry, snapshot: Snapshot) -> Checked:
@@ -126,14 +144,27 @@ class Engine:
         placements = tuple(_without(placed, objections) for placed in entry.placements)
         return Checked(msgspec.structs.replace(entry, placements=placements), tuple(sorted(set(objections.values()))))
 
-    def commit(self, entry: Entry, request: Request) -> Commit:
-        """Return what the store must do at once for a plan."""
+    def commit(self, entry: Entry, request: Request, read_ms: int = 0, asked: str = "", consent: bytes = b"") -> Commit:
+        """Return what the store must do at once for a plan that was made of what was read at `read_ms`.
+
+        `asked` is the identity of the customer that was asked about, where that is another id; `consent` the one that
+        was read.
+        """
         candidates = tuple(
             tuple((c.action, self._counters(entry.channel, placed, c.action)) for c in placed.candidates)
             for placed in entry.placements
         )
         return Commit(
-            entry.customer, entry.decision_id, self.digest(request), entry.at_ms, plan.pack(entry), candidates
+            entry.customer,
+            entry.decision_id,
+            self.digest(request),
+            entry.at_ms,
+            plan.pack(entry),
+            candidates,
+            read_ms,
+            entry.takes,
+            asked,
+            consent,
         )
 
     def digest(self, request: Request) -> bytes:
@@ -172,6 +203,39 @@ class Engine:
         vetoes = [*judged.verdicts.vetoes, *(veto for capped in judged.capped for veto in capped)]
         fields = self._sight.fields_seen(snapshot)
         return explanation(self.strategy, vetoes, treated, scores, fields, snapshot.level.id)
+
+    def given_then(self, issued: Issued, known: Known) -> frozenset[int]:
+        """Return the fields of which it may be read what they were when something was decided: those that came with
+        the request, if the strategy is the same one and the consent of now allows them.
+        """
+        same = issued.strategy == self.strategy.version and not known.erased
+        return self._sight.requested(known.level) if same else frozenset()
+
+    def see_again(
+        self, issued: Issued, known: Known, given: Mapping[int, Scalar], as_of_ms: int | None, stocks: Stocks
+    ) -> Snapshot | None:
+        """Return what is known now, and of the request what is `given`; None for nobody and where no channel is."""
+        if known.erased or all(channel.id != issued.channel for channel in self.strategy.channels):
+            return None
+        return self.see(known, Request(issued.customer, issued.channel, (), given, as_of_ms=as_of_ms), stocks)
+
+    def revisit(self, issued: Issued, snapshot: Snapshot) -> tuple[tuple[Standing, ...], tuple[str, ...]]:
+        """Return what forbids now what was decided then, and the rules over which the independent check disagrees.
+
+        Caps are left out: the contact was counted when it was decided. So is the stock: units are held for a decision.
+        """
+        verdicts = self._judge.judge(snapshot, issued.channel)
+        kept = [action for action in issued.actions if action in self._texts.index]
+        found = self._checker.objections(kept, snapshot, issued.channel)
+        objections = {action: rule for action, rule in found.items() if rule != STOCK}
+
+        def against(placement: str, action: str) -> Iterable[Reason]:
+            if not self._texts.says(issued.channel, placement, action):
+                return (GONE,)
+            return reasons_against(1 << self._texts.index[action], verdicts.vetoes, objections.get(action))
+
+        placements = standings(issued, against)
+        return placements, unforeseen(objections, placements)
 
     def safe(self, request: Request, why: Reason, at_ms: int) -> Decision:
         """Return the safe answer: a neutral greeting where one fits, nothing elsewhere, flagged as degraded."""

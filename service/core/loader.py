@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from models.clock import BUILT_IN, NO_CLOCK
 from models.context import ContextSchema, Purpose, ValueType
 from models.documents import MOST_PROBLEMS, Documents, DocumentsRefused, Problem, read_folder
+from models.predictions import parse_predictions
 from models.records import Record, section_records
 from models.schema import parse_context, unread_fields
 from models.shapes import NAME, Misfit, Reference, Text, nearest
-from models.trees import Items, Mapping, Node, shown
+from models.trees import Items, Leaf, Mapping, Node, shown
 from service.core.loader_rules import Rules, read_rules
+from service.core.loader_supply import read_consumes, read_demand
 from service.core.selection import mask
 from service.core.strategy import Action, Channel, ConsentLevel, Eligibility, Kind, Strategy, Treatment
 
@@ -23,7 +26,18 @@ REQUIRED = {
     "channels": "write `channels:` and under it a list of channels with their placements",
     "actions": "write `actions:` and under it a list of what can be said",
 }
-OPTIONAL = ("events", "fields", "guardrails", "eligibility", "caps", "weights", "model")
+OPTIONAL = (
+    "events",
+    "fields",
+    "time_zone",
+    "guardrails",
+    "eligibility",
+    "caps",
+    "weights",
+    "model",
+    "demand",
+    "predictions",
+)
 MOST_EXPLORED = 0.5
 MOST_MONEY = 1e9
 SILENCE = "nothing"
@@ -46,11 +60,14 @@ def _strategy(documents: Documents, problems: list[Problem]) -> Strategy:
     schema = parse_context(documents, problems)
     levels = _levels(section_records(documents, "consent", "consent level", problems))
     channels = _channels(section_records(documents, "channels", "channel", problems))
-    actions = _actions(section_records(documents, "actions", "action", problems), channels)
+    actions = _actions(section_records(documents, "actions", "action", problems), channels, schema)
+    demand = read_demand(documents, schema, problems)
+    parse_predictions(documents, schema, problems)  # for those who train and ask models; a mistake is one here, too
     rules = read_rules(documents, schema, actions, [channel.id for channel in channels], problems)
     head = _head(_only(documents, "strategy", problems), actions, channels, rules.eligibility)
     features = _features(_only(documents, "model", problems), schema, unread_fields(documents, schema))
-    return _joined(documents.digest, head, schema, levels, channels, actions, rules, features)
+    joined = _joined(documents.digest, head, schema, levels, channels, actions, rules, features)
+    return replace(joined, demand=demand)
 
 
 def _joined(
@@ -155,6 +172,8 @@ def _check_safe_greeting(
     name = greeting.id
     if greeting.kind is not Kind.GREETING:
         record.refuse(f"`{name}` is of kind {greeting.kind}; name an action of kind greeting", "safe_greeting")
+    if greeting.consumes:
+        record.refuse(f"`{name}` consumes something, and may not be had; name a greeting without", "safe_greeting")
     reached = {treatment.channel for treatment in greeting.treatments}
     mute = [channel.id for channel in channels if channel.id and channel.id not in reached]
     if mute:
@@ -202,6 +221,8 @@ class _Feature:
     wanted: str = "name fields that a model can see"
 
     def read(self, node: Node) -> str:
+        if isinstance(node, Leaf) and node.text in set(BUILT_IN) - {*self.schema.index, *self.unread}:
+            raise Misfit(f"names `{node.text}`, which {NO_CLOCK}")
         name = Reference([*self.schema.index, *self.unread], "field").read(node)
         if name in self.unread:
             return name
@@ -216,12 +237,14 @@ class _Feature:
 # ----------------------------------------------------------------------------------------------------------- actions
 
 
-def _actions(records: Sequence[Record], channels: tuple[Channel, ...]) -> tuple[Action, ...]:
+def _actions(records: Sequence[Record], channels: tuple[Channel, ...], schema: ContextSchema) -> tuple[Action, ...]:
     taken: dict[str, str] = {}
-    return tuple(_action(index, record, taken, channels) for index, record in enumerate(records))
+    return tuple(_action(index, record, taken, channels, schema) for index, record in enumerate(records))
 
 
-def _action(index: int, record: Record, taken: dict[str, str], channels: tuple[Channel, ...]) -> Action:
+def _action(
+    index: int, record: Record, taken: dict[str, str], channels: tuple[Channel, ...], schema: ContextSchema
+) -> Action:
     action = Action(
         index=index,
         id=record.id(taken),
@@ -236,6 +259,7 @@ def _action(index: int, record: Record, taken: dict[str, str], channels: tuple[C
         cost=record.number("cost", 0.0, 0.0, MOST_MONEY),
         lever=record.number("lever", 1.0, 0.0, 1e6),
         propensity=record.number("propensity", None, 0.0, 1.0),
+        consumes=read_consumes(record, schema),
     )
     if action.kind is Kind.OFFER and not record.has("intents"):
         record.refuse("an offer says what it is for; give it intents, such as [upsell], so that rules can name it")

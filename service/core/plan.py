@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from service.core.decision import Answer, Reason
+from service.core.decision import Answer, Reason, Take
 
 
 class Candidate(Struct, frozen=True, array_like=True):
@@ -43,7 +43,7 @@ class Entry(Struct, frozen=True, array_like=True):
     """One decision as it is logged. `values` follows the fields of that strategy version; None is unknown.
 
     `draws` are the dice, one a placement, each in [0, 1). `asks` is the reason of the guardrail that asked for
-    something else instead, if one did.
+    something else instead, if one did. `takes` holds what candidates take of the supply when they are said.
     """
 
     decision_id: str
@@ -58,6 +58,7 @@ class Entry(Struct, frozen=True, array_like=True):
     values: tuple[Any, ...]
     draws: tuple[float, ...]
     placements: tuple[PlacementPlan, ...]
+    takes: tuple[Take, ...] = ()
 
 
 pack = msgspec.msgpack.Encoder().encode

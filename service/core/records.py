@@ -19,13 +19,32 @@ class EventToFold:
     operations: tuple[Operation, ...]
 
 
-class ConsentRecord(Struct, frozen=True):
-    """What a customer agreed to: the level, the channels for contact unasked, when (ms) and where."""
+class EventFate(IntEnum):
+    """What became of an event in the store."""
+
+    REPEATED = 0
+    STORED = 1
+    ERASED = 2
+
+
+class ConsentRecord(Struct, frozen=True, array_like=True):
+    """What a customer agreed to: the level, the channels for contact unasked, when (ms) and where.
+
+    `arrived_ms` is when the store took it in; 0 before that.
+    """
 
     level: str
     channels: tuple[str, ...]
     given_ms: int
     source: str
+    arrived_ms: int = 0
+
+
+class Agreed(Struct, frozen=True):
+    """The consent that holds, unset when none can be read, and the changes that led to it, the oldest first."""
+
+    consent: ConsentRecord | None
+    changes: tuple[ConsentRecord, ...] = ()
 
 
 class OutcomeRecord(Struct, frozen=True):
@@ -48,3 +67,16 @@ class OutcomeStatus(IntEnum):
     REPEATED = 2
     UNKNOWN_DECISION = 4
     CONFLICT = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One person: the id that everything is decided under, and the aliases with the moments (ms) of their links."""
+
+    id: str
+    aliases: tuple[tuple[str, int], ...]
+
+    @property
+    def identities(self) -> tuple[str, ...]:
+        """All ids of the person, the one that is decided under first."""
+        return (self.id, *(alias for alias, _ in self.aliases))

@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from contextlib import suppress
+from math import inf
+from typing import Any, TypeAlias
 
-import msgspec
 from msgspec import Struct
 
-from models import folds
+from models import folds, states
+from models.cells import version_of
+from models.clock import Clock
 from models.context import ContextSchema, Field, Purpose, Scalar, Source
 from service.core.decision import FieldSeen, Known, Request
+from service.core.stock import NOTHING_KNOWN, Shelf, Shelves, Stocks
 from service.core.strategy import ConsentLevel, Strategy
 
-_unpack = msgspec.msgpack.Decoder(dict[int, list[Any]]).decode
-NO_STATE = -1
-_Reader = Callable[[Any, int], Scalar | None]
+NOT_OBSERVED: Mapping[str, int] = {}
+_Looks: TypeAlias = Mapping[int, tuple[int, Any, float, folds.Look]]
+"""By field key: the field's place in the schema, the type that is its value as it is kept, its maximum age (ms) and how
+to read what is kept otherwise."""
 
 
 class Snapshot(Struct, frozen=True):
     """What is known of one customer at one moment.
 
-    `values` follows the schema's fields; None is unknown. `states` holds the unpacked field states by store key, for
-    ages. `permitted` says whether the customer may be contacted unasked on the request's channel.
+    `values` follows the schema's fields; None is unknown. `groups` holds the packed field states, for
+    ages, and `observed` when each known field of the supply was counted (ms). `permitted` says whether the customer
+    may be contacted unasked on the request's channel.
     """
 
     values: tuple[Scalar | None, ...]
-    states: Mapping[int, list[Any]]
+    groups: Mapping[str, bytes]
     now_ms: int
     level: ConsentLevel
     permitted: bool
+    observed: Mapping[str, int] = NOT_OBSERVED
 
 
 class Sight:
@@ -40,40 +47,61 @@ class Sight:
         self._levels = {level.id: level for level in strategy.levels}
         self._lowest = strategy.levels[0]
         self._needs_permission = {channel.id: channel.permission for channel in strategy.channels}
-        self._stored = {level.id: _readers(strategy.schema, level.purposes) for level in strategy.levels}
+        self._stored = {level.id: _looks(strategy.schema, level.purposes) for level in strategy.levels}
         self._requested = {level.id: _request_fields(strategy.schema, level.purposes) for level in strategy.levels}
+        clock = Clock.of(strategy.schema)
+        self._shelves = {level.id: Shelves.of(strategy.schema, level.purposes) for level in strategy.levels}
+        self._clocks = {level.id: clock if Purpose.SERVICE in level.purposes else None for level in strategy.levels}
 
-    def see(self, known: Known, request: Request) -> Snapshot:
+    def see(self, known: Known, request: Request, stocks: Stocks = NOTHING_KNOWN) -> Snapshot:
         """Return the snapshot for a request: only fields whose purpose the customer agreed to, and none too old."""
         level = self._levels.get(known.level or "", self._lowest)
         now_ms = known.now_ms if request.as_of_ms is None else request.as_of_ms
-        states = _unpacked(known.groups)
-        state_of = states.get
-        values = [
-            None if (state := state_of(key)) is None else read(state, now_ms) for key, read in self._stored[level.id]
-        ]
+        values: list[Scalar | None] = [None] * len(self._schema.fields)
+        for group in known.groups.values():
+            _fill(values, group, self._stored[level.id], now_ms)
         requested = self._requested[level.id]
         for index, value in request.context.items():
             if index in requested:
                 values[index] = value
+        clock = self._clocks[level.id]
+        if clock is not None:
+            clock.fill(values, now_ms)
         permitted = request.channel in known.channels or not self._needs_permission[request.channel]
-        return Snapshot(tuple(values), states, now_ms, level, permitted)
+        shelves = self._shelves[level.id]
+        observed = shelves.fill(values, stocks, now_ms) if shelves is not None else NOT_OBSERVED
+        return Snapshot(tuple(values), known.groups, now_ms, level, permitted, observed)
+
+    def unlisted(self, snapshot: Snapshot, stocks: Stocks) -> tuple[Shelf, ...]:
+        """Return the items and places that the snapshot would need to know of and `stocks` does not list."""
+        shelves = self._shelves[snapshot.level.id]
+        return shelves.unlisted(snapshot.values, stocks) if shelves is not None else ()
+
+    def requested(self, level: str | None) -> frozenset[int]:
+        """Return the indexes of the request fields that a consent level allows to be read."""
+        return self._requested[self._levels.get(level or "", self._lowest).id]
 
     def fields_seen(self, snapshot: Snapshot) -> tuple[FieldSeen, ...]:
         """Return every field that the consent allows, with its value and age, for explanations."""
+        dates, versions = _dates(snapshot.groups), _versions(snapshot.groups)
         return tuple(
-            FieldSeen(field.id, value, _age_ms(field, snapshot))
+            FieldSeen(field.id, value, _age_ms(field, snapshot, dates), _version(field, versions))
             for field, value in zip(self._schema.fields, snapshot.values, strict=True)
             if field.purpose in snapshot.level.purposes
         )
 
 
-def _readers(schema: ContextSchema, purposes: tuple[Purpose, ...]) -> tuple[tuple[int, _Reader], ...]:
-    """Return a key and reader for each field; the key of a field that may not be read is one that no state has."""
-    return tuple(
-        (field.key if field.fold is not None and field.purpose in purposes else NO_STATE, folds.reader(field))
-        for field in schema.fields
-    )
+def _looks(schema: ContextSchema, purposes: tuple[Purpose, ...]) -> _Looks:
+    """Return how to read each field that is kept for a customer and may be read."""
+    return {
+        field.key: (index, folds.kept_as(field), _longest_ms(field), folds.look(field))
+        for index, field in enumerate(schema.fields)
+        if field.fold is not None and field.purpose in purposes
+    }
+
+
+def _longest_ms(field: Field) -> float:
+    return inf if field.max_age_ms is None else field.max_age_ms
 
 
 def _request_fields(schema: ContextSchema, purposes: tuple[Purpose, ...]) -> frozenset[int]:
@@ -81,19 +109,47 @@ def _request_fields(schema: ContextSchema, purposes: tuple[Purpose, ...]) -> fro
     return frozenset(i for i in asked if schema.fields[i].purpose in purposes)
 
 
-def _unpacked(groups: Mapping[str, bytes]) -> dict[int, list[Any]]:
-    """Merge the groups' states; a group that cannot be read is as good as empty, so that its fields are unknown."""
-    states: dict[int, list[Any]] = {}
-    for packed in groups.values():
-        try:
-            states.update(_unpack(packed))
-        except msgspec.DecodeError:
-            continue
-    return states
+def _fill(values: list[Scalar | None], group: bytes, looks: _Looks, now_ms: int) -> None:
+    """Fill in what a group says; one that cannot be read is as good as empty, so that its fields are unknown."""
+    try:
+        keys, places, times, _, cells = states.columns(group)
+    except ValueError:
+        return
+    for key, place, kept in zip(keys, places, cells, strict=True):
+        if key in looks:
+            index, plain, longest_ms, look = looks[key]
+            if type(kept) is plain:  # half of the fields, for which a call costs more than all the rest
+                values[index] = kept if now_ms - times[place] <= longest_ms else None
+            else:
+                values[index] = look(times[place], kept, now_ms)
 
 
-def _age_ms(field: Field, snapshot: Snapshot) -> int | None:
-    state = snapshot.states.get(field.key)
-    if field.fold is None or not state:
+def _dates(groups: Mapping[str, bytes]) -> dict[int, int]:
+    dates: dict[int, int] = {}
+    for group in groups.values():
+        with suppress(ValueError):
+            dates.update((key, t) for key, t, _ in states.cells(group))
+    return dates
+
+
+def _versions(groups: Mapping[str, bytes]) -> dict[int, str]:
+    """Return the versions of the models that computed what is kept, by field key."""
+    versions: dict[int, str] = {}
+    for group in groups.values():
+        with suppress(ValueError):
+            found = ((key, version_of(kept)) for key, _, kept in states.cells(group))
+            versions.update((key, version) for key, version in found if version)
+    return versions
+
+
+def _version(field: Field, versions: Mapping[int, str]) -> str:
+    return versions.get(field.key, "") if field.source is Source.MODEL else ""
+
+
+def _age_ms(field: Field, snapshot: Snapshot, dates: Mapping[int, int]) -> int | None:
+    if field.supplied:
+        observed = snapshot.observed.get(field.id)
+        return None if observed is None else snapshot.now_ms - observed
+    if field.fold is None or field.key not in dates:
         return None
-    return folds.age_ms(state, snapshot.now_ms)
+    return snapshot.now_ms - dates[field.key]

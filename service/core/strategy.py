@@ -26,6 +26,20 @@ class Treatment:
 
 
 @dataclass(frozen=True, slots=True)
+class Consumes:
+    """What an action takes when it is said: units of what the field `supply` counts.
+
+    They are held for `hold_ms` milliseconds, and for good when the customer accepts. Below `throttle_below` units only
+    a share of the customers is offered the action: what is left over that number.
+    """
+
+    supply: str
+    units: int
+    hold_ms: int
+    throttle_below: int
+
+
+@dataclass(frozen=True, slots=True)
 class Action:
     """Something that can be said.
 
@@ -46,6 +60,7 @@ class Action:
     cost: float
     lever: float
     propensity: float
+    consumes: Consumes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +136,32 @@ class Weight:
     when: Condition
 
 
+class DemandKind(StrEnum):
+    """How an event wants something."""
+
+    VIEW = "view"
+    CART = "cart"
+
+
+@dataclass(frozen=True, slots=True)
+class DemandRule:
+    """An event that says that something is wanted.
+
+    Item and place are fixed, or held by the attribute that `item_from` and `place_from` name; the place may be unknown.
+    `units_from` names the attribute with the number of units; without it, it is one.
+    """
+
+    id: str
+    says: str
+    event: str
+    kind: DemandKind
+    item: str
+    item_from: str
+    place: str
+    place_from: str
+    units_from: str
+
+
 @dataclass(frozen=True, slots=True)
 class ConsentLevel:
     """A named set of purposes."""
@@ -163,3 +204,4 @@ class Strategy:
     safe_greeting: str
     explore: float
     features: tuple[str, ...]
+    demand: tuple[DemandRule, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 
@@ -18,6 +19,7 @@ YEAR_10000 = 253_402_300_800
 YEAR_2000_MS = 946_684_800_000
 YEAR_2100_MS = 4_102_444_800_000
 FUTURE_MS = 300_000  # how far in the future the clocks of callers may be
+_DECISION_ID = re.compile(r"[0-3][0-9a-f]{25}", re.ASCII)
 _SHOWN_NAMES = 12
 _SHOWN_CHARACTERS = 48
 # Control, format (zero-width, direction overrides), surrogate, line and paragraph separators.
@@ -93,6 +95,12 @@ def check_id(found: Findings, field: str, text: str, most_bytes: int) -> None:
         found.add(field, "is blank; send a name that can be seen.")
     elif any(unicodedata.category(c) in _HIDDEN for c in text):
         found.add(field, "holds control or invisible formatting characters; leave them out.")
+
+
+def check_decision_id(found: Findings, decision_id: str) -> None:
+    """Check that a text has the form of a decision id."""
+    if not _DECISION_ID.fullmatch(decision_id):
+        found.add("decision_id", "is no decision id: send the 26 characters that the decision came with.")
 
 
 def check_length(found: Findings, field: str, text: str, most_bytes: int) -> None:

@@ -12,31 +12,45 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from contextlib import aclosing
 from types import TracebackType
-from typing import Any, Generic, Self, TypeAlias, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import grpc
 from google.protobuf.message import Message
-from google.rpc.error_details_pb2 import BadRequest  # type: ignore[import-untyped]  # ships no types
-from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # ships no types
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from models.context import ContextSchema
-from service.errors import Violation
+from service.rpc.calling import Answer, CallFailed, answer_to
+from service.rpc.client_identity import IdentityClient
+from service.rpc.client_predictions import PredictionClient
+from service.rpc.client_rights import RightsClient
+from service.rpc.client_supply import Report, SupplyCalls
 from service.rpc.plain import Moment, moment_message, plain
-from service.rpc.questions import Ask, Event, Outcome, Types, outcome_message
-from tact.v1 import context_pb2, context_pb2_grpc, decision_pb2_grpc, outcome_pb2, outcome_pb2_grpc
+from service.rpc.questions import Ask, Event, Outcome, Prediction, Types, outcome_message
+from tact.v1 import (
+    context_pb2,
+    context_pb2_grpc,
+    decision_pb2,
+    decision_pb2_grpc,
+    outcome_pb2,
+    outcome_pb2_grpc,
+)
 
-__all__ = ["Ask", "CallFailed", "Event", "Outcome", "TactClient"]
+__all__ = ["Answer", "Ask", "CallFailed", "Event", "Outcome", "Prediction", "Report", "TactClient"]
 
-Answer: TypeAlias = dict[str, Any]
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
 
 # Everything but a decision can be repeated as it is; a decision only with an idempotency key, which is the caller's.
 _REPEATED = [
+    {"service": "tact.v1.DecisionService", "method": "ValidateDecision"},
     {"service": "tact.v1.ContextService"},
     {"service": "tact.v1.OutcomeService"},
+    {"service": "tact.v1.IdentityService"},
+    {"service": "tact.v1.SupplyService"},
+    {"service": "tact.v1.PredictionService"},
+    {"service": "tact.v1.RightsService", "method": "EraseCustomer"},
 ]
 _RETRY = {
     "maxAttempts": 4,
@@ -49,21 +63,6 @@ _OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.service_config", json.dumps({"methodConfig": [{"name": _REPEATED, "retryPolicy": _RETRY}]})),
     ("grpc.enable_http_proxy", 0),
 )
-
-
-class CallFailed(Exception):
-    """A call ended with a status that is not OK: its name, such as `INVALID_ARGUMENT`, and the bad fields if any."""
-
-    def __init__(self, code: str, message: str, violations: tuple[Violation, ...]) -> None:
-        super().__init__(f"{code}: {message}")
-        self.code = code
-        self.message = message
-        self.violations = violations
-
-    @classmethod
-    def of(cls, error: grpc.aio.AioRpcError) -> CallFailed:
-        """Read what the service said."""
-        return cls(error.code().name, error.details() or "", _violations(error))
 
 
 class TactClient:
@@ -79,6 +78,10 @@ class TactClient:
         self._decisions = decision_pb2_grpc.DecisionServiceStub(self._channel)
         self._contexts = context_pb2_grpc.ContextServiceStub(self._channel)
         self._outcomes = outcome_pb2_grpc.OutcomeServiceStub(self._channel)
+        self.predictions = PredictionClient(self._channel, self._timeout_s, self._types)
+        self._supply = SupplyCalls(self._channel)
+        self.rights = RightsClient(self._channel, self._timeout_s)
+        self.identities = IdentityClient(self._channel, answer_to, self._timeout_s)
         self._health: Any = health_pb2_grpc.HealthStub(self._channel)  # its types lack its methods
         return self
 
@@ -89,7 +92,7 @@ class TactClient:
 
     async def decide(self, ask: Ask) -> Answer:
         """Return the answer to one question."""
-        return await _answer(self._decisions.Decide(self._types.ask(ask), timeout=self._timeout_s))
+        return await answer_to(self._decisions.Decide(self._types.ask(ask), timeout=self._timeout_s))
 
     async def decide_stream(self, asks: Iterable[Ask] | AsyncIterable[Ask]) -> AsyncIterator[Answer]:
         """Yield the answers to many questions as they are ready; `request_id` tells which is which."""
@@ -104,14 +107,21 @@ class TactClient:
             call.cancel()
         messages.check()
 
+    async def validate_decision(self, decision_id: str, as_of: Moment | None = None) -> Answer:
+        """Return whether what was decided may still be said, and what forbids it."""
+        asked = decision_pb2.ValidateDecisionRequest(
+            decision_id=decision_id, as_of=None if as_of is None else moment_message(as_of)
+        )
+        return await answer_to(self._decisions.ValidateDecision(asked, timeout=self._timeout_s))
+
     async def record_events(self, events: Iterable[Event]) -> Answer:
         """Record 1 to 1,000 events and return what became of each."""
-        return await _answer(self._contexts.RecordEvents(self._types.batch(events), timeout=self._timeout_s))
+        return await answer_to(self._contexts.RecordEvents(self._types.batch(events), timeout=self._timeout_s))
 
     async def record_events_stream(self, batches: Iterable[Iterable[Event]] | AsyncIterable[Iterable[Event]]) -> Answer:
         """Record batch after batch and return the totals; the next batch is taken when the service is ready for it."""
         messages = _Messages(self._types.batch, batches)
-        answer = await _answer(self._contexts.RecordEventsStream(aiter(messages)))
+        answer = await answer_to(self._contexts.RecordEventsStream(aiter(messages)))
         messages.check()
         return answer
 
@@ -120,7 +130,7 @@ class TactClient:
         asked = context_pb2.GetContextRequest(
             customer_id=customer_id, as_of=None if as_of is None else moment_message(as_of)
         )
-        return await _answer(self._contexts.GetContext(asked, timeout=self._timeout_s))
+        return await answer_to(self._contexts.GetContext(asked, timeout=self._timeout_s))
 
     async def set_consent(
         self,
@@ -136,35 +146,43 @@ class TactClient:
         if given_at is not None:
             consent.given_at.CopyFrom(moment_message(given_at))
         asked = context_pb2.SetConsentRequest(customer_id=customer_id, consent=consent)
-        return await _answer(self._contexts.SetConsent(asked, timeout=self._timeout_s))
+        return await answer_to(self._contexts.SetConsent(asked, timeout=self._timeout_s))
 
-    async def get_consent(self, customer_id: str) -> Answer:
-        """Return a customer's consent."""
-        asked = context_pb2.GetConsentRequest(customer_id=customer_id)
-        return await _answer(self._contexts.GetConsent(asked, timeout=self._timeout_s))
+    async def get_consent(self, customer_id: str, *, history: bool = False) -> Answer:
+        """Return a customer's consent, with how it changed where the history is asked for."""
+        asked = context_pb2.GetConsentRequest(customer_id=customer_id, history=history)
+        return await answer_to(self._contexts.GetConsent(asked, timeout=self._timeout_s))
 
     async def record_outcomes(self, outcomes: Iterable[Outcome]) -> Answer:
         """Record 1 to 1,000 outcomes and return what became of each."""
         asked = outcome_pb2.RecordOutcomesRequest(outcomes=[outcome_message(outcome) for outcome in outcomes])
-        return await _answer(self._outcomes.RecordOutcomes(asked, timeout=self._timeout_s))
+        return await answer_to(self._outcomes.RecordOutcomes(asked, timeout=self._timeout_s))
+
+    async def report_supply(self, reports: Iterable[Report]) -> Answer:
+        """Report how much there is of 1 to 1,000 items at their places and return what became of each."""
+        return await answer_to(self._supply.report(reports, self._timeout_s))
+
+    async def watch_demand(
+        self, cursor: str = "", items: Sequence[str] = (), *, until_none: bool = False
+    ) -> AsyncIterator[Answer]:
+        """Yield what is wanted after a cursor, for as long as somebody listens."""
+        try:
+            async with aclosing(self._supply.watch(cursor, items, until_none)) as messages:
+                async for message in messages:
+                    yield message
+        except grpc.aio.AioRpcError as error:
+            raise CallFailed.of(error) from None
 
     async def health(self, service: str = "") -> str:
         """Return `serving` or `not_serving`."""
         asked = health_pb2.HealthCheckRequest(service=service)
-        answer = await _answer(self._health.Check(asked, timeout=self._timeout_s))
+        answer = await answer_to(self._health.Check(asked, timeout=self._timeout_s))
         return str(answer["status"])
 
     async def wait_until_reachable(self, timeout_s: float) -> None:
         """Wait until a connection stands; raise `CallFailed` when none does in time."""
         asked = health_pb2.HealthCheckRequest()
-        await _answer(self._health.Check(asked, timeout=timeout_s, wait_for_ready=True))
-
-
-async def _answer(call: Any) -> Answer:  # noqa: ANN401 - unary and streaming calls share no type
-    try:
-        return plain(await call)
-    except grpc.aio.AioRpcError as error:
-        raise CallFailed.of(error) from None
+        await answer_to(self._health.Check(asked, timeout=timeout_s, wait_for_ready=True))
 
 
 class _Messages(Generic[T, M]):
@@ -192,14 +210,3 @@ class _Messages(Generic[T, M]):
         """Raise what went wrong."""
         if self._error is not None:
             raise self._error
-
-
-def _violations(error: grpc.aio.AioRpcError) -> tuple[Violation, ...]:
-    found: list[Violation] = []
-    for key, value in error.trailing_metadata() or ():
-        if key == "grpc-status-details-bin":
-            for detail in Status.FromString(value).details:
-                bad = BadRequest()
-                if detail.Unpack(bad):
-                    found += [Violation(v.field, v.description) for v in bad.field_violations]
-    return tuple(found)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import TypeAlias
 
-from service.core.records import EventToFold
+from service.core.records import EventFate, EventToFold
 from service.errors import InvalidArgument
+from service.rpc import convert_consent, convert_event
 from service.rpc import convert_context as convert
 from service.rpc.batches import side_by_side
 from service.rpc.checks import check_batch
 from service.rpc.edge import Current, Edge
 from service.rpc.event_batches import EventBatch, read_batch
+from service.rpc.wanting import count_wanted
 from service.rpc.wrapper import Raws, TimeLeft
 from tact.v1 import context_pb2 as pb
 
@@ -39,7 +41,7 @@ class Contexts:
                 totals[result.status] += 1
                 if result.status == pb.EVENT_STATUS_REFUSED and len(first_refused) < _FIRST_REFUSED:
                     first_refused.append(result)
-        return convert.totals_answer(totals, first_refused)
+        return convert_event.totals_answer(totals, first_refused)
 
     async def get_context(self, request: pb.GetContextRequest, deadline_s: float) -> pb.GetContextResponse:
         """Show what is known of one customer, as far as the consent allows."""
@@ -51,27 +53,31 @@ class Contexts:
     async def set_consent(self, request: pb.SetConsentRequest, deadline_s: float) -> pb.SetConsentResponse:
         """Replace the consent of one customer."""
         edge = self._current.edge
-        consent = convert.consent_of(request, edge, edge.clock())
+        consent = convert_consent.consent_of(request, edge, edge.clock())
         stored = await edge.stores.consents.set_consent(request.customer_id, consent, deadline_s)
-        return pb.SetConsentResponse(consent=convert.consent_message(stored))
+        return pb.SetConsentResponse(consent=convert_consent.consent_message(stored))
 
     async def get_consent(self, request: pb.GetConsentRequest, deadline_s: float) -> pb.GetConsentResponse:
-        """Read the consent of one customer."""
+        """Read the consent of one customer, with how it changed where that is asked for."""
         edge = self._current.edge
-        customer = convert.customer_of(request.customer_id)
-        return convert.consent_answer(await edge.stores.consents.get_consent(customer, deadline_s), edge.strategy)
+        customer = convert_consent.customer_of(request.customer_id)
+        agreed = await edge.stores.consents.agreed(customer, history=request.history, deadline_s=deadline_s)
+        return convert_consent.consent_answer(agreed, edge.strategy)
 
 
 async def _folded(batch: EventBatch, edge: Edge, deadline_s: float) -> list[pb.EventResult]:
     """Fold the good events of a batch, customer by customer, and tell the fate of each in the order of the batch."""
     check_batch("events", len(batch.events))
     results, to_fold = _sorted_out(batch, edge)
+    wants = edge.vocabulary.wants
 
     async def fold(customer: str) -> None:
         positions, events = zip(*to_fold[customer], strict=True)
-        stored = await edge.stores.events.fold(customer, events, deadline_s)
-        for position, is_new in zip(positions, stored, strict=True):
-            results[position].status = pb.EVENT_STATUS_STORED if is_new else pb.EVENT_STATUS_REPEATED
+        fates = await edge.stores.events.fold(customer, events, deadline_s)
+        for position, fate in zip(positions, fates, strict=True):
+            convert_event.tell_fate(results[position], fate)
+            if wants and fate is EventFate.STORED:
+                count_wanted(batch.events[position], edge)
 
     await side_by_side(fold, to_fold)
     return results
@@ -84,12 +90,12 @@ def _sorted_out(batch: EventBatch, edge: Edge) -> tuple[list[pb.EventResult], To
     to_fold: ToFold = {}
     for position, event in enumerate(batch.events):
         if position in batch.unreadable:
-            results.append(convert.refused_event(event.event_id, (batch.unreadable[position],)))
+            results.append(convert_event.refused_event(event.event_id, (batch.unreadable[position],)))
             continue
         try:
-            good = convert.event_of(event, edge, now_ms)
+            good = convert_event.event_of(event, edge, now_ms)
             to_fold.setdefault(event.customer_id, []).append((position, good))
             results.append(pb.EventResult(event_id=event.event_id))
         except InvalidArgument as refused:
-            results.append(convert.refused_event(event.event_id, refused.violations))
+            results.append(convert_event.refused_event(event.event_id, refused.violations))
     return results, to_fold

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from models.clock import BUILT_IN
 from models.context import ContextSchema, Scalar
 from service.core.decision import Answer, Decision, Explanation, Reason, Request
 from service.core.strategy import Kind
@@ -81,6 +82,10 @@ def _context(found: checks.Findings, message: pb.DecideRequest, words: Vocabular
 
 
 def _not_requested(field_id: str, words: Vocabulary) -> str:
+    if field_id in BUILT_IN:
+        return "is told by the customer's clock, not by requests; leave it out."
+    if field_id in words.supplied:
+        return "is what the supply reports, not what requests say; leave it out, or report it."
     if field_id in words.stored:
         return "is filled from events, not from requests; leave it out, or record the event."
     return f"is no field of the strategy; a request can hold: {checks.listed(words.requested)}."
@@ -99,14 +104,14 @@ def answer_of(decision: Decision, request_id: str, schema: ContextSchema) -> pb.
         _fill_placement(answer.answers.add(placement=placement.placement), placement)
     if decision.degraded:
         answer.degraded = True
-        _add_reasons(answer.degraded_reasons, decision.degraded)
+        add_reasons(answer.degraded_reasons, decision.degraded)
     if decision.explanation is not None:
         _fill_explanation(answer.explanation, decision.explanation, schema)
     return answer
 
 
 def _fill_placement(message: pb.PlacementAnswer, answer: Answer) -> None:
-    _add_reasons(message.reasons, answer.reasons)
+    add_reasons(message.reasons, answer.reasons)
     if not answer.action:
         message.suppression.held_back_action_id = answer.held_back
         if answer.until_ms is not None:
@@ -124,7 +129,8 @@ def _fill_words(message: pb.Greeting | pb.Offer, answer: Answer) -> None:
     message.intents.extend(answer.intents)
 
 
-def _add_reasons(messages: RepeatedCompositeFieldContainer[values_pb2.Reason], reasons: Iterable[Reason]) -> None:
+def add_reasons(messages: RepeatedCompositeFieldContainer[values_pb2.Reason], reasons: Iterable[Reason]) -> None:
+    """Add reasons to a list of them."""
     for reason in reasons:
         messages.add(code=reason.code, sentence=reason.sentence, rule_id=reason.rule, fields=reason.fields)
 
@@ -143,10 +149,12 @@ def _fill_explanation(message: pb.Explanation, explanation: Explanation, schema:
             baseline_propensity=fate.baseline,
             net_value=fate.net_value,
         )
-        _add_reasons(action.vetoes, fate.vetoes)
+        add_reasons(action.vetoes, fate.vetoes)
     for seen in explanation.fields:
         field = message.fields.add(field_id=seen.field)
         if seen.value is not None:
             field.value.CopyFrom(value_of(seen.value, schema.fields[schema.index[seen.field]].type))
         if seen.age_ms is not None:
             field.age_seconds = seen.age_ms / 1000
+        if seen.version:
+            field.model_version = seen.version

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 
 from service.core.records import OutcomeRecord, OutcomeStatus
 from service.errors import Violation
@@ -12,15 +11,13 @@ from tact.v1 import outcome_pb2 as pb
 
 MAX_ACTION_BYTES = 128
 _VIOLATIONS_AN_OUTCOME = 4
-_DECISION_ID = re.compile(r"[0-3][0-9a-f]{25}", re.ASCII)
 _KINDS = {number: name.removeprefix("OUTCOME_KIND_").lower() for name, number in pb.OutcomeKind.items() if number}
 
 
 def outcome_of(outcome: pb.Outcome, now_ms: int) -> OutcomeRecord:
     """Check an outcome and return it as the store keeps it; raise `InvalidArgument` with every bad field."""
     found = checks.Findings(_VIOLATIONS_AN_OUTCOME)
-    if not _DECISION_ID.fullmatch(outcome.decision_id):
-        found.add("decision_id", "is no decision id: send the 26 characters that the decision came with.")
+    checks.check_decision_id(found, outcome.decision_id)
     checks.check_id(found, "action_id", outcome.action_id, MAX_ACTION_BYTES)
     if outcome.kind not in _KINDS:
         found.add("kind", f"is not set or unknown; it must be one of: {', '.join(_KINDS.values())}.")

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 
 from service.rpc.checks import violation_messages
 from service.rpc.convert_decision import MAX_KEY_BYTES, answer_of, request_of
+from service.rpc.convert_validity import validity_answer, validity_question
 from service.rpc.edge import Current
 from service.rpc.refusals import Refusal
 from service.rpc.undecodable import text_in
@@ -29,6 +30,14 @@ class Decisions:
         wanted = request_of(request, edge)
         decision = await edge.decider.decide(wanted, deadline_s)
         return answer_of(decision, wanted.request_id, edge.strategy.schema)
+
+    async def validate_decision(
+        self, request: pb.ValidateDecisionRequest, deadline_s: float
+    ) -> pb.ValidateDecisionResponse:
+        """Say whether what was decided may still be said."""
+        edge = self._current.edge
+        as_of_ms = validity_question(request, edge)
+        return validity_answer(await edge.validator.validate(request.decision_id, as_of_ms, deadline_s))
 
     async def decide_stream(self, raws: Raws, left: TimeLeft) -> AsyncGenerator[pb.DecideResponse, None]:
         """Decide for many customers, at most 64 at once; answers come as they are ready."""

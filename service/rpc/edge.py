@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from models.context import Attribute, ContextSchema, FoldKind, Source
-from service.core.strategy import Strategy
-from service.rpc.ports import Decider, Stores
+from models.context import Attribute, ContextSchema, Field, FoldKind, Source
+from models.folds import Folding
+from service.core.strategy import DemandRule, Strategy
+from service.core.supplies import Wanting
+from service.rpc.ports import Decider, Stores, Tally, Validator
 
 Clock = Callable[[], int]
 """Milliseconds since 1970 in UTC."""
@@ -40,14 +42,20 @@ class EventForm:
 class Vocabulary:
     """The words of a strategy that callers may use, laid out for checking.
 
-    `requested` holds the request fields by id with their index in the schema; `stored` the ids of all others.
+    `requested` holds the request fields by id with their index in the schema; `stored` the ids of all others;
+    `predicted` the fields that models write, `supplied` those of the supply; `wants` the rules of demand by the event
+    that they are about.
     """
 
     placements: Mapping[str, frozenset[str]]
     requested: Mapping[str, tuple[int, Attribute]]
     stored: frozenset[str]
     events: Mapping[str, EventForm]
+    predicted: Mapping[str, Field]
+    supplied: frozenset[str]
     levels: frozenset[str]
+    wants: Mapping[str, tuple[DemandRule, ...]]
+    folding: Folding
 
     @classmethod
     def of(cls, strategy: Strategy) -> Vocabulary:
@@ -58,8 +66,22 @@ class Vocabulary:
             requested={f.id: (i, f.bounds) for i, f in enumerate(fields) if f.source is Source.REQUEST},
             stored=frozenset(f.id for f in fields if f.source is not Source.REQUEST),
             events=_event_forms(strategy.schema),
+            predicted={f.id: f for f in fields if f.source is Source.MODEL},
+            supplied=frozenset(f.id for f in fields if f.source is Source.SUPPLY),
             levels=frozenset(level.id for level in strategy.levels),
+            wants=_wants(strategy),
+            folding=Folding(strategy.schema),
         )
+
+
+class NotCounted:
+    """A tally that nobody reads."""
+
+    def add(self, item: str, place: str, kind: Wanting, units: int) -> None:
+        """Count nothing."""
+
+
+NOT_COUNTED = NotCounted()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +94,39 @@ class Edge:
     stores: Stores
     limits: Limits
     clock: Clock
+    validator: Validator
+    tally: Tally
 
     @classmethod
-    def of(cls, strategy: Strategy, *, decider: Decider, stores: Stores, limits: Limits, clock: Clock) -> Edge:
+    def of(
+        cls,
+        strategy: Strategy,
+        *,
+        decider: Decider,
+        stores: Stores,
+        limits: Limits,
+        clock: Clock,
+        validator: Validator,
+        tally: Tally = NOT_COUNTED,
+    ) -> Edge:
         """Lay the strategy's words out for checking and keep the rest."""
-        return cls(strategy, Vocabulary.of(strategy), decider, stores, limits, clock)
+        return cls(strategy, Vocabulary.of(strategy), decider, stores, limits, clock, validator, tally)
 
 
 @dataclass(slots=True)
 class Current:
-    """The edge that new calls see; a call keeps the one it started with."""
+    """The edge that new calls see; a call keeps the one it started with.
+
+    While the server is `draining`, streams that would go on for ever end by themselves.
+    """
 
     edge: Edge
+    draining: bool = False
+
+
+def _wants(strategy: Strategy) -> dict[str, tuple[DemandRule, ...]]:
+    events = dict.fromkeys(rule.event for rule in strategy.demand)
+    return {event: tuple(rule for rule in strategy.demand if rule.event == event) for event in events}
 
 
 def _event_forms(schema: ContextSchema) -> dict[str, EventForm]:

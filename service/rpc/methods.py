@@ -14,16 +14,34 @@ from service.rpc.contexts import Contexts
 from service.rpc.decisions import MAX_REQUEST_BYTES, Decisions
 from service.rpc.edge import Current, Limits
 from service.rpc.event_batches import MAX_BATCH_BYTES, read_batch
+from service.rpc.identities import Identities
 from service.rpc.outcomes import Outcomes
+from service.rpc.predictions import Predictions
+from service.rpc.rights import Rights
+from service.rpc.supply import Supplies
 from service.rpc.wrapper import Handler, Times, collecting, conversing, parsed, telling, unary
-from tact.v1 import context_pb2, decision_pb2, outcome_pb2
+from tact.v1 import context_pb2, decision_pb2, identity_pb2, outcome_pb2, prediction_pb2, rights_pb2, supply_pb2
 
 CONTRACT: tuple[FileDescriptor, ...] = (
     decision_pb2.DESCRIPTOR,
     context_pb2.DESCRIPTOR,
     outcome_pb2.DESCRIPTOR,
+    identity_pb2.DESCRIPTOR,
+    prediction_pb2.DESCRIPTOR,
+    rights_pb2.DESCRIPTOR,
+    supply_pb2.DESCRIPTOR,
 )
-_BATCHES = frozenset({"RecordEvents", "RecordEventsStream", "RecordOutcomes"})
+_BATCHES = frozenset(
+    {
+        "RecordEvents",
+        "RecordEventsStream",
+        "RecordOutcomes",
+        "RecordPredictions",
+        "FinishChanges",
+        "ReportSupply",
+        "EraseCustomer",
+    }
+)
 _READERS: Mapping[str, Callable[[bytes], Any]] = {"RecordEvents": read_batch}
 Handlers: TypeAlias = dict[str, dict[str, Handler]]
 
@@ -34,6 +52,10 @@ def handlers_of(current: Current, limits: Limits) -> Handlers:
         "tact.v1.DecisionService": Decisions(current),
         "tact.v1.ContextService": Contexts(current),
         "tact.v1.OutcomeService": Outcomes(current),
+        "tact.v1.IdentityService": Identities(current),
+        "tact.v1.PredictionService": Predictions(current),
+        "tact.v1.RightsService": Rights(current),
+        "tact.v1.SupplyService": Supplies(current),
     }
     return wrapped(CONTRACT, implementations, limits)
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
-from service.core.decision import Decision, Known, Request
-from service.core.records import ConsentRecord, EventToFold, OutcomeRecord, OutcomeStatus
+from service.core.decision import Committed, Decision, Known, Request
+from service.core.predictions import Change, PredictionFate, PredictionToStore
+from service.core.records import Agreed, ConsentRecord, EventFate, EventToFold, OutcomeRecord, OutcomeStatus, Person
+from service.core.rights import Erased, Kept, KeptDecision, KeptOutcome
+from service.core.supplies import DemandTold, SupplyFate, SupplyReport, Wanting
+from service.core.validity import Validity
 
 
 class Decider(Protocol):
@@ -14,6 +18,18 @@ class Decider(Protocol):
 
     async def decide(self, request: Request, deadline_s: float) -> Decision:
         """Decide within `deadline_s` seconds; raise `AlreadyExists` when the key was used for another request."""
+        ...
+
+    def told(self, committed: Committed) -> Decision:
+        """Return a decision that was committed before, in the words of the strategy in force."""
+        ...
+
+
+class Validator(Protocol):
+    """Says whether what was decided may still be said."""
+
+    async def validate(self, decision_id: str, as_of_ms: int | None, deadline_s: float) -> Validity:
+        """Judge a decision again; raise `UnknownDecision` when there is none."""
         ...
 
 
@@ -28,8 +44,8 @@ class Customers(Protocol):
 class Events(Protocol):
     """Takes events in."""
 
-    async def fold(self, customer: str, events: Sequence[EventToFold], deadline_s: float) -> tuple[bool, ...]:
-        """Fold events of one customer in order; True for each that was new, False for each that was repeated."""
+    async def fold(self, customer: str, events: Sequence[EventToFold], deadline_s: float) -> tuple[EventFate, ...]:
+        """Fold events of one customer in order and return the fate of each."""
         ...
 
 
@@ -37,11 +53,47 @@ class Consents(Protocol):
     """Keeps what customers agreed to."""
 
     async def set_consent(self, customer: str, consent: ConsentRecord, deadline_s: float) -> ConsentRecord:
-        """Replace the consent; raise `ConsentOlder` when one given later is stored."""
+        """Replace the consent; raise `ConsentOlder` when one given later is stored, `CustomerErased` for one before."""
         ...
 
-    async def get_consent(self, customer: str, deadline_s: float) -> ConsentRecord | None:
-        """Read the consent; None when none was ever set."""
+    async def agreed(self, customer: str, *, history: bool, deadline_s: float) -> Agreed:
+        """Read the consent, with the changes that led to it where the history is asked for."""
+        ...
+
+
+class Predictions(Protocol):
+    """Keeps what models say of customers."""
+
+    async def record(self, prediction: PredictionToStore, deadline_s: float) -> PredictionFate:
+        """Store a prediction with all of its fields or with none."""
+        ...
+
+
+class Changes(Protocol):
+    """Knows whom models are to be asked about again."""
+
+    def lend(self, most: int, lease_s: float, deadline_s: float) -> AsyncIterator[tuple[Change, ...]]:
+        """Yield those of whom something changed, up to `most` at a time, each lent for `lease_s` seconds."""
+        ...
+
+    async def finish(self, changes: Sequence[Change], deadline_s: float) -> int:
+        """Take back what has been worked on and return how many of these loans still held."""
+        ...
+
+
+class Identities(Protocol):
+    """Knows which ids are one person's."""
+
+    async def link(self, alias: str, customer: str, deadline_s: float) -> bool:
+        """Make an id an alias; False when it was one. Raise `LinkRefused` or `CustomerErased` when it cannot be."""
+        ...
+
+    async def unlink(self, alias: str, customer: str, deadline_s: float) -> bool:
+        """Undo the link of an alias; False when there is none. Raise `LinkRefused` when it is no alias of this one."""
+        ...
+
+    async def person(self, customer: str, deadline_s: float) -> Person:
+        """Return who a customer is, with all aliases."""
         ...
 
 
@@ -50,6 +102,58 @@ class Outcomes(Protocol):
 
     async def record_outcome(self, outcome: OutcomeRecord, deadline_s: float) -> OutcomeStatus:
         """Record one outcome beside its decision."""
+        ...
+
+
+class Supply(Protocol):
+    """Knows what there is."""
+
+    async def report(self, report: SupplyReport, deadline_s: float) -> SupplyFate:
+        """Put a report in force unless one that was counted later is."""
+        ...
+
+
+class DemandLog(Protocol):
+    """Keeps what was wanted."""
+
+    async def told(self, cursor: str, deadline_s: float) -> tuple[DemandTold, ...]:
+        """Return what was told after a cursor, the oldest first; an empty one is the beginning."""
+        ...
+
+
+class Tally(Protocol):
+    """Counts what is wanted."""
+
+    def add(self, item: str, place: str, kind: Wanting, units: int) -> None:
+        """Count one event of so many units."""
+        ...
+
+
+class Rights(Protocol):
+    """Tells and removes what is kept about a person."""
+
+    async def person(self, customer: str, deadline_s: float | None) -> Person:
+        """Return who a customer is, with all aliases."""
+        ...
+
+    async def kept(self, customer: str, deadline_s: float | None) -> Kept:
+        """Return what stands in keys of this one id's own, whatever the consent allows."""
+        ...
+
+    def decisions(self, customer: str, up_to: str, deadline_s: float | None) -> AsyncIterator[KeptDecision]:
+        """Yield the decisions about this one id, the oldest first."""
+        ...
+
+    def outcomes(self, customer: str, up_to: str, deadline_s: float | None) -> AsyncIterator[KeptOutcome]:
+        """Yield what came of these decisions."""
+        ...
+
+    async def erase(self, customer: str, deadline_s: float) -> Erased:
+        """Remove all that is kept about the person; raise `ErasureKeyMissing` without a key."""
+        ...
+
+    async def rewrite(self, deadline_s: float) -> bool:
+        """Have the store write its append-only file anew; False when it does not start that."""
         ...
 
 
@@ -72,6 +176,36 @@ class Stores(Protocol):
         ...
 
     @property
+    def predictions(self) -> Predictions:
+        """What models say of them."""
+        ...
+
+    @property
+    def changes(self) -> Changes:
+        """Whom models are to be asked about again."""
+        ...
+
+    @property
     def outcomes(self) -> Outcomes:
         """What came of decisions."""
+        ...
+
+    @property
+    def identities(self) -> Identities:
+        """Who is one person with whom."""
+        ...
+
+    @property
+    def supply(self) -> Supply:
+        """What there is."""
+        ...
+
+    @property
+    def demand(self) -> DemandLog:
+        """What is wanted."""
+        ...
+
+    @property
+    def rights(self) -> Rights:
+        """What is kept about a person, to be told or removed."""
         ...

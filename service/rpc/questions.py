@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from models.context import ContextSchema, ValueType
 from service.rpc.plain import Moment, Plain, moment_message, value_messages
-from tact.v1 import context_pb2, decision_pb2, outcome_pb2
+from tact.v1 import context_pb2, decision_pb2, outcome_pb2, prediction_pb2
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,16 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Prediction:
+    """What one version of a model says of one customer, as of a moment."""
+
+    customer_id: str
+    model_version: str
+    computed_at: Moment
+    values: Mapping[str, Plain]
+
+
+@dataclass(frozen=True, slots=True)
 class Types:
     """The types of values as a schema declares them; empty without one."""
 
@@ -72,6 +82,18 @@ class Types:
             idempotency_key=ask.idempotency_key,
             request_id=ask.request_id,
             as_of=None if ask.as_of is None else moment_message(ask.as_of),
+        )
+
+    def predictions(self, predictions: Iterable[Prediction]) -> prediction_pb2.RecordPredictionsRequest:
+        """Return a batch of predictions as the contract writes it."""
+        return prediction_pb2.RecordPredictionsRequest(predictions=[self._prediction(one) for one in predictions])
+
+    def _prediction(self, prediction: Prediction) -> prediction_pb2.Prediction:
+        return prediction_pb2.Prediction(
+            customer_id=prediction.customer_id,
+            model_version=prediction.model_version,
+            computed_at=moment_message(prediction.computed_at),
+            values=value_messages(prediction.values, self.context),
         )
 
     def batch(self, events: Iterable[Event]) -> context_pb2.RecordEventsRequest:

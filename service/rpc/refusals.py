@@ -18,11 +18,15 @@ from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # ship
 from service.errors import (
     AlreadyExists,
     ConsentOlder,
+    CustomerErased,
     DeadlineExpired,
+    ErasureKeyMissing,
     FailedPrecondition,
     InvalidArgument,
+    LinkRefused,
     StoreError,
     TactError,
+    UnknownDecision,
     Violation,
 )
 
@@ -38,9 +42,23 @@ STATUS: dict[type[TactError], tuple[grpc.StatusCode, str]] = {
         grpc.StatusCode.ALREADY_EXISTS,
         "This idempotency key was used for another request of this customer. Send a new key, or the same request.",
     ),
+    UnknownDecision: (
+        grpc.StatusCode.NOT_FOUND,
+        "There is no decision of this decision_id: it was never made, is older than decisions are kept, or was erased "
+        "with its customer. What it said must not be said.",
+    ),
     ConsentOlder: (
         grpc.StatusCode.FAILED_PRECONDITION,
         "A consent that was given later is stored already. Read it, and send a consent given after it.",
+    ),
+    CustomerErased: (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "The customer was erased. Nothing is stored until they give a consent after that moment.",
+    ),
+    ErasureKeyMissing: (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "This service has no erasure key, so an erased customer could come back unnoticed. "
+        "Start it with --erasure-key-file, the same for every process on this store.",
     ),
     FailedPrecondition: (grpc.StatusCode.FAILED_PRECONDITION, "What is stored does not allow this."),
     DeadlineExpired: (grpc.StatusCode.DEADLINE_EXCEEDED, "The time for this call is over."),
@@ -77,6 +95,8 @@ class Refusal:
 
 def refusal_of(error: BaseException) -> Refusal:
     """Return how a call ends that raised this error; log what was not foreseen, under a reference."""
+    if isinstance(error, LinkRefused):
+        return Refusal(grpc.StatusCode.FAILED_PRECONDITION, str(error))
     if isinstance(error, InvalidArgument):
         return Refusal(grpc.StatusCode.INVALID_ARGUMENT, _bounded(error.message), error.violations)
     for kind in type(error).__mro__:

@@ -1,6 +1,6 @@
 """The gRPC server: one port, three services, health, and reflection by flag.
 
-    edge = Edge.of(strategy, decider=decider, stores=store, limits=Limits(), clock=clock_ms)
+    edge = Edge.of(strategy, decider=decider, stores=store, limits=Limits(), clock=clock_ms, validator=validator)
     server = Server(edge, Listen(host="127.0.0.1", port=50051, reflection=False))
     port = await server.start()          # the port is open, health says NOT_SERVING; raises CannotListen
     await server.announce(serving=True)  # health says SERVING
@@ -107,6 +107,7 @@ class Server:
         Calls that take longer than `grace_s` are cancelled.
         """
         await self._health.leave()
+        self._current.draining = True
         if self._server is not None:
             await asyncio.sleep(linger_s)
             await self._server.stop(grace_s)

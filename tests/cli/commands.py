@@ -107,10 +107,14 @@ class Process:
 
     def serving(self) -> Self:
         """Wait for the line of JSON that says that it serves."""
+        self.said = json.loads(self.line())
+        return self
+
+    def line(self) -> str:
+        """Return the next line of its stdout, when it is there."""
         line = cast(IO[str], self._process.stdout).readline()
         assert line, f"it ended with {self._process.wait()}: {cast(IO[str], self._process.stderr).read()}"
-        self.said = json.loads(line)
-        return self
+        return line
 
     def offspring(self) -> tuple[int, ...]:
         """Return the ids of all processes that it has started and that run."""

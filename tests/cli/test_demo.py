@@ -76,14 +76,16 @@ def test_the_document_says_what_happened_and_how_long_it_took(shown: Report) -> 
     """Counts and times stand beside the decisions, and the world went in completely."""
     assert shown["counts"]["events"]["refused"] == 0
     assert shown["counts"]["events"]["stored"] > 1_000
-    assert {"start", "world", "load", "train", "verify", "decide", "all"} == set(shown["seconds"])
+    assert shown["counts"]["predictions"]["stored"] > 100
+    assert shown["counts"]["predictions"]["refused"] == 0
+    assert {"start", "world", "load", "train", "verify", "predict", "decide", "all"} == set(shown["seconds"])
     assert shown["seconds"]["all"] < 60.0
 
 
 @pytest.fixture(scope="module")
 def learned(shown: Report, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     """Return a service on a copy of what the demo left, with its model."""
-    model = next((data / "models").glob("*/*/manifest.json")).parent
+    model = next((data / "models").glob("demo/*/manifest.json")).parent
     store = f"embedded:{shutil.copytree(data / 'store', tmp_path_factory.mktemp('learned') / 'store')}"
     with Process("serve", "--store", store, "--model", model, "--port", "0", "--json") as process:
         yield process.serving()
@@ -109,7 +111,7 @@ def test_serving_a_model_never_loads_scikit_learn(learned: Process) -> None:
 
 def test_a_model_whose_arrays_say_something_else_is_not_served(shown: Report, data: Path, tmp_path: Path) -> None:
     """Arrays with a true manifest that differ from their estimators are refused: the estimators are asked each time."""
-    forged = forge(next((data / "models").glob("*/*/manifest.json")).parent, tmp_path / "model")
+    forged = forge(next((data / "models").glob("demo/*/manifest.json")).parent, tmp_path / "model")
     assert read_artifact(forged).manifest.name == "demo"  # by itself it holds together
     ran = tact("serve", "--store", f"embedded:{tmp_path / 'store'}", "--model", forged, "--port", "0")
     said = one_line(ran, 1)
@@ -158,7 +160,7 @@ def test_the_demo_serves_until_ctrl_c(data: Path, shown: Report) -> None:
 
 def test_training_and_verifying_are_commands(shown: Report, data: Path) -> None:
     """`tact verify` finds the demo's model good, and `tact train` says in words which file it cannot read."""
-    model = next((data / "models").glob("*/*/manifest.json")).parent
+    model = next((data / "models").glob("demo/*/manifest.json")).parent
     verified = tact("verify", model, "--json")
     assert verified.returncode == 0, verified.stderr
     assert json.loads(verified.stdout)["version"] == shown["versions"]["model"]

@@ -12,8 +12,9 @@ from tests.cli.commands import ROOT, TACT, clean, one_line, tact, typed
 
 COMMANDS = [
     (), ("demo",), ("serve",), ("decide",), ("context",), ("context", "show"), ("context", "consent"), ("events",),
-    ("events", "load"), ("consents",), ("consents", "load"), ("outcome",), ("train",), ("verify",), ("check",),
-    ("health",),
+    ("events", "load"), ("consents",), ("consents", "load"), ("validate",), ("outcome",), ("train",), ("verify",),
+    ("check",), ("health",), ("supply",), ("supply", "report"), ("supply", "demand"), ("identity",),
+    ("identity", "link"), ("identity", "unlink"), ("identity", "show"),
 ]  # fmt: skip
 
 

@@ -64,6 +64,40 @@ def test_consent_is_set_and_shown(served: Process) -> None:
     assert set(shown["purposes"]) == {"service", "personalization"}
 
 
+def test_how_a_consent_changed_is_shown(served: Process) -> None:
+    """`context consent --history` shows every change with its times and where it was given."""
+    words, target = ("context", "consent", "hanna"), ("--target", served.target)
+    report(*words, "--level", "personal", "--contact", "email", "--source", "web form", *target)
+    report(*words, "--level", "none", "--source", "hotline", *target)
+    assert report(*words, *target)["history"] == []
+    changes = report(*words, "--history", *target)["history"]
+    assert [(change["level"], change["source"]) for change in changes] == [
+        ("personal", "web form"),
+        ("none", "hotline"),
+    ]
+    shown = typed(*words, "--history", *target).stdout
+    assert "web form" in shown
+    assert "hotline" in shown
+    assert "--history" in one_line(typed(*words, "--history", "--level", "none", *target), 2)
+
+
+def test_what_was_decided_can_be_validated(served: Process) -> None:
+    """`tact validate` ends with 0 while what was decided may be said, and with 1 and the reason when it may not."""
+    target = ("--target", served.target)
+    tact("context", "consent", "valerie", "--level", "full", "--contact", "email", *target)
+    decided = report("decide", "valerie", "--channel", "email", "--placement", "greeting", *target)
+    said = report("validate", decided["decision_id"], *target)
+    assert said["valid"]
+    assert said["placements"][0]["action_id"] == decided["answers"][0]["greeting"]["action_id"]
+    assert "yes" in typed("validate", decided["decision_id"], *target).stdout
+    tact("context", "consent", "valerie", "--level", "full", *target)
+    refused = typed("validate", decided["decision_id"], *target)
+    assert refused.returncode == 1
+    assert "not permitted to be contacted" in refused.stdout
+    assert "no decision of this decision_id" in one_line(typed("validate", "0" * 26, *target), 1)
+    assert "26 characters" in one_line(typed("validate", "x", *target), 1)
+
+
 def test_an_outcome_finds_its_decision(served: Process) -> None:
     """What was said can be told as shown, once; another amount under the same outcome is refused."""
     target = ("--target", served.target)
@@ -77,6 +111,20 @@ def test_an_outcome_finds_its_decision(served: Process) -> None:
     assert "first one holds" in one_line(typed(*words, "--amount", "3", *target), 1)
     assert "no decision id" in one_line(typed("outcome", "x", action, "shown", *target), 1)
     assert "no outcome" in one_line(typed("outcome", decided["decision_id"], action, "loved", *target), 2)
+
+
+def test_a_visitor_becomes_a_customer_and_back(served: Process) -> None:
+    """`identity` links, shows and unlinks; what cannot be is one line that says why."""
+    target = ("--target", served.target)
+    linked = report("identity", "link", "visitor-1", "ute", *target)
+    assert (linked["newly_linked"], linked["person"]["customer_id"]) == (True, "ute")
+    assert "linked before" in tact("identity", "link", "visitor-1", "ute", *target).stdout
+    assert "visitor-1" in tact("identity", "show", "visitor-1", *target).stdout
+    assert "is itself an alias" in one_line(typed("identity", "link", "visitor-2", "visitor-1", *target), 1)
+    assert "another customer" in one_line(typed("identity", "unlink", "visitor-1", "--from", "olaf", *target), 1)
+    assert report("identity", "unlink", "visitor-1", "--from", "ute", *target) == {"newly_unlinked": True}
+    assert "was not linked" in tact("identity", "unlink", "visitor-1", *target).stdout
+    assert "ute has no other id" in tact("identity", "show", "ute", *target).stdout
 
 
 def test_bad_rows_are_refused_with_their_lines(served: Process, tmp_path: Path) -> None:

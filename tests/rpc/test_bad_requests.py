@@ -9,7 +9,7 @@ import pytest
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from service.rpc.convert_context import event_of
+from service.rpc.convert_event import event_of
 from service.rpc.edge import Limits
 from tact.v1 import context_pb2, decision_pb2, outcome_pb2
 from tact.v1.values_pb2 import StringList, Value
@@ -117,6 +117,15 @@ async def test_bad_outcomes(message: Message, path: str) -> None:
             "as_of",
         ),
         ("GetConsent", context_pb2.GetConsentRequest(customer_id="\x00"), "customer_id"),
+        ("ValidateDecision", decision_pb2.ValidateDecisionRequest(), "decision_id"),
+        ("ValidateDecision", decision_pb2.ValidateDecisionRequest(decision_id="4" + "0" * 25), "decision_id"),
+        ("ValidateDecision", decision_pb2.ValidateDecisionRequest(decision_id="0" * 27), "decision_id"),
+        ("ValidateDecision", decision_pb2.ValidateDecisionRequest(decision_id="0" * 25 + "\u0663"), "decision_id"),
+        (
+            "ValidateDecision",
+            decision_pb2.ValidateDecisionRequest(decision_id="0" * 26, as_of=Timestamp(seconds=NOW_MS // 1000)),
+            "as_of",
+        ),
         ("RecordEvents", context_pb2.RecordEventsRequest(), "events"),
         ("RecordEvents", context_pb2.RecordEventsRequest(events=[event()] * 1_001), "events"),
         ("RecordEventsStream", context_pb2.RecordEventsRequest(), "events"),

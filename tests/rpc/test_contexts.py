@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from models.states import packed
 from service.core.decision import Known
+from service.core.loader import load_strategy
 from service.core.records import EventToFold
 from service.errors import StoreError
 from service.rpc.batches import MAX_IN_FLIGHT
@@ -23,6 +28,7 @@ from tact.v1.context_pb2_grpc import ContextServiceStub
 from tact.v1.values_pb2 import Value
 from tests.rpc.messages import consent, event
 from tests.rpc.world import NOW_MS, Alone, Untouched, calling, edge_of, store_at, strategy
+from tests.strategies import SECTIONS, write_strategy
 
 DAY_MS = 86_400_000
 STORED, REPEATED, REFUSED = pb.EVENT_STATUS_STORED, pb.EVENT_STATUS_REPEATED, pb.EVENT_STATUS_REFUSED
@@ -117,17 +123,26 @@ async def test_what_is_known(clean_store_url: str) -> None:
     assert states["past.tier"] == "NEVER_SEEN"
     assert states["past.recent_products"] == "HIDDEN"
     spend = shown["past.spend_7d"]
-    assert plain(spend) == {
+    assert abs(spend.arrived_at.seconds - time.time()) < 60
+    told = plain(spend)
+    assert told.pop("arrived_at")
+    assert told == {
         "field_id": "past.spend_7d",
         "value": 12.5,
         "state": "known",
         "age_seconds": 86_400.0,
         "purpose": "personalization",
         "source_events": ["purchase"],
+        "source": "events",
+        "occurred_at": "2027-01-14T08:00:00Z",
+        "model_version": "",
     }
     assert known_fields(earlier)["past.spend_7d"] == 0.0
     for name, field in shown.items():
-        assert field.HasField("value") == field.HasField("age_seconds") == (states[name] == "KNOWN")
+        assert field.HasField("value") == (states[name] == "KNOWN")
+        is_held = states[name] in ("KNOWN", "STALE")
+        assert field.HasField("age_seconds") == field.HasField("occurred_at") == field.HasField("arrived_at") == is_held
+    assert shown["past.best_score"].age_seconds == 100 * DAY_MS / 1000
     assert list(shown["past.open_tickets"].source_events) == ["ticket.opened", "ticket.closed"]
     stored = [field.id for field in strategy().schema.fields if field.fold is not None]
     assert list(shown) == stored
@@ -145,6 +160,7 @@ async def test_an_unknown_customer(clean_store_url: str) -> None:
         "consent": {"level": "none", "contact_channels": [], "source": ""},
         "purposes": [],
         "recorded": False,
+        "history": [],
     }
 
 
@@ -152,13 +168,13 @@ async def test_consent(clean_store_url: str) -> None:
     """A consent is stored whole, read back with its purposes, and a later one is never replaced by an earlier."""
     async with contexts_at(clean_store_url) as contexts:
         stored = await contexts.SetConsent(consent(given_at=at(NOW_MS - 1_000), contact_channels=["email", "web"]))
-        assert plain(stored) == {
-            "consent": {
-                "level": "personal",
-                "contact_channels": ["email", "web"],
-                "given_at": "2027-01-15T07:59:59Z",
-                "source": "web form",
-            }
+        told = plain(stored)["consent"]
+        assert abs(datetime.fromisoformat(told.pop("arrived_at")).timestamp() - time.time()) < 60
+        assert told == {
+            "level": "personal",
+            "contact_channels": ["email", "web"],
+            "given_at": "2027-01-15T07:59:59Z",
+            "source": "web form",
         }
         with pytest.raises(grpc.aio.AioRpcError, match="given later") as caught:
             await contexts.SetConsent(consent(level="full", given_at=at(NOW_MS - 2_000)))
@@ -167,8 +183,69 @@ async def test_consent(clean_store_url: str) -> None:
         assert agreed.consent == stored.consent
         assert list(agreed.purposes) == ["service", "personalization"]
         assert agreed.recorded
+        assert not agreed.history
         now = await contexts.SetConsent(consent(level="none", contact_channels=[]))
         assert now.consent.given_at == at(NOW_MS)
+
+
+async def test_how_a_consent_changed(clean_store_url: str) -> None:
+    """Every change is shown with its source and its times, the oldest first; the same consent again is no change."""
+    async with contexts_at(clean_store_url) as contexts:
+        sent = [
+            consent(given_at=at(NOW_MS - 3_000)),
+            consent(given_at=at(NOW_MS - 2_000)),
+            consent(given_at=at(NOW_MS - 1_000), level="none", contact_channels=[], source="call"),
+            consent(given_at=at(NOW_MS - 1_000), arrived_at=at(1), level="full", source="call"),
+        ]
+        stored = [(await contexts.SetConsent(one)).consent for one in sent]
+        agreed = await contexts.GetConsent(pb.GetConsentRequest(customer_id="c-1", history=True))
+    assert list(agreed.history) == [stored[0], stored[2], stored[3]]
+    assert agreed.consent == stored[3]
+    assert [(change.level, change.source) for change in agreed.history] == [
+        ("personal", "web form"), ("none", "call"), ("full", "call"),
+    ]  # fmt: skip
+    assert all(change.arrived_at.seconds > 1_700_000_000 for change in agreed.history)
+
+
+OTHER_SOURCES = """\
+  - {id: predicted.churn, says: Will leave., type: double, purpose: profiling, max_age: 30d, source: model}
+  - {id: present.trucks, says: Trucks., type: int, purpose: service, source: supply, item: truck, place: berlin}
+"""
+
+
+@pytest.mark.parametrize(
+    ("level", "age_days", "states"),
+    [
+        ("full", 1, {"predicted.churn": "known", "present.trucks": "not_stored", "present.hour": "known"}),
+        ("full", 31, {"predicted.churn": "stale", "present.trucks": "not_stored", "present.hour": "known"}),
+        ("personal", 1, {"predicted.churn": "hidden", "present.trucks": "not_stored", "present.hour": "known"}),
+        ("none", 1, {"predicted.churn": "hidden", "present.trucks": "hidden", "present.hour": "hidden"}),
+    ],
+)
+def test_every_field_says_where_it_comes_from(
+    tmp_path: Path, level: str, age_days: int, states: dict[str, str]
+) -> None:
+    """Scores name the model's version and their times, the clock is told, the supply is not about the customer."""
+    changed = {"fields": SECTIONS["fields"] + OTHER_SOURCES, "time_zone": "time_zone: {default: Asia/Kathmandu}"}
+    rules = load_strategy(write_strategy(tmp_path, **changed))
+    key = rules.schema.fields[rules.schema.index["predicted.churn"]].key
+    then_ms = NOW_MS - age_days * DAY_MS
+    group = packed({key: [then_ms, 0.25, "churn@0123456789ab"]}, {key: then_ms + 60_000})
+    answer = context_answer(Known(NOW_MS, level, (), {"f": group} if level == "full" else {}, {}), rules, None)
+    shown = {field["field_id"]: field for field in plain(answer)["fields"]}
+    assert {name: shown[name]["state"] for name in states} == states
+    assert [shown[name]["source"] for name in (*states, "past.spend")] == ["model", "supply", "clock", "events"]
+    assert {name for name in shown if name.startswith("present.")} == {
+        "present.trucks", "present.hour", "present.weekday",
+    }  # fmt: skip
+    if level == "full":
+        churn = shown["predicted.churn"]
+        assert churn["model_version"] == "churn@0123456789ab"
+        assert churn["occurred_at"] == plain(pb.Consent(given_at=at(then_ms)))["given_at"]
+        assert churn["arrived_at"] == plain(pb.Consent(given_at=at(then_ms + 60_000)))["given_at"]
+        assert churn.get("value") == (0.25 if age_days == 1 else None)
+        assert shown["present.hour"]["value"] == 13  # it is a quarter to two in Kathmandu
+        assert "occurred_at" not in shown["present.hour"]
 
 
 def test_levels_that_are_gone_are_the_lowest() -> None:

@@ -165,7 +165,7 @@ def test_an_explanation_tells_what_was_seen() -> None:
         FieldSeen("past.recent_products", ("a", "b"), 0),
         FieldSeen("past.paid_at", NOW_MS, 10),
         FieldSeen("present.waiting", False, None),
-        FieldSeen("past.spend", 12.5, 10),
+        FieldSeen("past.spend", 12.5, 10, "spend@1"),
     )
     explained = answer_of(decision(explanation=Explanation((), fields, "full")), "", strategy().schema)
     assert plain(explained.explanation)["fields"] == [
@@ -174,7 +174,7 @@ def test_an_explanation_tells_what_was_seen() -> None:
         {"field_id": "past.recent_products", "value": ["a", "b"], "age_seconds": 0.0},
         {"field_id": "past.paid_at", "value": "2027-01-15T08:00:00Z", "age_seconds": 0.01},
         {"field_id": "present.waiting", "value": False},
-        {"field_id": "past.spend", "value": 12.5, "age_seconds": 0.01},
+        {"field_id": "past.spend", "value": 12.5, "age_seconds": 0.01, "model_version": "spend@1"},
     ]
 
 

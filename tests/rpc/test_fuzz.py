@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +16,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.core.decision import Known
-from service.core.records import ConsentRecord, OutcomeRecord, OutcomeStatus
+from service.core.predictions import Change, PredictionFate, PredictionToStore
+from service.core.records import Agreed, ConsentRecord, OutcomeRecord, OutcomeStatus, Person
+from service.core.rights import Erased, Kept, KeptDecision, KeptOutcome
+from service.core.supplies import DemandTold, SupplyFate, SupplyReport, SupplyStatus
 from tact.v1.decision_pb2 import DecideResponse
 from tests.rpc.messages import METHODS, call_raw
 from tests.rpc.world import NOW_MS, Alone, calling, edge_of
 
+ENDLESS = {"WatchChanges", "WatchDemand"}  # they go on until the caller leaves, which is no error
 ANSWERS = {grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT}
 WORDS = ["c-1", "web", "greeting", "hero", "purchase", "noted", "amount", "text", "personal", "present.sentiment"]
 HOSTILE = [
@@ -89,13 +93,69 @@ class Yielding:
         """Accept."""
         return consent
 
-    async def get_consent(self, customer: str, deadline_s: float) -> ConsentRecord | None:
+    async def agreed(self, customer: str, *, history: bool, deadline_s: float) -> Agreed:
         """Know none."""
-        return None
+        return Agreed(None)
+
+    async def kept(self, customer: str, deadline_s: float | None) -> Kept:
+        """Keep nothing."""
+        return Kept(NOW_MS, None, None, (), {}, {}, (), (), "", 0, False, "0-0", "0-0", {})
+
+    async def decisions(self, customer: str, up_to: str, deadline_s: float | None) -> AsyncIterator[KeptDecision]:
+        """Know none."""
+        for none in tuple[KeptDecision, ...]():
+            yield none
+
+    async def outcomes(self, customer: str, up_to: str, deadline_s: float | None) -> AsyncIterator[KeptOutcome]:
+        """Know none."""
+        for none in tuple[KeptOutcome, ...]():
+            yield none
+
+    async def erase(self, customer: str, deadline_s: float) -> Erased:
+        """Find nothing."""
+        return Erased((customer,), NOW_MS, *[0] * 11)
+
+    async def rewrite(self, deadline_s: float) -> bool:
+        """Refuse."""
+        return False
+
+    async def report(self, report: SupplyReport, deadline_s: float) -> SupplyFate:
+        """Accept."""
+        return SupplyFate(SupplyStatus.STORED, report.available, 0, 0)
+
+    async def told(self, cursor: str, deadline_s: float) -> tuple[DemandTold, ...]:
+        """Tell nothing."""
+        return ()
+
+    async def record(self, prediction: PredictionToStore, deadline_s: float) -> PredictionFate:
+        """Accept."""
+        return PredictionFate.STORED
+
+    async def lend(self, most: int, lease_s: float, deadline_s: float) -> AsyncIterator[tuple[Change, ...]]:
+        """Know nobody who changed."""
+        nobody: tuple[tuple[Change, ...], ...] = ()
+        for changes in nobody:
+            yield changes
+
+    async def finish(self, changes: Any, deadline_s: float) -> int:  # noqa: ANN401
+        """Finish all."""
+        return len(changes)
 
     async def record_outcome(self, outcome: OutcomeRecord, deadline_s: float) -> OutcomeStatus:
         """Accept."""
         return OutcomeStatus.STORED
+
+    async def link(self, alias: str, customer: str, deadline_s: float) -> bool:
+        """Link anybody."""
+        return True
+
+    async def unlink(self, alias: str, customer: str, deadline_s: float) -> bool:
+        """Find nothing to undo."""
+        return False
+
+    async def person(self, customer: str, deadline_s: float) -> Person:
+        """Know no alias."""
+        return Person(customer, ())
 
 
 @dataclass
@@ -108,9 +168,10 @@ class Target:
     def status_of(self, method: MethodDescriptor, raw: bytes) -> set[grpc.StatusCode]:
         """Return the status of a call, or for a stream those of its items."""
         try:
-            answers = self.runner.run(call_raw(self.channel, method, [raw]))
+            answers = self.runner.run(call_raw(self.channel, method, [raw], 0.02 if method.name in ENDLESS else 10))
         except grpc.aio.AioRpcError as error:
-            return {error.code()}
+            ended = method.name in ENDLESS and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            return {grpc.StatusCode.OK if ended else error.code()}
         codes = {answer.error.code for answer in answers if isinstance(answer, DecideResponse)} or {0}
         return {code for code in grpc.StatusCode if code.value[0] in codes}
 

@@ -140,7 +140,14 @@ async def test_a_strategy_is_swapped_whole() -> None:
         without_web = replace(strategy(), channels=tuple(c for c in strategy().channels if c.id != "web"))
         other = edge_of(second)
         server.swap(
-            type(other).of(without_web, decider=second, stores=other.stores, limits=other.limits, clock=other.clock)
+            type(other).of(
+                without_web,
+                decider=second,
+                stores=other.stores,
+                limits=other.limits,
+                clock=other.clock,
+                validator=other.validator,
+            )
         )
         with pytest.raises(grpc.aio.AioRpcError, match="channel"):
             await call_raw(channel, METHODS[0], [ask().SerializeToString()])

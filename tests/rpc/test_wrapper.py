@@ -49,15 +49,17 @@ async def refused(decider: Answering, limits: Limits | None = None, timeout_s: f
     return caught.value
 
 
+# Events are refused for themselves (test_bad_events.py); the first field of the others is a number.
+READABLE = {"RecordEvents", "RecordEventsStream", "WatchChanges"}
+
+
 @pytest.mark.parametrize(
     ("method", "raw"),
     [
         pytest.param(method, raw, id=f"{name}-{method.name}")
         for name, raw in GARBAGE.items()
         for method in METHODS
-        if not (
-            name == "not UTF-8" and method.name.startswith("RecordEvents")
-        )  # refused for itself: test_bad_events.py
+        if not (name == "not UTF-8" and method.name in READABLE)
     ],
 )
 async def test_bytes_that_are_no_message(method: MethodDescriptor, raw: bytes) -> None:

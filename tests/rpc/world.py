@@ -16,18 +16,21 @@ from typing import Any, NoReturn
 
 import grpc
 
-from service.core.decision import Answer, Decision, Reason, ReasonCode, Request
+from service.core.decision import Answer, Committed, Decision, Reason, ReasonCode, Request
 from service.core.loader import load_strategy
 from service.core.records import ConsentRecord, EventToFold, OutcomeRecord
 from service.core.strategy import Strategy
+from service.errors import UnknownDecision
 from service.rpc.edge import Edge, Limits
-from service.rpc.ports import Decider, Stores
+from service.rpc.ports import Decider, Stores, Validator
 from service.rpc.server import Listen, Server
 from service.store.connection import Connections
 from service.store.store import Store
+from service.store.suppression import Suppression
 from tests.strategies import SECTIONS, write_strategy
 
 NOW_MS = 1_800_000_000_000
+NO_KEY = Suppression()
 MORE_FIELDS = """\
   - {id: past.shares, says: A sum., type: double, purpose: service, fold: {kind: sum, event: noted, attribute: share}}
   - {id: present.calls, says: Calls today., type: int, purpose: service, source: request, low: 0, high: 100}
@@ -79,6 +82,18 @@ class Answering:
         self.deadlines.append(deadline_s)
         return await self.how(request) if self.how else answered(request)
 
+    def told(self, committed: Committed) -> NoReturn:
+        """Fail: nothing was ever committed."""
+        raise AssertionError("nothing was committed")
+
+
+class Unasked:
+    """A validator that knows no decision."""
+
+    async def validate(self, decision_id: str, as_of_ms: int | None, deadline_s: float) -> NoReturn:
+        """Fail."""
+        raise UnknownDecision("there is none")
+
 
 class Untouched:
     """A store that must not be touched: what is refused never gets that far."""
@@ -95,7 +110,7 @@ class Untouched:
         """Fail."""
         raise AssertionError("the store was touched")
 
-    async def get_consent(self, customer: str, deadline_s: float) -> NoReturn:
+    async def agreed(self, customer: str, *, history: bool, deadline_s: float) -> NoReturn:
         """Fail."""
         raise AssertionError("the store was touched")
 
@@ -109,9 +124,18 @@ class Alone:
 
     def __init__(self, everything: Any) -> None:  # noqa: ANN401 - a fake has only what its test needs
         self.customers = self.events = self.consents = self.outcomes = everything
+        self.identities = everything
+        self.predictions = self.changes = everything
+        self.supply = self.demand = everything
+        self.rights = everything
 
 
-def edge_of(decider: Decider | None = None, stores: Stores | None = None, limits: Limits | None = None) -> Edge:
+def edge_of(
+    decider: Decider | None = None,
+    stores: Stores | None = None,
+    limits: Limits | None = None,
+    validator: Validator | None = None,
+) -> Edge:
     """Return an edge over the test's strategy at a fixed moment."""
     return Edge.of(
         strategy(),
@@ -119,6 +143,7 @@ def edge_of(decider: Decider | None = None, stores: Stores | None = None, limits
         stores=stores or Alone(Untouched()),
         limits=limits or Limits(),
         clock=lambda: NOW_MS,
+        validator=validator or Unasked(),
     )
 
 
@@ -149,10 +174,11 @@ async def channel_to(target: str) -> AsyncIterator[Any]:
 
 
 @asynccontextmanager
-async def store_at(url: str) -> AsyncIterator[Store]:
+async def store_at(url: str, suppression: Suppression = NO_KEY) -> AsyncIterator[Store]:
     """Yield the real store of the strategy over a real store."""
     levels = {level.id: "".join(purpose.group for purpose in level.purposes) for level in strategy().levels}
     async with Connections(url) as connections:
-        store = Store.over(connections, levels, strategy().levels[0].id)
+        lowest, schema = strategy().levels[0].id, strategy().schema
+        store = Store.over(connections, levels, lowest, schema=schema, suppression=suppression)
         await store.calls.load_functions()
         yield store

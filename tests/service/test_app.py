@@ -6,6 +6,8 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from service.app import Running, StartRefused, start
 from service.config import Settings, StorePlace
 from service.rpc.client import Ask, CallFailed, TactClient
 from service.store.embedded import EmbeddedStore
+from service.store.retention import Retention
 from tests.project.tree import ROOT
 
 DEMO = ROOT / "strategies" / "demo"
@@ -183,3 +186,31 @@ def make_it_forget(url: str) -> None:
     """Set a store so that it drops what it knows when memory runs short."""
     with Redis.from_url(url) as store:
         store.config_set("maxmemory-policy", "allkeys-lru")
+
+
+async def test_an_embedded_store_erases_with_a_key_of_its_own(tmp_path: Path) -> None:
+    """Nothing needs to be set up; after a restart the erased are still out, and without the key it does not start."""
+    place = f"embedded:{tmp_path / 'store'}"
+    async with serving(settings(place)) as running, client_of(running) as client:
+        await client.rights.erase("anna")
+    async with serving(settings(place)) as running, client_of(running) as client:
+        answer = await client.decide(Ask("anna", "web", ("greeting", "hero")))
+        assert [reason["code"] for reason in answer["degraded_reasons"]] == ["customer_erased"]
+    (tmp_path / "store" / "erasure.key").unlink()
+    with pytest.raises(StartRefused, match="under another erasure key"):
+        await start(settings(place))
+
+
+async def test_a_service_ends_when_another_erases_with_a_key_that_it_has_not(clean_store_url: str) -> None:
+    """Going on would let the erased in again: it says so and ends."""
+    keyed = replace(settings(clean_store_url), erasure_key=b"a key of the tests, long enough to be one")
+    async with serving(settings(clean_store_url)) as keyless, serving(keyed) as running, client_of(running) as client:
+        await client.rights.erase("anna")
+        assert "erasure key" in await asyncio.wait_for(keyless.store.until_refused(), 10.0)
+
+
+async def test_contacts_are_not_forgotten_before_a_cap_allows_it(clean_store_url: str) -> None:
+    """A context that is kept for less than the longest cap is refused at the start, with both times."""
+    short = replace(settings(clean_store_url), keep=Retention(context=timedelta(hours=1)))
+    with pytest.raises(StartRefused, match="the context, 1:00:00, is shorter than a cap"):
+        await start(short)

@@ -1,10 +1,12 @@
 """Settings are read once, and an error names the setting, the value and what would be right."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from service.config import Scheduling, SettingRefused, Settings, read_settings
+from service.store.retention import Retention
 
 
 def test_silence_gives_the_defaults() -> None:
@@ -41,6 +43,9 @@ def test_the_command_line_counts_more_than_the_environment() -> None:
         ({"store": "file:///x"}, {}, "it is no store"),
         ({"store": "redis://h", "store-url-file": "f"}, {}, "keep one of them"),
         ({"store-url-file": "/nowhere/url"}, {}, "--store-url-file: /nowhere/url (No such file"),
+        ({"erasure-key-file": "/nowhere/key"}, {}, "--erasure-key-file: /nowhere/key (No such file"),
+        ({}, {"TACT_KEEP": "log=3"}, "TACT_KEEP: 'log=3'; write KIND=TIME"),
+        ({"keep": "log=1d"}, {}, "shorter than decisions can be repeated"),
     ],
 )
 def test_an_error_names_setting_value_and_what_is_right(
@@ -66,3 +71,21 @@ def test_a_password_is_in_no_text_of_the_settings(tmp_path: Path) -> None:
     with pytest.raises(SettingRefused) as refused:
         read_settings({"store": "redos://user:opensesame@db/0"}, {})
     assert "opensesame" not in str(refused.value)
+
+
+def test_the_erasure_key_is_read_and_shown_nowhere(tmp_path: Path) -> None:
+    """The key comes from its file, is in no text of the settings, and one that others can read is warned of."""
+    file = tmp_path / "key"
+    file.write_text("opensesame, opensesame, opensesame!\n")
+    file.chmod(0o644)
+    open_to_all = read_settings({"erasure-key-file": str(file)}, {})
+    assert open_to_all.erasure_key == b"opensesame, opensesame, opensesame!"
+    assert "opensesame" not in repr(open_to_all)
+    assert "chmod 600" in open_to_all.warnings[0]
+    file.chmod(0o600)
+    assert read_settings({}, {"TACT_ERASURE_KEY_FILE": str(file)}).warnings == ()
+
+
+def test_retention_is_set_by_kind() -> None:
+    """What is not named keeps its default."""
+    assert read_settings({"keep": "log=30d"}, {}).keep == Retention(log=timedelta(days=30))

@@ -6,20 +6,21 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from redis import Redis
 
 from service.core import plan
-from service.core.decision import Decision, ReasonCode
+from service.core.decision import Commit, Committed, Decision, Known, ReasonCode
 from service.core.judge import Judge, Verdicts
 from service.core.snapshot import Snapshot
-from service.decide import Patience
+from service.decide import Decider, Patience
 from service.errors import AlreadyExists
 from service.store import keys
 from service.store.embedded import EmbeddedStore
-from tests.service.world import NOW_MS, ask, world
+from tests.service.world import NOW_MS, World, ask, no_exploration, world
 
 DEADLINE_S = 10.0
 
@@ -119,6 +120,49 @@ async def test_a_store_that_dies_gives_the_safe_answer_in_time(tmp_path: Path) -
     assert actions(decision) == ["greet", ""]
     assert decision.decision_id == ""
     assert [reason.code for reason in decision.degraded] == [ReasonCode.STORE_UNAVAILABLE]
+
+
+class Meanwhile:
+    """A store in which something happens, a few times, after a customer is read and before it is decided."""
+
+    def __init__(self, tact: World, happening: Callable[[], Awaitable[None]], times: int) -> None:
+        self._store = tact.store.customers
+        self._happening = happening
+        self._times = times
+
+    def decision_id(self, customer: str, idempotency_key: str, entropy: bytes) -> str:
+        """Name a decision."""
+        return self._store.decision_id(customer, idempotency_key, entropy)
+
+    async def read(self, customer: str, decision_id: str | None, deadline_s: float, idempotency_key: str = "") -> Known:
+        """Read, and let it happen."""
+        known = await self._store.read(customer, decision_id, deadline_s, idempotency_key)
+        if self._times:
+            self._times -= 1
+            await self._happening()
+        return known
+
+    async def commit(self, commit: Commit, deadline_s: float) -> Committed:
+        """Commit."""
+        return await self._store.commit(commit, deadline_s)
+
+
+@pytest.mark.parametrize(("changes", "committed"), [(["none"], ["none"]), (["none", "service"], [])])
+async def test_a_consent_that_is_withdrawn_while_it_is_decided_counts(
+    clean_store_url: str, tmp_path: Path, changes: list[str], committed: list[str]
+) -> None:
+    """What was decided under the old consent is not committed: it is decided again, once, and else answered safely."""
+    async with world(clean_store_url, tmp_path) as tact:
+        await tact.seller("jan")
+        levels = iter(changes)
+        store = Meanwhile(tact, lambda: tact.agreed("jan", next(levels)), len(changes))
+        decider = Decider(tact.engine, store, no_exploration, lambda: NOW_MS, Patience(most_s=5.0))
+        decision = await decider.decide(ask("jan"), DEADLINE_S)
+    assert decision.answers[0].kind != "offer"
+    assert [entry.level for entry in logged(clean_store_url, "jan")] == committed
+    assert bool(decision.decision_id) is bool(committed)
+    is_safe = ReasonCode.STORE_UNAVAILABLE in [reason.code for reason in decision.degraded]
+    assert is_safe is not bool(committed)
 
 
 async def test_no_time_left_means_nothing_is_read(clean_store_url: str, tmp_path: Path) -> None:

@@ -92,3 +92,32 @@ async def test_one_key_gives_one_answer_from_every_process(targets: tuple[str, .
     assert sells(answers[0])
     with Redis.from_url(clean_store_url) as store:
         assert store.xlen(keys.log_key(keys.bucket("bo"))) == 1
+
+
+async def test_ids_that_are_linked_under_fire_are_one_person_in_every_process(
+    targets: tuple[str, ...], clean_store_url: str
+) -> None:
+    """From the answer to the link on, every process decides for the person, whichever id is named; caps add up."""
+    asks = [Ask(customer, "web", ("hero",)) for customer in ("eve", "visitor") for _ in range(10)]
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(TactClient(target, timeout_s=30.0)) for target in targets]
+        for customer in ("eve", "visitor"):
+            await prepare(clients[0], customer)
+
+        async def ask_all() -> list[Answer]:
+            return list(await asyncio.gather(*(client.decide(ask) for client in clients for ask in asks)))
+
+        before, linked = await asyncio.gather(ask_all(), clients[0].identities.link("visitor", "eve"))
+        after = await ask_all()
+        people = [await client.identities.of("visitor") for client in clients]
+        shown = await clients[1].get_context("visitor")
+    assert all(answer["decision_id"] for answer in (*before, *after))
+    assert linked["newly_linked"]
+    assert all(person == {"person": linked["person"]} for person in people)
+    assert MOST <= len(offers(before)) <= 2 * MOST
+    assert offers(after) == []
+    assert {answer["decision_id"][:3] for answer in after} == {keys.bucket("eve")}
+    assert {field["field_id"] for field in shown["fields"] if field["state"] == "known"} >= {"past.open_tickets"}
+    with Redis.from_url(clean_store_url) as store:
+        logged = sum(store.xlen(keys.log_key(keys.bucket(who))) for who in ("eve", "visitor"))
+    assert logged == len(before) + len(after)

@@ -30,6 +30,7 @@ class World:
     decider: Decider
     store: Store
     engine: Engine
+    connections: Connections
 
     async def happened(self, customer: str, event: str, at_ms: int = NOW_MS - DAY_MS, **attributes: Scalar) -> None:
         """Fold one event of a customer."""
@@ -59,15 +60,17 @@ def no_exploration(size: int) -> bytes:
 
 
 @asynccontextmanager
-async def world(url: str, folder: Path, patience: Patience | None = None) -> AsyncIterator[World]:
-    """Open a decider over the store at `url` with the small strategy, without a model."""
-    strategy = load_strategy(write_strategy(folder / "strategy"))
+async def world(
+    url: str, folder: Path, patience: Patience | None = None, **changes: str | None
+) -> AsyncIterator[World]:
+    """Open a decider over the store at `url` with the small strategy (its sections changed), without a model."""
+    strategy = load_strategy(write_strategy(folder / "strategy", **changes))
     engine = Engine(strategy, None)
     connections = Connections(url)
     groups = {level.id: "".join(p.group for p in level.purposes) for level in strategy.levels}
-    store = Store.over(connections, groups, strategy.levels[0].id)
+    store = Store.over(connections, groups, strategy.levels[0].id, schema=strategy.schema)
     try:
         decider = Decider(engine, store.customers, no_exploration, lambda: NOW_MS, patience or Patience(most_s=5.0))
-        yield World(decider, store, engine)
+        yield World(decider, store, engine, connections)
     finally:
         await connections.close()

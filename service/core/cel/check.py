@@ -10,6 +10,7 @@ from typing import Any
 
 from cel_expr_python import cel
 
+from models.clock import BUILT_IN, NO_CLOCK
 from models.context import ContextSchema, ValueType
 from service.core.cel import emit, tree
 
@@ -103,6 +104,8 @@ def _refusal(text: str, source: str, schema: ContextSchema) -> ConditionRefused:
 def _in_plain_words(message: str, schema: ContextSchema) -> str:
     undeclared = _UNDECLARED.search(message)
     if undeclared:
+        if undeclared[1] in BUILT_IN:
+            return f"{undeclared[1]} {NO_CLOCK}"
         near = difflib.get_close_matches(undeclared[1], [*(f.id for f in schema.fields), "now"], 1)
         remedy = f"did you mean {near[0]}?" if near else "declare it under fields"
         return f"there is no field {undeclared[1]}; {remedy}"

@@ -1,0 +1,80 @@
+"""PredictionService: what models say, and whom they are to be asked about again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import TypeAlias
+
+from service.core.predictions import PredictionToStore
+from service.errors import InvalidArgument
+from service.rpc import convert_prediction as convert
+from service.rpc.batches import side_by_side
+from service.rpc.checks import check_batch
+from service.rpc.edge import Current, Edge
+from service.rpc.wrapper import TimeToEnd
+from tact.v1 import prediction_pb2 as pb
+
+LOOK_EVERY_S = 1.0
+"""How long it is looked for changes again after none were found, so about how old a change is when it is given out."""
+
+Good: TypeAlias = tuple[int, PredictionToStore]
+
+
+class Predictions:
+    """Answers the calls of PredictionService."""
+
+    def __init__(self, current: Current) -> None:
+        self._current = current
+
+    async def record_predictions(
+        self, request: pb.RecordPredictionsRequest, deadline_s: float
+    ) -> pb.RecordPredictionsResponse:
+        """Store a batch of predictions, each answered for itself."""
+        check_batch("predictions", len(request.predictions))
+        edge = self._current.edge
+        results, good = _sorted_out(request, edge)
+
+        async def store(one: Good) -> None:
+            position, prediction = one
+            fate = await edge.stores.predictions.record(prediction, deadline_s)
+            results[position].CopyFrom(convert.result_of(prediction.customer, fate))
+
+        await side_by_side(store, good)
+        return pb.RecordPredictionsResponse(results=results)
+
+    async def watch_changes(
+        self, request: pb.WatchChangesRequest, left: TimeToEnd
+    ) -> AsyncGenerator[pb.WatchChangesResponse, None]:
+        """Lend out customers of whom something changed, as they change."""
+        edge = self._current.edge
+        most, lease_s = convert.lending_of(request)
+        while not self._current.draining and ((seconds := left()) is None or seconds > 0):
+            found = False
+            async for changes in edge.stores.changes.lend(most, lease_s, edge.limits.batch_s):
+                found = True
+                yield convert.changes_message(changes)
+            if not found:
+                if request.until_none:
+                    return
+                await asyncio.sleep(LOOK_EVERY_S)
+
+    async def finish_changes(self, request: pb.FinishChangesRequest, deadline_s: float) -> pb.FinishChangesResponse:
+        """Take changes back that have been worked on."""
+        changes = convert.changes_of(request)
+        finished = await self._current.edge.stores.changes.finish(changes, deadline_s)
+        return pb.FinishChangesResponse(finished=finished)
+
+
+def _sorted_out(request: pb.RecordPredictionsRequest, edge: Edge) -> tuple[list[pb.PredictionResult], list[Good]]:
+    """Return a result for each prediction, refused or still open, and the good ones with their positions."""
+    now_ms = edge.clock()
+    results: list[pb.PredictionResult] = []
+    good: list[Good] = []
+    for position, prediction in enumerate(request.predictions):
+        try:
+            good.append((position, convert.prediction_of(prediction, edge, now_ms)))
+            results.append(pb.PredictionResult(customer_id=prediction.customer_id))
+        except InvalidArgument as refused:
+            results.append(convert.refused_result(prediction.customer_id, refused.violations))
+    return results, good

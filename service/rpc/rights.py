@@ -1,0 +1,63 @@
+"""RightsService: everything that is kept about a person, told or removed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+
+from service.core.records import Person
+from service.core.rights import Kept
+from service.rpc import convert_rights as convert
+from service.rpc.convert_consent import customer_of
+from service.rpc.edge import Current, Edge
+from service.rpc.wrapper import TimeToEnd
+from tact.v1 import rights_pb2 as pb
+
+
+class Rights:
+    """Answers the calls of RightsService."""
+
+    def __init__(self, current: Current) -> None:
+        self._current = current
+
+    async def export_customer(
+        self, request: pb.ExportCustomerRequest, left: TimeToEnd
+    ) -> AsyncGenerator[pb.ExportItem, None]:
+        """Tell everything that is kept about a person, item by item."""
+        edge, customer, items = self._current.edge, customer_of(request.customer_id), 0
+        person = await edge.stores.rights.person(customer, left())
+        begun_ms = 0
+        for one in person.identities:
+            kept = await edge.stores.rights.kept(one, left())
+            begun_ms = begun_ms or kept.now_ms
+            async for item in _exported(one, person, kept, edge, left):
+                yield item
+                items += 1
+        yield convert.end_item(begun_ms, items)
+
+    async def erase_customer(self, request: pb.EraseCustomerRequest, deadline_s: float) -> pb.EraseCustomerResponse:
+        """Remove everything that is kept about a person, and keep it from coming back."""
+        edge, customer = self._current.edge, customer_of(request.customer_id)
+        erased = await edge.stores.rights.erase(customer, deadline_s)
+        rewrites = request.rewrite_append_only_file and await edge.stores.rights.rewrite(deadline_s)
+        return convert.erased_answer(erased, rewrites)
+
+
+async def _exported(
+    customer: str, person: Person, kept: Kept, edge: Edge, left: TimeToEnd
+) -> AsyncIterator[pb.ExportItem]:
+    """Yield all items of one id."""
+    for item in _held(customer, person, kept, edge):
+        yield item
+    async for decision in edge.stores.rights.decisions(customer, kept.log_end, left()):
+        yield convert.decision_item(customer, decision, edge)
+    async for outcome in edge.stores.rights.outcomes(customer, kept.out_end, left()):
+        yield convert.outcome_item(customer, outcome)
+
+
+def _held(customer: str, person: Person, kept: Kept, edge: Edge) -> Iterator[pb.ExportItem]:
+    """Yield the items of what stands in keys of one id's own."""
+    yield convert.identity_item(customer, person, kept)
+    yield from convert.consent_items(customer, kept)
+    yield from convert.field_items(customer, kept, edge.strategy.schema)
+    yield from convert.cap_items(customer, kept)
+    yield from convert.remnant_items(customer, kept)
