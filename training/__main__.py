@@ -1,4 +1,5 @@
-"""`python -m training fit | verify`: make a model from logged decisions, and look at one before it serves.
+"""`python -m training fit | predict | verify | features`: make a model from logged decisions, make predictors from
+events, look at one before it serves, and tell what was known at moments of the past.
 
 Results go to stdout (with `--json` as one object), progress and errors to stderr. Ends with 0, with 1 where something
 was refused, with 2 where the command itself is wrong.
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import msgspec
+
+from .predicting import command as predicting
 
 # Before numpy is imported: these models are small, and more threads would only take cores from the service.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -57,8 +60,17 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--seed", type=_seed, default=0, metavar="N", help="equal inputs and seeds: equal versions (0)")
     verify = commands.add_parser("verify", help="look at a model before it serves", description=_verify.__doc__)
     verify.set_defaults(command=_verify, words=_verify_words)
-    verify.add_argument("artifact", type=Path, metavar="ARTIFACT", help="the folder of one version")
-    for command in (fit, verify):
+    verify.add_argument("artifact", type=Path, nargs="+", metavar="ARTIFACT", help="the folder of one version")
+    features = commands.add_parser("features", help="tell what was known then", description=_features.__doc__)
+    features.set_defaults(command=_features, words=_features_words)
+    features.add_argument("--strategy", type=Path, required=True, metavar="DIR", help="the strategy's folder")
+    features.add_argument("--events", type=Path, required=True, metavar="FILE", help="events: .jsonl or .csv, or .gz")
+    moments = "customer_id and at, and context where fields came with a request: .jsonl or .csv, or .gz"
+    features.add_argument("--moments", type=Path, required=True, metavar="FILE", help=moments)
+    features.add_argument("--out", type=Path, required=True, metavar="FILE", help="the table: .csv or .jsonl, or .gz")
+    features.add_argument("--fields", type=_names, default=(), metavar="A,B", help="only these fields (default: all)")
+    predict = predicting.add_to(commands, _seed, _names)
+    for command in (fit, verify, features, predict):
         command.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
 
@@ -67,6 +79,10 @@ def _seed(text: str) -> int:
     if not text.isdecimal() or len(text) > 9:
         raise argparse.ArgumentTypeError(f"{text!r} is no seed; write a whole number of up to 9 digits")
     return int(text)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, text.split(",")))
 
 
 def _fit(asked: argparse.Namespace) -> Report:
@@ -81,11 +97,29 @@ def _fit(asked: argparse.Namespace) -> Report:
 
 
 def _verify(asked: argparse.Namespace) -> Report:
-    """Check that a version is what it says, holds nothing strange, and gives what its estimators give."""
+    """Check that versions are what they say, hold nothing strange, and give what their estimators give."""
+    from models.predictor_artifacts import is_predictor
+
+    from .predicting.verification import verify_predictor
     from .verification import verify
 
-    verified = verify(asked.artifact)
-    return {"ok": True, "artifact": str(asked.artifact), **msgspec.to_builtins(verified)}
+    found = [
+        {"artifact": str(folder), **msgspec.to_builtins((verify_predictor if is_predictor(folder) else verify)(folder))}
+        for folder in asked.artifact
+    ]
+    return {"ok": True, **found[0]} if len(found) == 1 else {"ok": True, "verified": found}
+
+
+def _features(asked: argparse.Namespace) -> Report:
+    """Write a table of what was known of customers at moments: from the events strictly before each, as serving folds
+    them. Consent is not looked at.
+    """
+    from .asof import Order, features
+    from .progress import progress
+
+    with progress() as bars:
+        made = features(Order(asked.strategy, asked.events, asked.moments, asked.out, asked.fields), bars)
+    return {"table": str(asked.out), **msgspec.to_builtins(made)}
 
 
 def _fit_words(report: Report) -> str:
@@ -105,10 +139,18 @@ def _figures(figures: Report) -> str:
     return f"{auc}, {loss}, calibration error {figures['calibration_error']:.4f} ({figures['rows']:,} rows)"
 
 
-def _verify_words(report: Report) -> str:
+def _features_words(report: Report) -> str:
     return (
-        f"{report['version']} may serve: arrays and estimators differ by at most {report['largest_difference']:.1e} "
-        f"in probability on {report['rows']:,} rows"
+        f"{report['rows']:,} rows of {len(report['fields'])} fields from {report['events']:,} events are in "
+        f"{report['table']}"
+    )
+
+
+def _verify_words(report: Report) -> str:
+    return "\n".join(
+        f"{one['version']} may serve: arrays and estimators differ by at most {one['largest_difference']:.1e} "
+        f"in probability on {one['rows']:,} rows"
+        for one in report.get("verified", [report])
     )
 
 

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from models.artifacts import Rows
 from models.context import ContextSchema, Purpose
-from models.features import FeatureSpace, Row
-from models.history import Values, as_of
+from models.features import FeatureSpace
+from models.history import as_of
 
 from .errors import TrainingRefused
 from .fitting import Blind, Examples, blinds_of
@@ -93,19 +93,13 @@ def _known(declared: Declared, decisions: Sequence[DecisionRow], happened: _Happ
     while batch := tuple(islice(customers, _BATCH)):
         places = [place for customer in batch for place in asked[customer]]
         moments = [(decisions[place].customer, decisions[place].at_ms) for place in places]
+        contexts = [decisions[place].context for place in places]
         events = chain.from_iterable(happened.events.get(customer, ()) for customer in batch)
-        values = as_of(declared.schema, declared.space.features, events, moments)
+        values = as_of(declared.schema, declared.space.features, events, moments, contexts)
         for place, known in zip(places, values, strict=True):
-            x[place] = _encoded(declared.space, decisions[place], known)
+            x[place] = declared.space.encode(known, decisions[place].at_ms)
         advance(len(places))
     return x
-
-
-def _encoded(space: FeatureSpace, decision: DecisionRow, known: Values) -> Row:
-    values = list(known)
-    for index, value in decision.context.items():
-        values[index] = value
-    return space.encode(values, decision.at_ms)
 
 
 _Labels = dict[str, tuple[list[int], list[int]]]

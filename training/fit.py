@@ -22,7 +22,7 @@ from .progress import started
 from .rows import read_decisions, read_events
 from .strategy import Declared, read_strategy
 
-_LIBRARIES = ("numpy", "scikit-learn", "scipy", "skops")
+LIBRARIES = ("numpy", "scikit-learn", "scipy", "skops")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Models:
 def fit(order: Order, bars: Progress) -> tuple[Path, Manifest]:
     """Train one version and return its folder and manifest; raise `TrainingRefused` where nothing can be made."""
     declared = read_strategy(order.strategy)
-    name = _usable(order.name or declared.name)
+    name = usable_name(order.name or declared.name)
     data = _read(order, declared, bars)
     models = _fitted(declared, data, order.seed, bars)
     said = {action: fitted.estimator for action, fitted in models.said.items()}
@@ -74,20 +74,21 @@ def fit(order: Order, bars: Progress) -> tuple[Path, Manifest]:
         seed=order.seed,
         metrics=_metrics(models),
         parity=Parity(rows=len(rows), largest_difference=difference),
-        libraries={library: version(library) for library in _LIBRARIES},
+        libraries={library: version(library) for library in LIBRARIES},
         files={},
     )
     return write_artifact(order.out, draft, packed_arrays(arrays), packed_estimators(said, silent))
 
 
-def _usable(name: str) -> str:
+def usable_name(name: str) -> str:
+    """Return a name that an artefact can bear; raise `TrainingRefused` for another."""
     if not NAME.fullmatch(name):
         raise TrainingRefused(f"the name {name!r} is not of lower-case letters, digits, '.', '_' and '-'; give --name")
     return name
 
 
 def _read(order: Order, declared: Declared, bars: Progress) -> Dataset:
-    sizes = {path: _size(path) for path in (order.events, order.decisions)}
+    sizes = {path: size_of(path) for path in (order.events, order.decisions)}
     reading = {path: started(bars, f"reading {path.name}", size, "MB", 1_000_000) for path, size in sizes.items()}
     return dataset(
         declared,
@@ -97,7 +98,8 @@ def _read(order: Order, declared: Declared, bars: Progress) -> Dataset:
     )
 
 
-def _size(path: Path) -> int:
+def size_of(path: Path) -> int:
+    """Return the size of an input file in bytes; raise `TrainingRefused` where it cannot be read."""
     try:
         return path.stat().st_size
     except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from hashlib import sha256
 from io import BytesIO
@@ -49,14 +50,15 @@ def write_artifact(out: Path, draft: Manifest, arrays: bytes, estimators: bytes)
     try:
         home.mkdir(parents=True, exist_ok=True)
         place = home / manifest.version.rpartition("@")[2]
-        _publish(place, {MANIFEST: content.encode(), FOLDED: arrays, ESTIMATORS: estimators})
+        publish(place, {MANIFEST: content.encode(), FOLDED: arrays, ESTIMATORS: estimators}, read_artifact)
     except OSError as error:
         raise TrainingRefused(f"cannot write below {out} ({error.strerror}); choose another --out") from None
     return place, manifest
 
 
-def _publish(place: Path, contents: dict[str, bytes]) -> None:
-    if _holds_together(place):
+def publish(place: Path, contents: dict[str, bytes], read: Callable[[Path], object]) -> None:
+    """Write the files of an artefact all at once, unless what is there can be read and so is the same."""
+    if _holds_together(place, read):
         return
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=place.parent))
     try:
@@ -70,9 +72,9 @@ def _publish(place: Path, contents: dict[str, bytes]) -> None:
             shutil.rmtree(draft)
 
 
-def _holds_together(place: Path) -> bool:
+def _holds_together(place: Path, read: Callable[[Path], object]) -> bool:
     try:
-        read_artifact(place)
+        read(place)
     except ArtifactRefused:
         return False
     return True

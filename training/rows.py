@@ -1,4 +1,7 @@
-"""The rows that training reads: events and logged decisions, one JSON object a line, plain or gzip.
+"""The rows that training reads: events, logged decisions and moments, one JSON object a line, plain or gzip.
+
+Events and moments may also stand in CSV files, with a column `attributes.NAME` an attribute and `context.FIELD` a
+field that came with a request; an empty cell is a value that is not there.
 
 Files are read as streams, a line at a time. Every bad row is named with file and line; reading goes on until there are
 enough of them to be worth mending.
@@ -19,12 +22,15 @@ from models.context import Attribute, ContextSchema, Scalar, Source
 
 from .errors import InputRefused
 from .progress import Advance
+from .tables import cells_of, kind_of, part_of, plain, whole
 from .values import Misfit, moment_ms, typed
 
 _LONGEST_LINE = 1 << 20
 _MOST_PROBLEMS = 20
 _REPORTED_EVERY = 500
 
+_Line = TypeVar("_Line")
+_Row = TypeVar("_Row")
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 
 
@@ -46,6 +52,14 @@ class _DecisionLine(msgspec.Struct, forbid_unknown_fields=True):
     context: dict[str, Any] = {}
     outcomes: dict[str, Literal[0, 1]] = {}
     amount: float | None = None
+
+
+class _MomentLine(msgspec.Struct):
+    """Other keys are ignored, so that a file of decisions will do."""
+
+    customer_id: _Id
+    at: Any
+    context: dict[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +89,33 @@ class DecisionRow:
     outcomes: Mapping[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class MomentRow:
+    """One moment (ms) of one customer; `context` is what came with the request then, by the field's index."""
+
+    customer: str
+    at_ms: int
+    context: Mapping[int, Scalar]
+
+
 def read_events(path: Path, schema: ContextSchema, advance: Advance) -> Iterator[EventRow]:
     """Yield the events of a file in its order; raise `InputRefused` at its end, or earlier when many are bad."""
-    return _rows(path, _Reader(_EventLine, lambda line: _event(line, schema)), advance)
+    return _rows(path, _Reader(_EventLine, lambda line: _event(line, schema), _event_cells(schema)), advance)
+
+
+def read_moments(path: Path, schema: ContextSchema, advance: Advance) -> Iterator[MomentRow]:
+    """Yield the moments of a file in its order; raise `InputRefused` at its end, or earlier when many are bad."""
+    return _rows(path, _Reader(_MomentLine, lambda line: _moment(line, schema), _moment_cells(schema)), advance)
 
 
 def read_decisions(path: Path, schema: ContextSchema, advance: Advance) -> Iterator[DecisionRow]:
     """Yield the decisions of a file in its order; raise `InputRefused` at its end, or earlier when many are bad."""
     return _rows(path, _Reader(_DecisionLine, lambda line: _decision(line, schema)), advance)
+
+
+def read_rows(path: Path, kind: type[_Line], convert: Callable[[_Line], _Row], advance: Advance) -> Iterator[_Row]:
+    """Yield the rows of any file of JSON lines; `convert` raises `Misfit` for one that is bad. As `read_events`."""
+    return _rows(path, _Reader(kind, convert), advance)
 
 
 def _event(line: _EventLine, schema: ContextSchema) -> EventRow:
@@ -112,6 +145,11 @@ def _decision(line: _DecisionLine, schema: ContextSchema) -> DecisionRow:
     return DecisionRow(line.decision_id, line.customer_id, moment_ms(line.at), said, context, line.outcomes)
 
 
+def _moment(line: _MomentLine, schema: ContextSchema) -> MomentRow:
+    context = dict(_requested(name, value, schema) for name, value in line.context.items())
+    return MomentRow(line.customer_id, moment_ms(line.at), context)
+
+
 def _requested(name: str, value: object, schema: ContextSchema) -> tuple[int, Scalar]:
     index = schema.index.get(name)
     if index is None or schema.fields[index].source is not Source.REQUEST:
@@ -126,24 +164,62 @@ def _named(name: str, value: object, declared: Attribute) -> Scalar:
         raise Misfit(f"{name!r}: {misfit}") from None
 
 
-_Line = TypeVar("_Line")
-_Row = TypeVar("_Row")
+_Cells = Mapping[str, str]
+
+
+def _event_cells(schema: ContextSchema) -> Callable[[_Cells], dict[str, Any]]:
+    """Return what turns the cells of an event into the object that its JSON line would hold."""
+    types = {event.id: {a.name: a.type for a in event.attributes} for event in schema.events.values()}
+
+    def object_of(cells: _Cells) -> dict[str, Any]:
+        own = types.get(cells.get("type", ""), {})
+        given = part_of(cells, "attributes.")
+        attributes = {name: plain(cell, own[name]) if name in own else cell for name, cell in given.items()}
+        head = {name: cell for name, cell in cells.items() if not name.startswith("attributes.")}
+        return {**head, "occurred_at": whole(head.get("occurred_at", "")), "attributes": attributes}
+
+    return object_of
+
+
+def _moment_cells(schema: ContextSchema) -> Callable[[_Cells], dict[str, Any]]:
+    """Return what turns the cells of a moment into the object that its JSON line would hold."""
+    types = {field.id: field.type for field in schema.fields}
+
+    def object_of(cells: _Cells) -> dict[str, Any]:
+        given = part_of(cells, "context.")
+        context = {name: plain(cell, types[name]) if name in types else cell for name, cell in given.items()}
+        return {**cells, "at": whole(cells.get("at", "")), "context": context}
+
+    return object_of
 
 
 class _Reader(Generic[_Line, _Row]):
-    """Turns a line of JSON into a row."""
+    """Turns a line of JSON, or the cells of a row, into a row."""
 
-    def __init__(self, kind: type[_Line], convert: Callable[[_Line], _Row]) -> None:
+    def __init__(
+        self,
+        kind: type[_Line],
+        convert: Callable[[_Line], _Row],
+        object_of: Callable[[_Cells], dict[str, Any]] | None = None,
+    ) -> None:
         self._decoder = msgspec.json.Decoder(kind)
+        self._kind = kind
         self._convert = convert
+        self.object_of = object_of
 
-    def read(self, line: bytes) -> _Row:
-        return self._convert(self._decoder.decode(line))
+    def read(self, line: bytes | _Cells | Misfit) -> _Row:
+        if isinstance(line, bytes):
+            return self._convert(self._decoder.decode(line))
+        if isinstance(line, Misfit):
+            raise line
+        return self._convert(msgspec.convert(self.object_of(line) if self.object_of else line, self._kind))
 
 
 def _rows(path: Path, reader: _Reader[_Line, _Row], advance: Advance) -> Iterator[_Row]:
     problems: list[str] = []
-    for number, line in _lines(path, advance):
+    if kind_of(path) == ".csv" and reader.object_of is None:
+        raise InputRefused([f"{path.name}: these rows are read from JSON lines only; name a .jsonl or .jsonl.gz file"])
+    for number, line in _raw_rows(path, advance):
         try:
             yield reader.read(line)
         except (Misfit, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -154,8 +230,16 @@ def _rows(path: Path, reader: _Reader[_Line, _Row], advance: Advance) -> Iterato
         raise InputRefused(problems)
 
 
+def _raw_rows(path: Path, advance: Advance) -> Iterator[tuple[int, bytes | _Cells | Misfit]]:
+    """Yield number and content of every row that is not blank."""
+    if kind_of(path) == ".csv":
+        yield from cells_of(path.name, _lines(path, advance))
+    else:
+        yield from ((number, line) for number, line in _lines(path, advance) if line.strip())
+
+
 def _lines(path: Path, advance: Advance) -> Iterator[tuple[int, bytes]]:
-    """Yield number and bytes of every line that is not blank."""
+    """Yield number and bytes of every line."""
     number = reported = 0
     try:
         with path.open("rb") as raw:
@@ -166,8 +250,7 @@ def _lines(path: Path, advance: Advance) -> Iterator[tuple[int, bytes]]:
                     reported = raw.tell()
                 if len(line) > _LONGEST_LINE:
                     raise InputRefused([f"{path.name}:{number}: the line is longer than {_LONGEST_LINE:,} bytes"])
-                if line.strip():
-                    yield number, line
+                yield number, line
             advance(raw.tell() - reported)
     except (OSError, EOFError, zlib.error) as error:
         why = getattr(error, "strerror", None) or str(error)

@@ -37,7 +37,7 @@ def read_strategy(folder: Path) -> Declared:
         raise TrainingRefused(str(refused)) from None
     if not space.columns:
         raise TrainingRefused("the strategy names no features; add `model: {features: [...]}`")
-    return Declared(_name(documents), documents.digest, schema, space, _actions(documents))
+    return Declared(strategy_name(documents), documents.digest, schema, space, _actions(documents))
 
 
 def _features(documents: Documents) -> tuple[str, ...]:
@@ -54,7 +54,8 @@ def _actions(documents: Documents) -> tuple[str, ...]:
     return tuple(sorted({found.text for found in ids if isinstance(found, Leaf)}))
 
 
-def _name(documents: Documents) -> str:
+def strategy_name(documents: Documents) -> str:
+    """Return the name that a strategy gives itself, or that of its folder."""
     names = (_value(section, "name") for section in documents.section("strategy"))
     return next((name.text for name in names if isinstance(name, Leaf)), documents.name)
 

@@ -42,6 +42,11 @@ def moment_ms(value: object) -> int:
     return moment
 
 
+def moment_text(at_ms: int) -> str:
+    """Return a moment in milliseconds since 1970 as RFC 3339 in UTC."""
+    return (_EPOCH + timedelta(milliseconds=at_ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def _bool(value: object) -> bool:
     if type(value) is not bool:
         raise Misfit(f"{_shown(value)} must be true or false")

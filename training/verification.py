@@ -38,10 +38,19 @@ _ALLOWED = {
     ("sklearn.preprocessing._data", "StandardScaler", "ObjectNode"),
 }
 
-_FITTED: dict[type, Callable[[int], dict[str, tuple[int, ...]]]] = {
-    StandardScaler: lambda columns: {"mean_": (columns,), "scale_": (columns,)},
-    LogisticRegression: lambda columns: {"coef_": (1, columns), "intercept_": (1,), "classes_": (2,)},
+_FITTED: dict[type, Callable[[int, int], dict[str, tuple[int, ...]]]] = {
+    StandardScaler: lambda columns, classes: {"mean_": (columns,), "scale_": (columns,)},
+    LogisticRegression: lambda columns, classes: {
+        "coef_": (_rows_of(classes), columns),
+        "intercept_": (_rows_of(classes),),
+        "classes_": (classes,),
+    },
 }
+
+
+def _rows_of(classes: int) -> int:
+    """Return how many rows of coefficients there are: of two classes one says all."""
+    return 1 if classes == 2 else classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +83,7 @@ def verify(folder: Path) -> Verified:
 
 
 def _estimators(artifact: Artifact) -> tuple[Estimators, Estimators]:
-    _refuse_strange_types(artifact.estimators)
+    refuse_strange_types(artifact.estimators)
     try:
         found = skops.io.loads(artifact.estimators, trusted=[])
     except Exception as error:  # noqa: BLE001  a foreign file can fail in any way, and every way is a refusal
@@ -85,7 +94,7 @@ def _estimators(artifact: Artifact) -> tuple[Estimators, Estimators]:
         if not isinstance(estimators, dict) or set(estimators) != names:
             raise ArtifactRefused(f"{ESTIMATORS} holds other actions than the manifest lists")
         for action, estimator in dict(estimators).items():
-            if not _is_usable(estimator, len(artifact.manifest.columns)):
+            if not is_usable(estimator, len(artifact.manifest.columns)):
                 raise ArtifactRefused(f"{ESTIMATORS} holds something else than a fitted estimator for {action}")
     return found["said"], found["silent"]
 
@@ -95,7 +104,8 @@ def _names(manifest: Manifest, found: dict[str, Any]) -> Iterator[set[str]]:
         yield set(manifest.actions if side == "said" else manifest.baselines)
 
 
-def _is_usable(estimator: Any, columns: int) -> bool:  # noqa: ANN401  it may be anything
+def is_usable(estimator: Any, columns: int, classes: int = 2) -> bool:  # noqa: ANN401  it may be anything
+    """Tell whether something is a fitted pipeline of these columns and classes, as training writes it."""
     if type(estimator) is not Pipeline:
         return False
     steps = [step for _, step in estimator.steps]
@@ -104,11 +114,12 @@ def _is_usable(estimator: Any, columns: int) -> bool:  # noqa: ANN401  it may be
     return all(
         isinstance(found := getattr(step, name, None), np.ndarray) and found.shape == shape
         for step, wanted in zip(steps, _FITTED.values(), strict=True)
-        for name, shape in wanted(columns).items()
+        for name, shape in wanted(columns, classes).items()
     )
 
 
-def _refuse_strange_types(packed: bytes) -> None:
+def refuse_strange_types(packed: bytes) -> None:
+    """Raise `ArtifactRefused` unless a skops file holds only the few types that training writes."""
     members = unpack(packed, ESTIMATORS)
     for name, member in members.items():
         if name.endswith(".npy"):

@@ -196,3 +196,10 @@ def test_progress_adds_up_to_the_size_of_the_file(tmp_path: Path, name: str) -> 
     assert len(list(read_events(path, SCHEMA, seen.append))) == 3333
     assert len(seen) > 1
     assert sum(seen) == path.stat().st_size
+
+
+def test_decisions_are_no_table(tmp_path: Path) -> None:
+    """Decisions hold objects, so a CSV file of them is refused once, with what would be right."""
+    path = written(tmp_path / "decisions.csv", "decision_id,customer_id", "d1,ada", "d2,ada")
+    with pytest.raises(InputRefused, match=r"^decisions.csv: these rows are read from JSON lines only; name a .jsonl"):
+        list(read_decisions(path, SCHEMA, unseen))

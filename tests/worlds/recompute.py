@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,12 @@ Past = list[dict[str, Any]]
 HOUR_ZERO = datetime(2018, 8, 1, tzinfo=UTC)
 TYPES = ("bogo", "discount", "informational")
 NAMES = {"bogo": "bogo-{reward}", "discount": "discount-{reward}-on-{difficulty}"}
+
+
+def data_folder() -> Path:
+    """Return where the public data lie."""
+    home = os.environ.get("TACT_DATA")
+    return (Path(home) if home else Path(__file__).parents[3] / "shared" / "data") / "starbucks"
 
 
 @dataclass(frozen=True)

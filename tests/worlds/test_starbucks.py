@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 import random
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -17,44 +16,20 @@ import pytest
 from models import folds
 from models.context import ContextSchema
 from models.schema import load_context
-from tests.worlds.recompute import Month
+from tests.worlds.conftest import with_data
+from tests.worlds.recompute import Month, data_folder
 from training.worlds import starbucks
 from training.worlds.files import moment_ms, rfc3339
-from training.worlds.starbucks_files import Data, Offer, Payments, happened, read
+from training.worlds.starbucks_files import Data, Offer, Payments, happened
 
 ROOT = Path(__file__).parents[2]
 LAST_HOUR = 714
-
-
-def data_folder() -> Path:
-    """Return where the public data lie."""
-    home = os.environ.get("TACT_DATA")
-    return (Path(home) if home else ROOT.parent / "shared" / "data") / "starbucks"
-
-
-with_data = pytest.mark.skipif(
-    not (data_folder() / "transcript.json.gz").exists(),
-    reason="The public Starbucks data are not here; TACT_DATA names the folder that holds starbucks/.",
-)
 
 
 @pytest.fixture(scope="module")
 def month() -> Month:
     """Return the month as the plain recomputation reads it."""
     return Month.read(data_folder())
-
-
-@pytest.fixture(scope="module")
-def data() -> Data:
-    """Return the files as the preparation reads them."""
-    return read(data_folder())
-
-
-@pytest.fixture(scope="module")
-def prepared(data: Data, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, starbucks.Prepared]:
-    """Return the folder of a preparation and its counts."""
-    out = tmp_path_factory.mktemp("starbucks")
-    return out, starbucks.prepare(data, out, starbucks.WAVES, None)
 
 
 @cache

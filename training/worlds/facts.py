@@ -23,7 +23,7 @@ class Observer:
     """Sees what is known of a customer at past moments, from the events strictly before each."""
 
     def __init__(self, schema: ContextSchema) -> None:
-        self._schema = schema
+        self._folding = folds.Folding(schema)
         self._readers = [(f.id, f.key, folds.reader(f)) for f in schema.fields if f.fold is not None]
         self._moments = {
             event.id: [a.name for a in event.attributes if a.type is ValueType.TIMESTAMP]
@@ -45,7 +45,7 @@ class Observer:
         attributes = cast("dict[str, Scalar]", happening.attributes)
         if names := self._moments[happening.type]:
             attributes = attributes | {name: moment_ms(str(attributes[name])) for name in names}
-        for operation in folds.operations(self._schema, happening.type, attributes):
+        for operation in self._folding.operations(happening.type, attributes):
             states[operation.key] = folds.apply(states.get(operation.key), operation, happening.at_ms)
 
 
@@ -72,7 +72,7 @@ def facts_of(v: Values, now_ms: int) -> frozenset[str]:
         "cart": _number(v, "present.open_carts") > 0 and _number(v, "present.cart_value") > 0.0,
         "queued": _number(v, "present.queue_minutes") > 5.0,
         "waited": _number(v, "past.waiting_minutes") > 10.0 and _number(v, "past.days_since_contact", 1e9) < 30.0,
-        "leaving": _number(v, "predicted.churn") > 0.35 or "leaving" in reasons or ends < now_ms + 60 * DAY_MS,
+        "leaving": _number(v, "predicted.churn") > 0.2 or "leaving" in reasons or ends < now_ms + 60 * DAY_MS,
         "bill": "billing" in reasons or v["past.contact_reason"] == "billing",
         "travels": _number(v, "past.interest_travel") > 0.5 or "roaming" in reasons,
     }

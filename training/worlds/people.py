@@ -129,6 +129,7 @@ def history(one: Person, moment_ms: int, dice: Random) -> tuple[Happening, ...]:
     _tell_shop(story, one, days, dice)
     _tell_miles(story, one, dice)
     _tell_predictions(story, one, dice)
+    _tell_notice(story, one, days, dice)
     return story.told()
 
 
@@ -191,10 +192,15 @@ def _tell_service(story: Story, one: Person, days: float, dice: Random) -> None:
 
 
 def _tell_contacts(story: Story, one: Person, days: float, dice: Random) -> None:
-    warmth = one.traits.warmth
+    warmth, traits = one.traits.warmth, one.traits
+    pulls = {
+        "network": 0.5 * traits.tech, "billing": 0.9 * traits.thrift, "device": -0.8 * traits.tech, "delivery": -0.5,
+        "moving": 0.4 * traits.family - 0.5, "roaming": 1.0 * traits.travel - 0.3, "other": -0.3,
+    }  # fmt: skip
+    reasons = {reason: math.exp(pull) for reason, pull in pulls.items()}
     for _ in range(poisson(1.2, dice)):
         sentiment = math.tanh(0.25 + 0.5 * warmth + dice.gauss(0.0, 0.45))
-        reason = dice.choice(("network", "billing", "device", "delivery", "moving", "other"))
+        (reason,) = dice.choices(tuple(reasons), tuple(reasons.values()))
         complaints = int(sentiment < -0.2 and dice.random() < 0.35)
         solved = dice.random() < sigmoid(1.0 + sentiment)
         tell_contact(story, dice.uniform(0.0, days), reason, dice.expovariate(1 / 5.0), sentiment, solved, complaints)
@@ -219,8 +225,13 @@ def _tell_shop(story: Story, one: Person, days: float, dice: Random) -> None:
     for topic, pull in pulls.items():
         for _ in range(poisson(0.8 * math.exp(pull), dice)):
             story.tell(dice.uniform(0.0, days), "page.viewed", topic=topic, minutes=round(dice.expovariate(0.4), 1))
+    likes = {
+        "accessory": 0.5, "plan": 0.3 * traits.tech - 0.3, "roaming": 1.0 * traits.travel - 0.3,
+        "phone": 0.8 * traits.tech - 0.3, "insurance": 1.0 * traits.worry - 1.0, "tv": 0.8 * traits.family - 1.0,
+    }  # fmt: skip
+    tastes = {category: math.exp(like) for category, like in likes.items()}
     for number in range(poisson(1.2 * math.exp(0.3 * traits.tech - 0.3 * traits.thrift), dice)):
-        category = dice.choice(("accessory", "accessory", "plan", "roaming", "phone"))
+        (category,) = dice.choices(tuple(tastes), tuple(tastes.values()))
         amount = round(dice.lognormvariate(5.6 if category == "phone" else 3.2, 0.5), 2)
         story.tell(dice.uniform(0.0, days), "purchase", order=f"{one.id}-p{number}", category=category, amount=amount)
     for number in range(poisson(0.8, dice)):
@@ -241,10 +252,12 @@ def _tell_miles(story: Story, one: Person, dice: Random) -> None:
 def _tell_predictions(story: Story, one: Person, dice: Random) -> None:
     if not one.predicted:
         return
-    leaving = sigmoid(-1.4 - 0.9 * one.traits.warmth + 0.4 * one.traits.thrift + dice.gauss(0.0, 0.4))
     wanting = sigmoid(-1.0 + 0.8 * one.traits.tech - 0.4 * one.traits.thrift + dice.gauss(0.0, 0.4))
     for ago in (58.0, 29.0):
-        story.tell(ago, "prediction.scored", target="churn", score=round(leaving, 3))
         story.tell(ago, "prediction.scored", target="upgrade", score=round(wanting, 3))
-    reason = dice.choice(("network", "billing", "device", "roaming", "none"))
-    story.tell(29.0, "prediction.named", reason=reason)
+
+
+def _tell_notice(story: Story, one: Person, days: float, dice: Random) -> None:
+    """Tell of those who gave notice: seldom those who like us, more often those who look at the price."""
+    if dice.random() < sigmoid(-1.3 - 1.2 * one.traits.warmth + 0.5 * one.traits.thrift):
+        story.tell(dice.uniform(0.0, days), "notice.given")

@@ -39,7 +39,6 @@ def telling_history(one: Person, moment_ms: int) -> tuple[Happening, ...]:
     tell_contract(story, one, 150.0)
     _STORIES[one.id](story)
     if one.predicted:
-        story.tell(6.0, "prediction.scored", target="churn", score=0.08)
         story.tell(6.0, "prediction.scored", target="upgrade", score=round(min(0.9, 0.3 + 0.3 * one.traits.tech), 2))
     return story.told()
 
