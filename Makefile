@@ -1,11 +1,11 @@
 # Every target makes what it needs: .venv, filled from the locks with hashes. No root, no Docker.
-#   make demo [ARGS=--once]   make test [ARGS=tests/core]   make check   make bench   make starbucks DATA=DIR   make protos   make lock   make clean
+#   make demo [ARGS=--once]   make test [ARGS=tests/core]   make check   make nightly   make bench   make bench-events   make starbucks DATA=DIR   make protos   make lock   make clean
 # Another Python than the newest one found: make test PYTHON=/path/to/python3.12
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench starbucks protos lock clean
+.PHONY: help demo test nightly check bench bench-events starbucks protos lock clean
 
 PYTHON ?=
 ARGS ?=
@@ -24,6 +24,11 @@ demo: .venv/.runtime
 test: .venv/.dev $(NODE)/node_modules
 	@exec $(BIN)/python -m pytest -p no:valkey $(ARGS)
 
+# The same tests as `make test`, with as many random cases as one night allows: an hour or so on two cores.
+NIGHTLY := TACT_HISTORIES=1000 TACT_CONSENT_CASES=100000 TACT_DECISIONS=2000 TACT_CONDITIONS=20000 TACT_WITHDRAWALS=3000 TACT_LINK_STEPS=1000 TACT_AS_OF_MEMBERS=17000
+nightly: .venv/.dev $(NODE)/node_modules
+	@exec env $(NIGHTLY) $(BIN)/python -m pytest -p no:valkey $(ARGS)
+
 check: .venv/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -35,6 +40,9 @@ check: .venv/.dev
 
 bench: .venv/.dev
 	@exec $(BIN)/python -m benchmarks $(ARGS)
+
+bench-events: .venv/.dev
+	@exec $(BIN)/python -m benchmarks.events $(ARGS)
 
 starbucks: .venv/.dev
 	@exec $(BIN)/python -m benchmarks.starbucks --data "$(or $(DATA),$(error say where the public data set is: make starbucks DATA=DIR))" $(ARGS)

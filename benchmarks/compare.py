@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -41,7 +41,11 @@ class Window:
 
 
 def compare(stage: Stage, plan: Plan, say: Callable[[str], None]) -> tuple[tuple[Window, ...], Evidence]:
-    """Measure the floor and Decide in turn, at each number of calls in flight, with every second round turned round."""
+    """Measure the floor and Decide in turn, at each number of calls in flight, with every second round turned round.
+
+    Caps fill and free again, and with them the answers shrink and grow: so the floor always answers in the size that
+    decisions had last.
+    """
     before = logged(stage.store)
     busiest = max(plan.in_flight)
     first = _drive(stage, "decide", busiest, replace(plan, seconds=0.5))
@@ -51,20 +55,30 @@ def compare(stage: Stage, plan: Plan, say: Callable[[str], None]) -> tuple[tuple
     answered = first.ok_in_all
     samples: list[tuple[int, bytes]] = []
     kept = stage.requests_file.with_name("samples.bin")
-    for number in range(plan.rounds):
-        for in_flight in plan.in_flight:
-            for subject in SUBJECTS if number % 2 == 0 else reversed(SUBJECTS):
-                sampled = kept if subject == "decide" else None
-                window = _window(stage, plan, subject, in_flight, number, sampled)
-                windows.append(window)
-                say(_line(window))
-                if subject == "decide":
-                    answered += window.measured.ok_in_all
-                    samples += loadgen.read_samples(kept)
+    for window in _windows(stage, plan, first, kept):
+        windows.append(window)
+        say(_line(window))
+        if window.subject == "decide":
+            answered += window.measured.ok_in_all
+            samples += loadgen.read_samples(kept)
     return tuple(windows), judged(samples, stage.requests, answered, logged(stage.store) - before)
 
 
-def _window(stage: Stage, plan: Plan, subject: str, in_flight: int, number: int, samples: Path | None) -> Window:
+def _windows(stage: Stage, plan: Plan, latest: Measured, kept: Path) -> Iterator[Window]:
+    """Measure window after window; `latest` is how decisions were answered last, `kept` takes samples of them."""
+    for number in range(plan.rounds):
+        for in_flight in plan.in_flight:
+            for subject in SUBJECTS if number % 2 == 0 else reversed(SUBJECTS):
+                if subject == "floor":
+                    stage.resize_floor(round(latest.reply_bytes["mean"]))
+                    yield _window(stage, plan, subject, in_flight, number)
+                else:
+                    window = _window(stage, plan, subject, in_flight, number, kept)
+                    latest = window.measured
+                    yield window
+
+
+def _window(stage: Stage, plan: Plan, subject: str, in_flight: int, number: int, samples: Path | None = None) -> Window:
     measured = _drive(stage, subject, in_flight, plan, samples)
     server, store = measured.cpu_s
     return Window(subject, in_flight, number, measured, measured.cpu_us_a_call(server), measured.cpu_us_a_call(store))

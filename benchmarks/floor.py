@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 SERVICE = "tact.benchmarks.Floor"
 METHOD = f"/{SERVICE}/Echo"
+MIRROR = f"/{SERVICE}/Mirror"
+RESIZE = f"/{SERVICE}/Resize"
 FIELDS = ("i", "c", "s", "p", "f")  # what one decision reads of a customer with full consent, but for its counters
 
 
@@ -48,6 +50,15 @@ class Echo:
             await context.abort(StatusCode.NOT_FOUND, "the store does not know this customer")
         return (request * (self._reply_bytes // len(request) + 1))[: self._reply_bytes]
 
+    async def resize(self, request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+        """Answer in another size from now on; the request is the number of bytes, in digits."""
+        self._reply_bytes = int(request)
+        return b""
+
+    async def mirror(self, request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+        """Echo without looking at anything."""
+        return request[: self._reply_bytes]
+
 
 async def serve(store_url: str, reply_bytes: int, port: int) -> None:
     """Serve until SIGTERM or SIGINT."""
@@ -58,8 +69,11 @@ async def serve(store_url: str, reply_bytes: int, port: int) -> None:
 
     async with Connections(store_url) as store:
         server = grpc.aio.server(options=(*OPTIONS, ("grpc.so_reuseport", 0)))
+        answering = Echo(store, reply_bytes)
         handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
-            "Echo": grpc.unary_unary_rpc_method_handler(Echo(store, reply_bytes).echo)
+            "Echo": grpc.unary_unary_rpc_method_handler(answering.echo),
+            "Mirror": grpc.unary_unary_rpc_method_handler(answering.mirror),
+            "Resize": grpc.unary_unary_rpc_method_handler(answering.resize),
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
         server.add_registered_method_handlers(SERVICE, handlers)

@@ -151,7 +151,7 @@ def _history(dice: random.Random) -> Iterator[tuple[str, Plain, int]]:
     """Give what happened to one customer: the event, its attributes, and how many milliseconds ago."""
     for kind, fewest, most in _TIMES:
         for _ in range(dice.randrange(fewest, most + 1)):
-            yield kind, _attributes(kind, dice), dice.randrange(1, HISTORY_DAYS * DAY_MS)
+            yield kind, attributes_of(kind, dice), dice.randrange(1, HISTORY_DAYS * DAY_MS)
     for number in range(dice.randrange(1, 3)):
         opened_ago = dice.randrange(2, HISTORY_DAYS * DAY_MS)
         yield "ticket.opened", {"ticket": f"t{number}"}, opened_ago
@@ -159,7 +159,8 @@ def _history(dice: random.Random) -> Iterator[tuple[str, Plain, int]]:
             yield "ticket.closed", {"ticket": f"t{number}"}, dice.randrange(1, opened_ago)
 
 
-def _attributes(kind: str, dice: random.Random) -> Plain:
+def attributes_of(kind: str, dice: random.Random) -> Plain:
+    """Draw the attributes of an event that is not about a ticket."""
     match kind:
         case "purchase":
             return {"category": dice.choice(world.CATEGORIES), "amount": _money(dice)}

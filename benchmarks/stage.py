@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+import grpc
 from redis import Redis
 
 from benchmarks import floor, loadgen, world
@@ -63,6 +64,12 @@ class Stage:
         """Start the floor, which answers in the size of the service's answers."""
         command = [sys.executable, "-m", "benchmarks.floor", "--store", self.url, "--reply-bytes", str(reply_bytes)]
         self.floor = self._server("floor", command)
+
+    def resize_floor(self, reply_bytes: int) -> None:
+        """Let the floor answer in another size, without a new process."""
+        with grpc.insecure_channel(self.floor.target) as channel:
+            resize: Callable[..., bytes] = channel.unary_unary(floor.RESIZE)
+            resize(str(reply_bytes).encode(), timeout=5.0)
 
     def measured(self, subject: str) -> tuple[Pinned, str]:
         """Return the server and the method of `floor` or `decide`."""

@@ -57,10 +57,13 @@ def test_the_answers_were_decisions(run: tuple[tuple[Window, ...], Evidence, lis
 
 
 def test_both_are_measured_alike(run: tuple[tuple[Window, ...], Evidence, list[str]]) -> None:
-    """The floor answers in the size that decisions had at the start (caps make later ones smaller), both measured."""
+    """Each window of the floor answers in the size that decisions had in the window before it, both measured."""
     windows, _, _ = run
-    sizes = {w.subject: w.measured.reply_bytes["mean"] for w in windows}
-    assert 0.5 < sizes["floor"] / sizes["decide"] < 3.0
+    sizes = [(w.subject, w.measured.reply_bytes["mean"]) for w in windows]
+    asked = [max(n for n in range(place) if sizes[n][0] == "decide") for place in range(2, len(sizes))]
+    pairs = [(size, sizes[n][1]) for (subject, size), n in zip(sizes[2:], asked, strict=True) if subject == "floor"]
+    assert len(pairs) == len(windows) // 2 - 1
+    assert all(floor == pytest.approx(decided, rel=0.2) for floor, decided in pairs)
     assert all(w.measured.errors == {} and w.server_cpu_us > 0 for w in windows)
 
 

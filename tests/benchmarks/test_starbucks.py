@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 from benchmarks.starbucks import differences
-from tests.worlds.test_starbucks import ROOT, data_folder, with_data
+from tests.worlds.conftest import with_data
+from tests.worlds.recompute import data_folder
+from tests.worlds.test_starbucks import ROOT
 
 FIVE_MINUTES_S = 300
 
