@@ -9,6 +9,8 @@ SHELL := /bin/bash
 
 PYTHON ?=
 ARGS ?=
+# How many test files run side by side; 0 for one after the other, in one process.
+JOBS ?= 2
 DATA ?=
 BIN := .venv/bin
 NODE := tests/clients/node
@@ -22,7 +24,7 @@ demo: .venv/.runtime
 	@exec $(BIN)/python -m service.leash $$PPID service.cli demo $(ARGS)  # it ends with make, kill -9 included
 
 test: .venv/.dev $(NODE)/node_modules
-	@exec $(BIN)/python -m pytest -p no:valkey $(ARGS)
+	@exec $(BIN)/python -m pytest -p no:valkey -n $(JOBS) --dist loadfile $(ARGS)
 
 # The same tests as `make test`, with as many random cases as one night allows: an hour or so on two cores.
 NIGHTLY := TACT_HISTORIES=1000 TACT_CONSENT_CASES=100000 TACT_DECISIONS=2000 TACT_CONDITIONS=20000 TACT_WITHDRAWALS=3000 TACT_LINK_STEPS=1000 TACT_AS_OF_MEMBERS=17000

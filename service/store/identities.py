@@ -42,8 +42,8 @@ _decode_aliases = msgspec.msgpack.Decoder(tuple[tuple[str, int], ...]).decode
 
 
 class _Mark(Struct, frozen=True):
-    """An alias that points to its person: since when (as the store writes it), what it brings along, packed, and whether
-    it did not point there before.
+    """An alias that points to its person: since when (as the store writes it), what it brings along, packed, and
+    whether it did not point there before.
     """
 
     since: bytes
