@@ -27,7 +27,7 @@ test: .venv/.dev $(NODE)/node_modules
 	@exec $(BIN)/python -m pytest -p no:valkey -n $(JOBS) --dist loadfile $(ARGS)
 
 # The same tests as `make test`, with as many random cases as one night allows: an hour or so on two cores.
-NIGHTLY := TACT_HISTORIES=1000 TACT_CONSENT_CASES=100000 TACT_DECISIONS=2000 TACT_CONDITIONS=20000 TACT_WITHDRAWALS=3000 TACT_LINK_STEPS=1000 TACT_AS_OF_MEMBERS=17000
+NIGHTLY := TACT_HISTORIES=1000 TACT_CONSENT_CASES=100000 TACT_CONSENT_ORDERS=5000 TACT_DECISIONS=2000 TACT_CONDITIONS=20000 TACT_WITHDRAWALS=3000 TACT_LINK_STEPS=1000 TACT_AS_OF_MEMBERS=17000
 nightly: .venv/.dev $(NODE)/node_modules
 	@exec env $(NIGHTLY) $(BIN)/python -m pytest -p no:valkey $(ARGS)
 

@@ -11,7 +11,7 @@ from math import inf, ldexp
 from typing import Any, TypeAlias, cast
 
 from models import cells
-from models.cells import MALFORMED, State
+from models.cells import MALFORMED, NEVER, State
 from models.context import Field, Fold, FoldKind, Scalar, ValueType
 
 Look: TypeAlias = Callable[[int, Any, int], Scalar | None]
@@ -141,8 +141,11 @@ def _items_open(fold: Fold, longest_ms: float) -> Look:
     """Count what is open; of an opening and a closing at the same moment it is not known which came last: open."""
 
     def number(t: int, kept: list[Any], now_ms: int) -> int:
-        ends = zip(kept[2::3], kept[3::3], strict=True)
-        return sum([closed == cells.NEVER or cells.NEVER != opened <= closed for opened, closed in ends])
+        items = 0
+        for opened, closed in zip(kept[2::3], kept[3::3], strict=True):
+            if closed == NEVER or NEVER != opened <= closed:
+                items += 1
+        return items
 
     return _tagged(cells.OPEN, longest_ms, number)
 
@@ -167,7 +170,10 @@ def _number_in_window(fold: Fold, longest_ms: float) -> Look:
         start = end + window
         if len(agos) >= keep and agos[0] <= start:
             return None  # as many as are kept at most: older ones may have gone
-        inside: int = sum([end < ago <= start for ago in agos])
+        inside = 0
+        for ago in agos:  # here and below a plain loop: these are the dearest values of a decision
+            if end < ago <= start:
+                inside += 1
         return inside
 
     return _tagged(cells.WINDOW, longest_ms, number)
@@ -181,7 +187,10 @@ def _total_in_window(fold: Fold, longest_ms: float) -> Look:
         start = end + window
         if len(agos) >= keep and agos[0] <= start:
             return None
-        total = sum([amount for ago, amount in zip(agos, kept[2::2], strict=True) if end < ago <= start])
+        total = 0
+        for ago, amount in zip(agos, kept[2::2], strict=True):
+            if end < ago <= start:
+                total += amount
         return total / MILLION if type(total) is int else None
 
     return _tagged(cells.WINDOW, longest_ms, worth)
@@ -204,8 +213,10 @@ def _left(fold: Fold, longest_ms: float) -> Look:
     def left(t: int, kept: list[Any], now_ms: int) -> float | None:
         if kept[1] != half_life:
             return None
-        since = (t - t % half_life - max(t, now_ms)) / half_life
-        total: float = sum([ldexp(amount, -ago) for amount, ago in zip(kept[2::2], kept[3::2], strict=True)])
+        since = (t - t % half_life - (now_ms if now_ms > t else t)) / half_life
+        total = 0.0
+        for amount, ago in zip(kept[2::2], kept[3::2], strict=True):
+            total += ldexp(amount, -ago)
         return total * 2**since / MILLION
 
     return _tagged(cells.DECAY, longest_ms, left)

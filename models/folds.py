@@ -27,7 +27,7 @@ from typing import Any, cast
 from models.cells import MALFORMED, State
 from models.context import FoldKind
 from models.fold_readers import DAY_MS, Look, Reader, age_ms, kept_as, known, look, reader, value
-from models.operations import LARGEST_INT, Folding, Operation, as_of_period, clipped, dated, operations
+from models.operations import LARGEST_INT, Folding, Operation, as_of_period, clipped, code, dated, operations
 
 __all__ = [
     "LARGEST_INT",
@@ -38,6 +38,7 @@ __all__ = [
     "State",
     "age_ms",
     "apply",
+    "code",
     "dated",
     "kept_as",
     "known",

@@ -21,7 +21,8 @@ class Operation(msgspec.Struct, frozen=True, array_like=True):
 
     `key` and `group` say where the store keeps the field. `value` is a text for `open`, `distinct` and `recent`,
     whole millionths for `sum` and `window_sum`, else what is folded. `closed` is true for what ends an open item;
-    `version` names the model that wrote the value, for `model`.
+    `version` names the model that wrote the value, for `model`. `code` says all but the value in one text, as the
+    store takes it; empty where nobody has written it yet.
     """
 
     key: int
@@ -33,6 +34,7 @@ class Operation(msgspec.Struct, frozen=True, array_like=True):
     keep: int = 64
     closed: bool = False
     version: str = ""
+    code: str = ""
 
 
 class Folding:
@@ -79,17 +81,27 @@ def _step(
 ) -> Callable[[Mapping[str, Scalar]], Operation | None]:
     key, group, kind, half_life_ms = field.key, field.purpose.group, fold.kind, fold.half_life_ms
     window_ms, keep, folded = fold.window_ms, fold.keep, _FOLDED.get(fold.kind, _as_it_is)
+    text = code(Operation(key, group, kind, 1, window_ms, half_life_ms, keep, closed))
     if attribute is None:
-        always = Operation(key, group, kind, 1, window_ms, half_life_ms, keep, closed)
+        always = Operation(key, group, kind, 1, window_ms, half_life_ms, keep, closed, "", text)
         return lambda attributes: always
 
     def step(attributes: Mapping[str, Scalar]) -> Operation | None:
         value = attributes.get(attribute)
         if value is None:
             return None
-        return Operation(key, group, kind, folded(value), window_ms, half_life_ms, keep, closed)
+        return Operation(key, group, kind, folded(value), window_ms, half_life_ms, keep, closed, "", text)
 
     return step
+
+
+def code(operation: Operation) -> str:
+    """Return all of an operation but its value as a text, as service/store/lua/operations.lua reads it."""
+    text = f"{operation.key:04x}{operation.group}{operation.kind}"
+    if operation.kind in _PLAIN:
+        return text
+    window_ms, half_life_ms, keep = operation.window_ms, operation.half_life_ms, operation.keep
+    return f"{text}|{window_ms}|{half_life_ms}|{keep}|{operation.closed:d}|{operation.version}"
 
 
 def dated(operation: Operation, t_ms: int) -> Operation:
@@ -132,6 +144,11 @@ def _text(value: Scalar) -> str:
         return "true" if value else "false"
     return value if type(value) is str else str(value)
 
+
+_PLAIN = frozenset(
+    {FoldKind.LAST, FoldKind.FIRST, FoldKind.COUNT, FoldKind.SUM, FoldKind.MIN, FoldKind.MAX, FoldKind.SINCE}
+)
+"""The kinds that need no more than a value."""
 
 _FOLDED: dict[FoldKind, Callable[[Scalar], Scalar]] = {
     FoldKind.OPEN: _name,

@@ -10,7 +10,7 @@ Training and the job that refreshes predictions read the same declarations.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -36,7 +36,8 @@ class PredictionKind(StrEnum):
 class Prediction:
     """What one field of `source: model` predicts. Where `history_ms` is not 0, events are only known for so long.
 
-    chance         how likely `event` happens within `within_ms`; with `once` never asked of those to whom it happened
+    chance         how likely `event` happens within `within_ms`; with `once` nothing is learned from what a customer
+                   did after the first one, though models still speak of those to whom it happened
     next           the value of `attribute` in the next `event`, if one comes within `within_ms`
     bought_with    up to `keep` texts that customers have together with those in the field `basket`, best first
     """
@@ -52,10 +53,15 @@ class Prediction:
     keep: int
     features: tuple[str, ...]
 
+    @property
+    def seen(self) -> tuple[str, ...]:
+        """The fields that it is computed from."""
+        return (*self.features, *filter(None, (self.basket,)))
+
 
 def parse_predictions(documents: Documents, schema: ContextSchema, problems: list[Problem]) -> tuple[Prediction, ...]:
     """Return the predictions that could be read; with new problems they must only serve to find more."""
-    words = _Words(schema, unread_fields(documents, schema))
+    words = _Words(schema, unread_fields(documents, schema), purposes_of(documents))
     taken: dict[str, str] = {}
     found = [
         _prediction(record, words, taken)
@@ -64,12 +70,23 @@ def parse_predictions(documents: Documents, schema: ContextSchema, problems: lis
     return tuple(prediction for prediction in found if prediction is not None)
 
 
+def purposes_of(documents: Documents) -> Mapping[str, frozenset[str]]:
+    """Return what each consent level allows; levels are checked where strategies are loaded to serve."""
+    unused: list[Problem] = []
+    levels = section_records(documents, "consent", "consent level", unused)
+    return {level.text("id"): frozenset(level.texts("purposes")) for level in levels}
+
+
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """What predictions may name. `unread` fields have problems of their own and are taken as they are."""
+    """What predictions may name. `unread` fields have problems of their own and are taken as they are.
+
+    `purposes` maps each consent level to what it allows.
+    """
 
     schema: ContextSchema
     unread: tuple[str, ...]
+    purposes: Mapping[str, frozenset[str]]
 
     def field(self, name: str) -> Field | None:
         """Return a field that could be read."""
@@ -154,6 +171,8 @@ def _check_target(record: Record, target: Field, kind: PredictionKind, read: Pre
             f"a prediction of kind {kind} gives {_GIVES[kind]}, and `{target.id}` is {a(target.type)}; {remedy}",
             "field",
         )
+    if read is not None:
+        _check_consent(record, target, read, words)
     declared = words.schema.events.get(read.event) if read and kind is PredictionKind.NEXT else None
     known = (
         next((one.values for one in declared.attributes if one.name == read.attribute), ()) if declared and read else ()
@@ -161,6 +180,23 @@ def _check_target(record: Record, target: Field, kind: PredictionKind, read: Pre
     missing = [value for value in known if value not in target.bounds.values]
     if missing:
         record.refuse(f"the `values` of `{target.id}` lack `{missing[0]}`, which can come; add it there", "field")
+
+
+def _check_consent(record: Record, target: Field, read: Prediction, words: _Words) -> None:
+    """See that whoever may know the prediction may know what it was computed from.
+
+    Otherwise it would still tell what a withdrawn consent hides.
+    """
+    for source in filter(None, map(words.field, read.seen)):
+        for level, allowed in words.purposes.items():
+            if target.purpose in allowed and source.purpose not in allowed:
+                record.refuse(
+                    f"is computed from `{source.id}`, which is for {source.purpose}, and the consent level `{level}` "
+                    f"allows {target.purpose} but not that; give `{target.id}` the purpose {source.purpose}, or leave "
+                    f"`{source.id}` out",
+                    "basket" if read.basket else "features",
+                )
+                return
 
 
 @dataclass(frozen=True, slots=True)

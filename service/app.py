@@ -26,17 +26,17 @@ from service.decide import Decider
 from service.errors import CannotListen
 from service.rpc.edge import Edge, Limits
 from service.rpc.server import Listen, Server
-from service.store.connection import Connections, StoreError, StoreForbidden
+from service.store.connection import Connections
 from service.store.embedded import EmbeddedStore, EmbeddedStoreError
-from service.store.settings import StoreRefused, check_store, server_run
+from service.store.settings import StoreRefused
 from service.store.store import Store
-from service.store.suppression import ErasureKeyRefused, Suppression, own_key
+from service.store.suppression import ErasureKeyRefused, Suppression, suppression_of
 from service.supply.warehouse import Warehouse
 from service.validate import Validator
+from service.watching import StoreWatch
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY_S = 1.0
 VERIFY_WITHIN_S = 120.0
 REFUSALS = (
     DocumentsRefused,
@@ -81,117 +81,49 @@ async def _served(
 ) -> Running:
     connections = _connections(url)
     opened.push_async_callback(connections.close)
-    groups = {level.id: "".join(purpose.group for purpose in level.purposes) for level in strategy.levels}
-    predicts = any(field.source is Source.MODEL for field in strategy.schema.fields)
-    store = Store.over(
-        connections,
-        groups,
-        strategy.levels[0].id,
-        mark_changes=predicts,
-        schema=strategy.schema,
-        retention=settings.keep,
-        suppression=suppression_of(settings),
-    )
+    suppression = await suppression_of(settings.erasure_key, settings.store.folder, connections.execute)
+    store = _store_over(connections, strategy, settings, suppression)
     warehouse = Warehouse.of(
         strategy, store.customers, store.outcomes, store.supply, store.demand, store.issued, os.urandom(8).hex()
     )
     store = replace(store, outcomes=warehouse.outcomes)
     decider = Decider(Engine(strategy, model), warehouse.decisions, os.urandom, clock_ms, book=warehouse.book)
-    limits = Limits(allow_as_of=settings.allow_as_of)
-    validator = Validator(lambda: decider.engine, store.issued, store.customers, store.supply, warehouse.book)
-    edge = Edge.of(
-        strategy,
-        decider=decider,
-        stores=store,
-        limits=limits,
-        clock=clock_ms,
-        validator=validator,
-        tally=warehouse.tally,
-    )
+    edge = _edge(settings, strategy, decider, store, warehouse)
     server = Server(edge, Listen(settings.host, settings.port, settings.reflection))
     port = await server.start()
     warehouse.open()
     opened.push_async_callback(warehouse.close)
     opened.push_async_callback(server.drain, linger_s=0.0, grace_s=0.0)
-    running = Running(server, decider, StoreWatch(connections, store, embedded), strategy, port, settings)
+    running = Running(server, decider, StoreWatch(connections, store, embedded, strategy), strategy, port, settings)
     opened.push_async_callback(running.store.close)
     await running.store.look()
     await server.announce(serving=True)
     return running
 
 
-class StoreWatch:
-    """Sees, as long as the service runs, that the store is there, is set as it must be and has the functions.
+def _store_over(connections: Connections, strategy: Strategy, settings: Settings, suppression: Suppression) -> Store:
+    return Store.over(
+        connections,
+        {level.id: "".join(purpose.group for purpose in level.purposes) for level in strategy.levels},
+        strategy.levels[0].id,
+        mark_changes=any(field.source is Source.MODEL for field in strategy.schema.fields),
+        schema=strategy.schema,
+        retention=settings.keep,
+        suppression=suppression,
+    )
 
-    Looking also opens connections again after an outage. A store that was restarted is checked anew. `until_refused`
-    ends with the reason when the store turns out to be one that the service does not run on, or the embedded one dies.
-    """
 
-    def __init__(self, connections: Connections, store: Store, embedded: EmbeddedStore | None) -> None:
-        self._refused: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self.warnings: tuple[str, ...] = ()
-        self._connections = connections
-        self._store = store
-        self._embedded = embedded
-        self._checked = ""
-        self._watching: asyncio.Task[None] | None = None
-
-    async def look(self) -> None:
-        """Look once, and from then on; raise `StoreRefused` for a store that cannot be used."""
-        try:
-            await self._check()
-        except StoreRefused:
-            raise
-        except StoreError as error:
-            if isinstance(error, StoreForbidden):
-                raise StoreRefused(f"{error} Mend the store's URL, or what it lets us do.") from None
-            self.warnings = (f"{error} Until the store is back, every answer is a safe greeting and is flagged.",)
-        self._watching = asyncio.create_task(self._watch())
-
-    async def until_refused(self) -> str:
-        """Wait until the store turns out to be unusable, which it normally never does; return why."""
-        return await asyncio.shield(self._refused)
-
-    async def close(self) -> None:
-        """Stop looking."""
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.wait((self._watching,))
-
-    async def _check(self) -> None:
-        """See which run of the store answers; check its settings and give it the functions unless that was done.
-
-        The erasure key is compared each time: another process may have erased the first customer since.
-        """
-        found = await server_run(self._connections.execute)
-        if found != self._checked:
-            self.warnings = tuple(await check_store(self._connections.execute))
-            await self._store.calls.load_functions()
-            self._checked = found
-        await self._store.rights.check_key()
-
-    async def _watch(self) -> None:
-        away = not self._checked
-        while not self._refused.done():
-            await asyncio.sleep(LOOK_EVERY_S)
-            if self._embedded is not None and not self._embedded.running:
-                self._refused.set_result("The embedded store has ended by itself; its log is beside its data.")
-                return
-            try:
-                await self._check()
-            except StoreRefused as refused:
-                self._refused.set_result(str(refused))
-                return
-            except StoreError as error:
-                if not away:
-                    log.warning("the store is away: %s", type(error).__name__)
-                away = True
-                continue
-            if away:
-                log.warning("the store is there again")
-                for warning in self.warnings:
-                    log.warning(warning)
-            away = False
+def _edge(settings: Settings, strategy: Strategy, decider: Decider, store: Store, warehouse: Warehouse) -> Edge:
+    validator = Validator(lambda: decider.engine, store.issued, store.customers, store.supply, warehouse.book)
+    return Edge.of(
+        strategy,
+        decider=decider,
+        stores=store,
+        limits=Limits(allow_as_of=settings.allow_as_of),
+        clock=clock_ms,
+        validator=validator,
+        tally=warehouse.tally,
+    )
 
 
 class Running:
@@ -259,12 +191,6 @@ def _check_memory(strategy: Strategy, settings: Settings) -> None:
             f"--keep: the context, {settings.keep.context}, is shorter than a cap of the strategy counts, {longest}. "
             "Keep it for at least so long."
         )
-
-
-def suppression_of(settings: Settings) -> Suppression:
-    """Return what keeps erased customers out: with the key that was named, or the embedded store's own."""
-    folder = settings.store.folder
-    return Suppression(own_key(folder) if settings.erasure_key is None and folder else settings.erasure_key)
 
 
 def clock_ms() -> int:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from msgspec.structs import replace
 
@@ -14,10 +14,13 @@ from service.core.decision import Known, Take
 from service.core.engine import Engine
 from service.core.snapshot import Snapshot
 from service.core.stock import Shelf, Stocks
-from service.core.validity import ERASED, GONE, OUT, Issued, Standing, Validity, standings
+from service.core.supplies import Taken
+from service.core.validity import ANSWERED, ERASED, GONE, OUT, Issued, Standing, Validity, standings
 from service.errors import UnknownDecision
 
 log = logging.getLogger(__name__)
+
+_Hold: TypeAlias = Callable[[Take, str, float], Awaitable[bool]]
 
 
 class IssuedDecisions(Protocol):
@@ -41,14 +44,18 @@ class Customers(Protocol):
 
 
 class Supply(Protocol):
-    """Holds units for decisions. Both calls raise StoreError when the store fails or is too slow."""
+    """Holds units for decisions. All calls raise StoreError when the store fails or is too slow."""
 
-    async def taken(self, decision_id: str, action: str, deadline_s: float) -> Take | None:
+    async def taken(self, decision_id: str, action: str, deadline_s: float) -> Taken | None:
         """Return what an action of a decision takes; None when it takes nothing."""
         ...
 
     async def grant(self, take: Take, decision_id: str, deadline_s: float) -> tuple[bool, int]:
-        """Hold units for a decision's action; return whether they are held (or were before), and what is free then."""
+        """Hold units for a decision's action from now on; return whether they are held, and what is free then."""
+        ...
+
+    async def look(self, take: Take, decision_id: str, deadline_s: float) -> bool:
+        """Tell whether units are held for a decision's action or could be, and hold nothing."""
         ...
 
 
@@ -79,7 +86,7 @@ class Validator:
         """Say whether what was decided may still be said; `as_of_ms` replaces the store's clock, for simulations.
 
         What came with the request is read only as far as the consent of now allows it. Units that it consumes are held
-        again where their hold has ended. Raises `UnknownDecision`.
+        from now on, again where their hold has ended; in a simulation nothing is. Raises `UnknownDecision`.
         """
         engine = self.engine()
         issued = await self.decisions.issued(decision_id, deadline_s)
@@ -92,7 +99,9 @@ class Validator:
         else:
             placements, objections = engine.revisit(issued, snapshot)
             _alarm(objections, decision_id)
-            placements = await self._with_supply(engine, decision_id, placements, deadline_s)
+            placements = _without_declined(issued, placements)
+            hold = self._hold if as_of_ms is None else self.supply.look
+            placements = await self._with_supply(engine, decision_id, placements, hold, deadline_s)
         judged_ms = known.now_ms if as_of_ms is None else as_of_ms
         return Validity(placements, issued.at_ms, judged_ms, engine.strategy.version, engine.model_version)
 
@@ -108,7 +117,7 @@ class Validator:
         return snapshot
 
     async def _with_supply(
-        self, engine: Engine, decision_id: str, placements: tuple[Standing, ...], deadline_s: float
+        self, engine: Engine, decision_id: str, placements: tuple[Standing, ...], hold: _Hold, deadline_s: float
     ) -> tuple[Standing, ...]:
         """Hold the units of what may be said, and forbid it where there are none left."""
         consuming = {action.id for action in engine.strategy.actions if action.consumes}
@@ -116,10 +125,21 @@ class Validator:
         for place, standing in enumerate(placements):
             if standing.reasons or standing.action not in consuming:
                 continue
-            take = await self.supply.taken(decision_id, standing.action, deadline_s)
-            if take is None or not (await self.supply.grant(take, decision_id, deadline_s))[0]:
+            taken = await self.supply.taken(decision_id, standing.action, deadline_s)
+            if taken is None or not await hold(taken.take, decision_id, deadline_s):
                 found[place] = replace(standing, reasons=(OUT,))
         return tuple(found)
+
+    async def _hold(self, take: Take, decision_id: str, deadline_s: float) -> bool:
+        return (await self.supply.grant(take, decision_id, deadline_s))[0]
+
+
+def _without_declined(issued: Issued, placements: tuple[Standing, ...]) -> tuple[Standing, ...]:
+    """Forbid what the customer has refused since, beside everything else that forbids it."""
+    return tuple(
+        replace(standing, reasons=(*standing.reasons, ANSWERED)) if issued.declined(standing.action) else standing
+        for standing in placements
+    )
 
 
 def _alarm(objections: Collection[str], decision_id: str) -> None:

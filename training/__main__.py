@@ -2,7 +2,8 @@
 events, look at one before it serves, and tell what was known at moments of the past.
 
 Results go to stdout (with `--json` as one object), progress and errors to stderr. Ends with 0, with 1 where something
-was refused, with 2 where the command itself is wrong.
+was refused, with 2 where the command itself is wrong, and with 143 on SIGTERM, when nothing that was half done stays
+behind.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
 import msgspec
@@ -82,7 +85,10 @@ def _seed(text: str) -> int:
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(filter(None, text.split(",")))
+    names = tuple(filter(None, text.split(",")))
+    if not names:
+        raise argparse.ArgumentTypeError(f"{text!r} names no field; write one or more, as in A,B, or leave it out")
+    return names
 
 
 def _fit(asked: argparse.Namespace) -> Report:
@@ -155,10 +161,18 @@ def _verify_words(report: Report) -> str:
 
 
 def _exit() -> NoReturn:
+    signal.signal(signal.SIGTERM, _ended)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+        signal.signal(signal.SIGHUP, _ended)
     try:
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _ended(number: int, frame: FrameType | None) -> NoReturn:
+    signal.signal(number, signal.SIG_IGN)  # clearing up is not interrupted
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ first spread over files by customer, and each file is then seen on its own.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -77,6 +78,7 @@ class _Known(msgspec.Struct, frozen=True, array_like=True):
 
 def features(order: Order, bars: Progress) -> Made:
     """Write the table; raise `TrainingRefused` where the strategy or a file cannot be used, and write nothing then."""
+    _spare_what_is_read(order)
     schema = _schema(order.strategy)
     fields = _fields(order.fields, schema)
     with TemporaryDirectory(prefix="tact-features-") as folder, written_whole(order.out) as out:
@@ -88,6 +90,16 @@ def features(order: Order, bars: Progress) -> Made:
         for known in history.told():
             table.add(known.customer, known.at_ms, known.values)
     return Made(events, rows, fields)
+
+
+def _spare_what_is_read(order: Order) -> None:
+    for name, path in (("events", order.events), ("moments", order.moments)):
+        try:
+            same = os.path.samefile(order.out, path)
+        except OSError:  # there is no such file, or none that can be read: whoever opens it says so
+            continue
+        if same:
+            raise TrainingRefused(f"{order.out} holds the {name}, which the table would replace; choose another --out")
 
 
 def _schema(folder: Path) -> ContextSchema:

@@ -18,16 +18,19 @@ from typing import Annotated, Any, BinaryIO, Generic, Literal, TypeVar, cast
 
 import msgspec
 
+from models import bounds
+from models.bounds import EventForm
 from models.context import Attribute, ContextSchema, Scalar, Source
 
 from .errors import InputRefused
 from .progress import Advance
 from .tables import cells_of, kind_of, part_of, plain, whole
-from .values import Misfit, moment_ms, typed
+from .values import Misfit, fits, happened_ms, typed
 
 _LONGEST_LINE = 1 << 20
 _MOST_PROBLEMS = 20
 _REPORTED_EVERY = 500
+_SHOWN = 48
 
 _Line = TypeVar("_Line")
 _Row = TypeVar("_Row")
@@ -35,8 +38,8 @@ _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 
 
 class _EventLine(msgspec.Struct, forbid_unknown_fields=True):
-    event_id: _Id
-    customer_id: _Id
+    event_id: str
+    customer_id: str
     type: str
     occurred_at: Any
     attributes: dict[str, Any] = {}
@@ -44,7 +47,7 @@ class _EventLine(msgspec.Struct, forbid_unknown_fields=True):
 
 class _DecisionLine(msgspec.Struct, forbid_unknown_fields=True):
     decision_id: _Id
-    customer_id: _Id
+    customer_id: str
     at: Any
     channel: str
     action: _Id
@@ -57,7 +60,7 @@ class _DecisionLine(msgspec.Struct, forbid_unknown_fields=True):
 class _MomentLine(msgspec.Struct):
     """Other keys are ignored, so that a file of decisions will do."""
 
-    customer_id: _Id
+    customer_id: str
     at: Any
     context: dict[str, Any] = {}
 
@@ -100,7 +103,8 @@ class MomentRow:
 
 def read_events(path: Path, schema: ContextSchema, advance: Advance) -> Iterator[EventRow]:
     """Yield the events of a file in its order; raise `InputRefused` at its end, or earlier when many are bad."""
-    return _rows(path, _Reader(_EventLine, lambda line: _event(line, schema), _event_cells(schema)), advance)
+    forms = bounds.event_forms(schema)
+    return _rows(path, _Reader(_EventLine, lambda line: _event(line, forms), _event_cells(schema)), advance)
 
 
 def read_moments(path: Path, schema: ContextSchema, advance: Advance) -> Iterator[MomentRow]:
@@ -118,22 +122,27 @@ def read_rows(path: Path, kind: type[_Line], convert: Callable[[_Line], _Row], a
     return _rows(path, _Reader(kind, convert), advance)
 
 
-def _event(line: _EventLine, schema: ContextSchema) -> EventRow:
-    declared = schema.events.get(line.type)
-    if declared is None:
-        raise Misfit(f"the event {line.type!r} is not declared; declared are {', '.join(sorted(schema.events))}")
-    attributes = {attribute.name: attribute for attribute in declared.attributes}
-    values = {name: _attribute(name, value, attributes, line.type) for name, value in line.attributes.items()}
-    absent = [name for name, attribute in attributes.items() if not attribute.optional and name not in values]
+def _event(line: _EventLine, forms: Mapping[str, EventForm]) -> EventRow:
+    form = forms.get(line.type)
+    if form is None:
+        raise Misfit(f"the event {line.type[:_SHOWN]!r} is not declared; declared are {bounds.listed(forms)}")
+    fits("event_id", bounds.wrong_name(line.event_id, bounds.EVENT_ID_BYTES))
+    fits("customer_id", bounds.wrong_name(line.customer_id, bounds.CUSTOMER_BYTES))
+    values = {name: _attribute(name, value, form, line.type) for name, value in line.attributes.items()}
+    absent = [name for name in form.required if name not in values]
     if absent:
         raise Misfit(f"the event {line.type!r} lacks {', '.join(absent)}")
-    return EventRow(line.event_id, line.customer_id, line.type, moment_ms(line.occurred_at), values)
+    return EventRow(line.event_id, line.customer_id, line.type, happened_ms("occurred_at", line.occurred_at), values)
 
 
-def _attribute(name: str, value: object, attributes: Mapping[str, Attribute], event: str) -> Scalar:
-    if name not in attributes:
-        raise Misfit(f"the event {event!r} has no attribute {name!r}; it has {', '.join(attributes) or 'none'}")
-    return _named(name, value, attributes[name])
+def _attribute(name: str, value: object, form: EventForm, event: str) -> Scalar:
+    declared = form.attributes.get(name)
+    if declared is None:
+        raise Misfit(f"the event {event!r} has no attribute {name[:_SHOWN]!r}; it has {bounds.listed(form.attributes)}")
+    scalar = _named(name, value, declared)
+    if name in form.summed:
+        fits(repr(name), bounds.wrong_summed(scalar))
+    return scalar
 
 
 def _decision(line: _DecisionLine, schema: ContextSchema) -> DecisionRow:
@@ -142,18 +151,20 @@ def _decision(line: _DecisionLine, schema: ContextSchema) -> DecisionRow:
     if strange:
         raise Misfit(f"the outcome of {strange[0]!r} stands in a row that says {said!r}; only its own may")
     context = dict(_requested(name, value, schema) for name, value in line.context.items())
-    return DecisionRow(line.decision_id, line.customer_id, moment_ms(line.at), said, context, line.outcomes)
+    fits("customer_id", bounds.wrong_name(line.customer_id, bounds.CUSTOMER_BYTES))
+    return DecisionRow(line.decision_id, line.customer_id, happened_ms("at", line.at), said, context, line.outcomes)
 
 
 def _moment(line: _MomentLine, schema: ContextSchema) -> MomentRow:
     context = dict(_requested(name, value, schema) for name, value in line.context.items())
-    return MomentRow(line.customer_id, moment_ms(line.at), context)
+    fits("customer_id", bounds.wrong_name(line.customer_id, bounds.CUSTOMER_BYTES))
+    return MomentRow(line.customer_id, happened_ms("at", line.at), context)
 
 
 def _requested(name: str, value: object, schema: ContextSchema) -> tuple[int, Scalar]:
     index = schema.index.get(name)
     if index is None or schema.fields[index].source is not Source.REQUEST:
-        raise Misfit(f"{name!r} is no field that comes with a request; declare it with `source: request`")
+        raise Misfit(f"{name[:_SHOWN]!r} is no field that comes with a request; declare it with `source: request`")
     return index, _named(name, value, schema.fields[index].bounds)
 
 
@@ -244,14 +255,15 @@ def _lines(path: Path, advance: Advance) -> Iterator[tuple[int, bytes]]:
     try:
         with path.open("rb") as raw:
             stream = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if path.suffix == ".gz" else raw
+            place = raw.tell if raw.seekable() else lambda: 0  # a pipe does not say how much was read
             for number, line in enumerate(iter(lambda: stream.readline(_LONGEST_LINE + 1), b""), 1):
                 if number % _REPORTED_EVERY == 0:
-                    advance(raw.tell() - reported)
-                    reported = raw.tell()
+                    advance(place() - reported)
+                    reported = place()
                 if len(line) > _LONGEST_LINE:
                     raise InputRefused([f"{path.name}:{number}: the line is longer than {_LONGEST_LINE:,} bytes"])
                 yield number, line
-            advance(raw.tell() - reported)
+            advance(place() - reported)
     except (OSError, EOFError, zlib.error) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise InputRefused([f"{path.name}:{number + 1}: cannot be read ({why})"]) from None

@@ -1,15 +1,14 @@
-"""Plain JSON values as the typed values that the strategy declares."""
+"""Plain JSON values as the typed values that the strategy declares, within the bounds of the service."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from math import isfinite
 
+from models import bounds
 from models.context import Attribute, Scalar, ValueType
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EARLIEST_MS, _LATEST_MS = 0, 253_402_300_799_999  # 1970 to 9999, as in the public contract
 
 
 class Misfit(ValueError):
@@ -19,15 +18,25 @@ class Misfit(ValueError):
 def typed(value: object, declared: Attribute) -> Scalar:
     """Return a JSON value as a value of the declared type; raise `Misfit` with what would be right."""
     scalar = _TYPES[declared.type](value)
-    if isinstance(scalar, str) and declared.values and scalar not in declared.values:
-        raise Misfit(f"{declared.name} must be one of {', '.join(declared.values)}")
-    if isinstance(scalar, int | float) and not _within(scalar, declared):
-        raise Misfit(f"{declared.name} must be within {_bounds(declared)}")
+    fits("it", bounds.wrong_value(scalar, declared))
     return scalar
 
 
+def fits(name: str, wrong: str) -> None:
+    """Raise `Misfit` where something is wrong with what is named."""
+    if wrong:
+        raise Misfit(f"{name} {wrong}")
+
+
+def happened_ms(name: str, value: object) -> int:
+    """Return when something happened, as `moment_ms`; raise `Misfit` where no service would take it, whenever."""
+    at_ms = moment_ms(value)
+    fits(name, bounds.wrong_past(at_ms, None))
+    return at_ms
+
+
 def moment_ms(value: object) -> int:
-    """Return a moment in time, RFC 3339 or whole milliseconds since 1970, as the latter."""
+    """Return a moment in time, RFC 3339 or whole milliseconds since 1970, as the latter; it may be before 1970."""
     moment = value
     if isinstance(value, str):
         try:
@@ -37,7 +46,7 @@ def moment_ms(value: object) -> int:
         if at.tzinfo is None:
             raise Misfit("this moment names no time zone; write it as in 2026-11-21T09:30:00Z")
         moment = (at - _EPOCH) // timedelta(milliseconds=1)  # finer digits are cut off, as in the public contract
-    if type(moment) is not int or not _EARLIEST_MS <= moment <= _LATEST_MS:
+    if type(moment) is not int:
         raise Misfit("this is no moment in time; write 2026-11-21T09:30:00Z or milliseconds since 1970")
     return moment
 
@@ -54,15 +63,18 @@ def _bool(value: object) -> bool:
 
 
 def _int(value: object) -> int:
-    if type(value) is not int or not -(2**53) < value < 2**53:
-        raise Misfit(f"{_shown(value)} must be a whole number below 2^53")
+    if type(value) is not int:
+        raise Misfit(f"{_shown(value)} must be a whole number")
     return value
 
 
 def _double(value: object) -> float:
-    if type(value) not in (int, float) or not isfinite(value):  # type: ignore[arg-type]  # a number by now
-        raise Misfit(f"{_shown(value)} must be a finite number")
-    return float(value)  # type: ignore[arg-type]  # see above
+    if type(value) is not float and type(value) is not int:
+        raise Misfit(f"{_shown(value)} must be a number")
+    try:
+        return float(value)
+    except OverflowError:
+        raise Misfit(f"{_shown(value)} must be a number that 64 bits can hold") from None
 
 
 def _string(value: object) -> str:
@@ -81,15 +93,6 @@ def _shown(value: object) -> str:
     """Say of what kind a value is, never the value: it may be about a person."""
     kinds = {bool: "a truth value", int: "a whole number", float: "a number", str: "a text", list: "a list"}
     return kinds.get(type(value), "nothing" if value is None else "an object")
-
-
-def _within(number: float, declared: Attribute) -> bool:
-    above = declared.low is None or number >= declared.low
-    return above and (declared.high is None or number <= declared.high)
-
-
-def _bounds(declared: Attribute) -> str:
-    return f"{'...' if declared.low is None else declared.low} to {'...' if declared.high is None else declared.high}"
 
 
 _TYPES: dict[ValueType, Callable[[object], Scalar]] = {

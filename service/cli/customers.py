@@ -17,6 +17,8 @@ _STATES = {
     "stale": "(too old)",
     "hidden": "(hidden: no consent)",
     "not_stored": "(not stored)",
+    "too_many": "(more than is kept)",
+    "unreadable": "(kept by another fold)",
 }
 
 

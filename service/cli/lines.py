@@ -36,6 +36,11 @@ class Tally:
     counts: dict[str, int] = field(default_factory=lambda: {"stored": 0, "repeated": 0, "refused": 0})
     refused: list[str] = field(default_factory=list)
 
+    @classmethod
+    def of_consents(cls) -> Tally:
+        """Return a tally of consents, which are not repeated but can be older than what is stored."""
+        return cls({"stored": 0, "older": 0, "refused": 0})
+
     def add(self, status: str) -> None:
         """Count a row."""
         self.counts[status] = self.counts.get(status, 0) + 1

@@ -67,7 +67,7 @@ async def record_events(
 async def set_consents(client: TactClient, path: Path, tally: Tally, moved: Moved) -> None:
     """Set the consents of a file; what is refused goes into the tally with its line.
 
-    One that is older than what is stored counts as repeated: what is stored holds.
+    One that was given before what is stored counts as older, and changes nothing: what is stored holds.
     """
     lines = Lines(path, ConsentRow, tally)
 
@@ -81,8 +81,8 @@ async def set_consents(client: TactClient, path: Path, tally: Tally, moved: Move
         except CallFailed as failed:
             if failed.erased:
                 tally.refuse(path, line.number, failed.message)
-            elif failed.code == "FAILED_PRECONDITION":
-                tally.add("repeated")
+            elif failed.older:
+                tally.add("older")
             elif failed.code == "INVALID_ARGUMENT":
                 tally.refuse(path, line.number, "; ".join(f"{v.field} {v.description}" for v in failed.violations))
             else:

@@ -39,12 +39,14 @@ def load_events(
 def load_consents(file: File, target: Target = DEFAULT_TARGET, json: Json = False) -> int:
     """Load consents, one JSON object a line; ends with 1 if any was refused.
 
+    One that was given before what is stored is counted as older and changes nothing.
+
     A line is {"customer_id", "level", "contact": […], "given_at", "source"}.
     """
     from service.cli.calls import call
     from service.cli.loading import set_consents
 
-    tally, started = Tally(), time.monotonic()
+    tally, started = Tally.of_consents(), time.monotonic()
     with progress(file.name, file.stat().st_size if file.is_file() else 0, "consents") as bar:
         call(target, lambda client: set_consents(client, file, tally, bar.on))
     return _report(tally, "consents", time.monotonic() - started, json)

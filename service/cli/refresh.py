@@ -29,7 +29,7 @@ def refresh(
         list[Path], typer.Option(metavar="DIR", help="The folder of one trained predictor; can be repeated.")
     ],
     strategy: Annotated[Path, typer.Option(metavar="DIR", help="The strategy's folder.")] = Path(DEFAULT_STRATEGY),
-    once: Annotated[bool, typer.Option("--once", help="End when nobody is left who changed.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="End when nobody is left who changed and is not lent.")] = False,
     customers: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Refresh these instead, one id a line, such as for a new model; then end."),
@@ -40,7 +40,8 @@ def refresh(
     """Ask trained predictors again about customers of whom something changed, and write what they say back.
 
     Nothing is computed or written about customers who have not agreed to it. Several may run at once: they share the
-    work. Without --once or --customers it goes on until SIGTERM or Ctrl-C.
+    work. Without --once or --customers it goes on until SIGTERM or Ctrl-C. Where a customer cannot be read, the others
+    are refreshed, that one is given out again after a minute, and the job ends with 1.
     """
     return run_loop(_refresh(model, strategy, once, customers, target, json))
 
@@ -49,7 +50,7 @@ async def _refresh(
     folders: list[Path], strategy: Path, once: bool, customers: Path | None, target: str, json: bool
 ) -> int:
     from service.cli.calls import in_words
-    from service.cli.refreshing import Refresher
+    from service.cli.refreshing import AnotherStrategy, Refresher
     from service.rpc.client import CallFailed, TactClient
 
     schema, predictors = load_predictors(strategy, folders)
@@ -66,8 +67,14 @@ async def _refresh(
             pass
         except CallFailed as failed:
             raise Failed(in_words(failed, target)) from None
+        except AnotherStrategy as differs:
+            raise Failed(
+                f"the service does not have {differs} as {strategy} has it; name the strategy it serves"
+            ) from None
+    for unread in job.refreshed.unread:
+        note(f"a customer could not be read: {in_words(unread, target)}")
     _report(job.refreshed, predictors, json)
-    return 1 if job.refreshed.predictions["refused"] else 0
+    return 0 if job.refreshed.complete else 1
 
 
 async def _worked(job: Refresher, once: bool, customers: Path | None, target: str) -> None:

@@ -89,7 +89,7 @@ class Demo:
             if not (world / "events.jsonl").exists():
                 await self._make(world)
             done(f"a world of {self._customers:,} customers with hidden tastes is made")
-        consents, events = Tally(), Tally()
+        consents, events = Tally.of_consents(), Tally()
         with self._stages.stage("load", "loading") as done:
             await self._load(client, world, consents, events)
             done(f"{sum(events.counts.values()):,} events and {consents.counts['stored']:,} consents are in")

@@ -90,7 +90,8 @@ class Arbiter:
         if factors:
             net = self._weighted(net, factors)
         worth = int.from_bytes(np.packbits(net > 0.0, bitorder="little").tobytes(), "little")
-        return Scores(self._scorer, lean, net, net.argsort(kind="stable").tolist(), worth)
+        # not a stable sort, which takes twice as long: equal values are put in order where they are ranked
+        return Scores(self._scorer, lean, net, net.argsort().tolist(), worth)
 
     def rank(self, survivors: int, preferred: int, scores: Scores, customer: str, draw: float, most: int) -> Ranking:
         """Rank the actions that survive and are worth more than silence; `draw` in [0, 1) decides exploration.

@@ -31,17 +31,16 @@ class CapTable:
     def used_up(
         self, channel: str, placement: str, counters: Mapping[str, tuple[int, ...]], now_ms: int
     ) -> list[tuple[Capped, int]]:
-        """Return each counter that allows no further use now, with the moment (ms) at which it frees."""
+        """Return each counter that allows no further use now, with the moment (ms) at which it frees; uses ascend."""
         table = self._tables[channel, placement]
         found = []
         for key, uses in counters.items():
             capped = table.get(key)
             if capped is None:
                 continue
-            counter = capped.counter
-            inside = [t for t in uses if t > now_ms - counter.within_ms]
-            if len(inside) >= counter.at_most:
-                found.append((capped, inside[-counter.at_most] + counter.within_ms))
+            at_most, within_ms = capped.counter.at_most, capped.counter.within_ms
+            if len(uses) >= at_most and uses[-at_most] > now_ms - within_ms:  # they ascend
+                found.append((capped, uses[-at_most] + within_ms))
         return found
 
     def counters(self, channel: str, placement: str, action: int) -> tuple[Counter, ...]:

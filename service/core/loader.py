@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from models.clock import BUILT_IN, NO_CLOCK
-from models.context import ContextSchema, Purpose, ValueType
+from models.context import ContextSchema, Purpose, Source, ValueType
 from models.documents import MOST_PROBLEMS, Documents, DocumentsRefused, Problem, read_folder
 from models.predictions import parse_predictions
 from models.records import Record, section_records
@@ -226,7 +226,10 @@ class _Feature:
         name = Reference([*self.schema.index, *self.unread], "field").read(node)
         if name in self.unread:
             return name
-        bounds = self.schema.fields[self.schema.index[name]].bounds
+        field = self.schema.fields[self.schema.index[name]]
+        if field.source is Source.MODEL:
+            raise Misfit(f"names `{name}`, which models write; the past that is learned from does not have it")
+        bounds = field.bounds
         if bounds.type is ValueType.STRINGS:
             raise Misfit(f"names `{name}`, a list of texts, which no model can see; name a field of another type")
         if bounds.type is ValueType.STRING and not bounds.values:

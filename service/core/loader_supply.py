@@ -46,6 +46,7 @@ def _demand(record: Record, taken: dict[str, str], schema: ContextSchema) -> Dem
     item, item_from = _named(record, "item", event, required=True)
     place, place_from = _named(record, "place", event, required=False)
     units_from = _attribute(record, "units_from", event, ValueType.INT)
+    _check_told(record, event, item_from)
     record.rest_is_refused()
     if not event or not kind:
         return None
@@ -61,6 +62,18 @@ def _named(record: Record, key: str, event: EventType | None, required: bool) ->
     if fixed:
         return record.text(key, None, SUPPLY_NAME), ""
     return "", _attribute(record, f"{key}_from", event, ValueType.STRING)
+
+
+def _check_told(record: Record, event: EventType | None, item_from: str) -> None:
+    """Refuse items that nobody could be told of: any text, at no place at which the ERP could report it."""
+    attributes = event.attributes if event else ()
+    has_place = record.has("place") or record.has("place_from")
+    if not has_place and any(one.name == item_from and not one.values for one in attributes):
+        record.refuse(
+            f"`{item_from}` can hold any text, also about a person; give it `values`, or name a place, so that only "
+            "what is reported there counts",
+            "item_from",
+        )
 
 
 def _attribute(record: Record, key: str, event: EventType | None, wanted: ValueType) -> str:

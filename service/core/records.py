@@ -30,7 +30,8 @@ class EventFate(IntEnum):
 class ConsentRecord(Struct, frozen=True, array_like=True):
     """What a customer agreed to: the level, the channels for contact unasked, when (ms) and where.
 
-    `arrived_ms` is when the store took it in; 0 before that.
+    `given_ms` of one that is to be set is 0 where it is given now, by the store's clock. `arrived_ms` is when the store
+    took it in; 0 before that.
     """
 
     level: str

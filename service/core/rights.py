@@ -17,11 +17,12 @@ class Kept(Struct, frozen=True):
     """Everything that stands in keys of one id's own, whatever the consent allows to be used.
 
     `groups` has the packed field states by the name they stand under, `counters` the times (ms) of use by cap counter,
-    `elsewhere` those under other ids of the person, `aliases` the ids that are linked to this one with the moments,
-    `alias_of` the id that this one is linked to, if it is; `event_ids` how many ids of events are remembered, `changed`
-    whether predictions wait to be made anew. `erased_ms` is set for an erased customer of whom nothing is kept.
-    `log_end` and `out_end` are where the streams of the customer's bucket ended. `remnants` is what stands there and
-    cannot be read, by its name.
+    `elsewhere` those under other ids of the person as (origin, counter, times), `origin` the random name of this id's
+    own, empty for one that was never linked; `aliases` the ids that are linked to this one with the moments,
+    `alias_of` the id that this one is linked to, if it is; `event_ids` how many ids of events are remembered,
+    `changed` whether predictions wait to be made anew. `erased_ms` is set for an erased customer of whom nothing is
+    kept. `log_end` and `out_end` are where the streams of the customer's bucket ended. `remnants` is what stands
+    there and cannot be read, by its name.
     """
 
     now_ms: int
@@ -30,7 +31,8 @@ class Kept(Struct, frozen=True):
     changes: tuple[ConsentRecord, ...]
     groups: Mapping[str, bytes]
     counters: Mapping[str, tuple[int, ...]]
-    elsewhere: tuple[tuple[str, tuple[int, ...]], ...]
+    elsewhere: tuple[tuple[str, str, tuple[int, ...]], ...]
+    origin: str
     aliases: tuple[tuple[str, int], ...]
     alias_of: str
     event_ids: int

@@ -21,6 +21,9 @@ NOT_OBSERVED: Mapping[str, int] = {}
 _Looks: TypeAlias = Mapping[int, tuple[int, Any, float, folds.Look]]
 """By field key: the field's place in the schema, the type that is its value as it is kept, its maximum age (ms) and how
 to read what is kept otherwise."""
+_NOTHING_LOOKED_AT: _Looks = {}
+_Place: TypeAlias = tuple[str, int]
+"""The letter and the field key under which a state is kept."""
 
 
 class Snapshot(Struct, frozen=True):
@@ -47,7 +50,8 @@ class Sight:
         self._levels = {level.id: level for level in strategy.levels}
         self._lowest = strategy.levels[0]
         self._needs_permission = {channel.id: channel.permission for channel in strategy.channels}
-        self._stored = {level.id: _looks(strategy.schema, level.purposes) for level in strategy.levels}
+        looks = {purpose: _looks(strategy.schema, purpose) for purpose in Purpose}
+        self._stored = {level.id: {one.group: looks[one] for one in level.purposes} for level in strategy.levels}
         self._requested = {level.id: _request_fields(strategy.schema, level.purposes) for level in strategy.levels}
         clock = Clock.of(strategy.schema)
         self._shelves = {level.id: Shelves.of(strategy.schema, level.purposes) for level in strategy.levels}
@@ -58,8 +62,9 @@ class Sight:
         level = self._levels.get(known.level or "", self._lowest)
         now_ms = known.now_ms if request.as_of_ms is None else request.as_of_ms
         values: list[Scalar | None] = [None] * len(self._schema.fields)
-        for group in known.groups.values():
-            _fill(values, group, self._stored[level.id], now_ms)
+        stored = self._stored[level.id]
+        for letter, group in known.groups.items():
+            _fill(values, group, stored.get(letter, _NOTHING_LOOKED_AT), now_ms)
         requested = self._requested[level.id]
         for index, value in request.context.items():
             if index in requested:
@@ -91,12 +96,12 @@ class Sight:
         )
 
 
-def _looks(schema: ContextSchema, purposes: tuple[Purpose, ...]) -> _Looks:
-    """Return how to read each field that is kept for a customer and may be read."""
+def _looks(schema: ContextSchema, purpose: Purpose) -> _Looks:
+    """Return how to read each field that is kept for a purpose; what else stands under its key is not the field's."""
     return {
         field.key: (index, folds.kept_as(field), _longest_ms(field), folds.look(field))
         for index, field in enumerate(schema.fields)
-        if field.fold is not None and field.purpose in purposes
+        if field.fold is not None and field.purpose is purpose
     }
 
 
@@ -115,41 +120,45 @@ def _fill(values: list[Scalar | None], group: bytes, looks: _Looks, now_ms: int)
         keys, places, times, _, cells = states.columns(group)
     except ValueError:
         return
-    for key, place, kept in zip(keys, places, cells, strict=True):
-        if key in looks:
-            index, plain, longest_ms, look = looks[key]
+    for found, place, kept in zip(map(looks.get, keys), places, cells, strict=True):
+        if found is not None:
+            index, plain, longest_ms, look = found
             if type(kept) is plain:  # half of the fields, for which a call costs more than all the rest
                 values[index] = kept if now_ms - times[place] <= longest_ms else None
             else:
                 values[index] = look(times[place], kept, now_ms)
 
 
-def _dates(groups: Mapping[str, bytes]) -> dict[int, int]:
-    dates: dict[int, int] = {}
-    for group in groups.values():
+def _dates(groups: Mapping[str, bytes]) -> dict[_Place, int]:
+    dates: dict[_Place, int] = {}
+    for letter, group in groups.items():
         with suppress(ValueError):
-            dates.update((key, t) for key, t, _ in states.cells(group))
+            dates.update(((letter, key), t) for key, t, _ in states.cells(group))
     return dates
 
 
-def _versions(groups: Mapping[str, bytes]) -> dict[int, str]:
-    """Return the versions of the models that computed what is kept, by field key."""
-    versions: dict[int, str] = {}
-    for group in groups.values():
+def _versions(groups: Mapping[str, bytes]) -> dict[_Place, str]:
+    """Return the versions of the models that computed what is kept, by its place."""
+    versions: dict[_Place, str] = {}
+    for letter, group in groups.items():
         with suppress(ValueError):
-            found = ((key, version_of(kept)) for key, _, kept in states.cells(group))
-            versions.update((key, version) for key, version in found if version)
+            found = (((letter, key), version_of(kept)) for key, _, kept in states.cells(group))
+            versions.update((place, version) for place, version in found if version)
     return versions
 
 
-def _version(field: Field, versions: Mapping[int, str]) -> str:
-    return versions.get(field.key, "") if field.source is Source.MODEL else ""
+def _version(field: Field, versions: Mapping[_Place, str]) -> str:
+    return versions.get(_place(field), "") if field.source is Source.MODEL else ""
 
 
-def _age_ms(field: Field, snapshot: Snapshot, dates: Mapping[int, int]) -> int | None:
+def _place(field: Field) -> _Place:
+    return field.purpose.group, field.key
+
+
+def _age_ms(field: Field, snapshot: Snapshot, dates: Mapping[_Place, int]) -> int | None:
     if field.supplied:
         observed = snapshot.observed.get(field.id)
         return None if observed is None else snapshot.now_ms - observed
-    if field.fold is None or field.key not in dates:
+    if field.fold is None or _place(field) not in dates:
         return None
-    return snapshot.now_ms - dates[field.key]
+    return snapshot.now_ms - dates[_place(field)]

@@ -58,7 +58,7 @@ class Stockroom:
 
     def vetoes(self, values: Sequence[Scalar | None], customer: str) -> list[Veto]:
         """Return a veto over all that needs more than there is, or of which this customer is not offered the rest."""
-        return [veto for need in self._needs if (veto := need.veto(values, customer))]
+        return [veto for need in self._needs if (veto := need.veto(values, customer))] if self._needs else []
 
     def takes(self, actions: Iterable[str], values: Sequence[Scalar | None]) -> tuple[Take, ...]:
         """Return what each of these actions takes when it is said; most take nothing."""

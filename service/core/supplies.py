@@ -3,8 +3,23 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Annotated, TypeAlias
 
-from msgspec import Struct
+from msgspec import Meta, Struct
+
+from service.core.decision import Take
+
+MOST_COUNTED = 2**53 - 1
+"""The largest sum of wants that is told: every reader can hold it exactly, also one that knows only doubles."""
+
+_Sum: TypeAlias = Annotated[int, Meta(ge=0, le=MOST_COUNTED)]
+
+
+class Taken(Struct, frozen=True):
+    """What an action of a decision takes, and when the decision was made (ms, by the store's clock)."""
+
+    take: Take
+    at_ms: int
 
 
 class SupplyReport(Struct, frozen=True):
@@ -50,8 +65,8 @@ class Wanted(Struct, frozen=True, array_like=True):
     item: str
     place: str
     kind: Wanting
-    count: int
-    units: int
+    count: _Sum
+    units: _Sum
 
 
 class DemandTold(Struct, frozen=True):

@@ -11,13 +11,17 @@ from service.core.judge import Veto
 
 GONE = Reason(ReasonCode.NO_LONGER_OFFERED, "The strategy that is in force no longer says this here.")
 OUT = Reason(ReasonCode.OUT_OF_STOCK, "What this needs is no longer held for the customer, and not enough is left.")
+ANSWERED = Reason(ReasonCode.DECLINED, "The customer was told this already, and refused it.")
+DECLINED = (4, 6)
+"""The kinds of outcomes that refuse, REFUSED and NEVER; the numbers are those of the public contract."""
 ERASED = Reason(ReasonCode.CUSTOMER_ERASED, "The customer was erased, and nothing is kept or used about them.")
 
 
 class Issued(Struct, frozen=True):
     """A decision as far as judging it again needs it: nothing of what was known of the customer.
 
-    `said` holds for each placement the action that was chosen, empty for none.
+    `said` holds for each placement the action that was chosen, empty for none. `outcomes` holds what came of it, as
+    the action and the kind of the public contract, in any order.
     """
 
     decision_id: str
@@ -26,11 +30,16 @@ class Issued(Struct, frozen=True):
     at_ms: int
     strategy: str
     said: tuple[tuple[str, str], ...]
+    outcomes: tuple[tuple[str, int], ...] = ()
 
     @property
     def actions(self) -> frozenset[str]:
         """What was chosen."""
         return frozenset(action for _, action in self.said if action)
+
+    def declined(self, action: str) -> bool:
+        """Tell whether the customer has refused an action of this decision, for now or for ever."""
+        return any((action, kind) in self.outcomes for kind in DECLINED)
 
 
 class Standing(Struct, frozen=True):

@@ -28,6 +28,11 @@ class CallFailed(Exception):
         """Whether it failed because the customer was erased."""
         return self.code == "FAILED_PRECONDITION" and "customer was erased" in self.message
 
+    @property
+    def older(self) -> bool:
+        """Whether it failed because a consent that was given later is stored."""
+        return self.code == "FAILED_PRECONDITION" and "given later is stored" in self.message
+
     @classmethod
     def of(cls, error: grpc.aio.AioRpcError) -> CallFailed:
         """Read what the service said."""

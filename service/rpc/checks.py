@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from models import bounds
+from models.bounds import YEAR_2000_MS, YEAR_2100_MS
 from service.errors import InvalidArgument, Violation
 from tact.v1.decision_pb2 import FieldViolation
 
 MAX_VIOLATIONS = 32
-MAX_CUSTOMER_BYTES = 128
+MAX_CUSTOMER_BYTES = bounds.CUSTOMER_BYTES
 MAX_BATCH = 1_000
-YEAR_1 = -62_135_596_800  # seconds since 1970
-YEAR_10000 = 253_402_300_800
-YEAR_2000_MS = 946_684_800_000
-YEAR_2100_MS = 4_102_444_800_000
-FUTURE_MS = 300_000  # how far in the future the clocks of callers may be
+YEAR_1 = bounds.YEAR_1_MS // 1000  # seconds since 1970
+YEAR_10000 = bounds.YEAR_10000_MS // 1000
 _DECISION_ID = re.compile(r"[0-3][0-9a-f]{25}", re.ASCII)
-_SHOWN_NAMES = 12
 _SHOWN_CHARACTERS = 48
-# Control, format (zero-width, direction overrides), surrogate, line and paragraph separators.
-_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-_DIRECTION = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+listed = bounds.listed
+has_control_characters = bounds.has_control_characters
 
 
 class Refused(Exception):
@@ -65,18 +62,6 @@ def entry(field: str, key: str) -> str:
     return f"{field}[{shown(key)}]"
 
 
-def listed(names: Iterable[str]) -> str:
-    """List the names a caller may use, bounded."""
-    ordered = sorted(names)
-    more = f" and {len(ordered) - _SHOWN_NAMES} more" if len(ordered) > _SHOWN_NAMES else ""
-    return ", ".join(ordered[:_SHOWN_NAMES]) + more if ordered else "none"
-
-
-def byte_length(text: str) -> int:
-    """Return the length in UTF-8."""
-    return len(text) if text.isascii() else len(text.encode())
-
-
 def check_batch(field: str, size: int) -> None:
     """Refuse a batch that is empty or too long."""
     if not 1 <= size <= MAX_BATCH:
@@ -85,16 +70,8 @@ def check_batch(field: str, size: int) -> None:
 
 def check_id(found: Findings, field: str, text: str, most_bytes: int) -> None:
     """Check a required name: 1 to `most_bytes` bytes, visible, without control or formatting characters."""
-    if text and len(text) <= most_bytes and text.isascii() and text.isprintable() and not text.isspace():
-        return
-    if not text:
-        found.add(field, f"is required: 1 to {most_bytes} bytes of UTF-8.")
-    elif (length := byte_length(text)) > most_bytes:
-        found.add(field, f"has {length} bytes; at most {most_bytes} are allowed.")
-    elif text.isspace():
-        found.add(field, "is blank; send a name that can be seen.")
-    elif any(unicodedata.category(c) in _HIDDEN for c in text):
-        found.add(field, "holds control or invisible formatting characters; leave them out.")
+    if wrong := bounds.wrong_name(text, most_bytes):
+        found.add(field, wrong)
 
 
 def check_decision_id(found: Findings, decision_id: str) -> None:
@@ -105,15 +82,8 @@ def check_decision_id(found: Findings, decision_id: str) -> None:
 
 def check_length(found: Findings, field: str, text: str, most_bytes: int) -> None:
     """Check an optional text of at most `most_bytes` bytes."""
-    if len(text) * 4 > most_bytes and (length := byte_length(text)) > most_bytes:
+    if len(text) * 4 > most_bytes and (length := bounds.byte_length(text)) > most_bytes:
         found.add(field, f"has {length} bytes; at most {most_bytes} are allowed.")
-
-
-def has_control_characters(text: str) -> bool:
-    """Return whether free text holds control characters, line separators or direction overrides."""
-    if text.isprintable():
-        return False
-    return any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or c in _DIRECTION for c in text)
 
 
 def moment_ms(moment: Timestamp) -> int:
@@ -128,10 +98,8 @@ def check_past(found: Findings, field: str, moment: Timestamp, now_ms: int) -> i
     """Return the milliseconds of something that happened: not before 2000, nor beyond now and 5 minutes."""
     try:
         at = moment_ms(moment)
-        if at < YEAR_2000_MS:
-            raise Refused("is before the year 2000.")
-        if at > now_ms + FUTURE_MS:
-            raise Refused("is more than 5 minutes in the future; check the clock of the sender.")
+        if wrong := bounds.wrong_past(at, now_ms):
+            raise Refused(wrong)
     except Refused as refused:
         found.add(field, str(refused))
         return 0

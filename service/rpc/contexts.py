@@ -72,9 +72,9 @@ async def _folded(batch: EventBatch, edge: Edge, deadline_s: float) -> list[pb.E
     wants = edge.vocabulary.wants
 
     async def fold(customer: str) -> None:
-        positions, events = zip(*to_fold[customer], strict=True)
-        fates = await edge.stores.events.fold(customer, events, deadline_s)
-        for position, fate in zip(positions, fates, strict=True):
+        placed = to_fold[customer]
+        fates = await edge.stores.events.fold(customer, [event for _, event in placed], deadline_s)
+        for (position, _), fate in zip(placed, fates, strict=True):
             convert_event.tell_fate(results[position], fate)
             if wants and fate is EventFate.STORED:
                 count_wanted(batch.events[position], edge)

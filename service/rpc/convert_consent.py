@@ -27,10 +27,11 @@ def consent_of(request: pb.SetConsentRequest, edge: Edge, now_ms: int) -> Consen
     checks.check_length(found, "consent.source", consent.source, MAX_SOURCE_BYTES)
     if checks.has_control_characters(consent.source):
         found.add("consent.source", "holds control characters; leave them out.")
-    given_ms = now_ms
+    # Without a moment it is given now by the store's clock, which also says of a moment whether it is in the future: a
+    # clock of this process that runs ahead must not hold back the withdrawal that comes next through another.
+    given_ms = 0
     if consent.HasField("given_at"):
-        # A clock that runs ahead must not hold back the withdrawal that comes next.
-        given_ms = min(now_ms, checks.check_past(found, "consent.given_at", consent.given_at, now_ms))
+        given_ms = checks.check_past(found, "consent.given_at", consent.given_at, now_ms)
     found.end()
     return ConsentRecord(consent.level, channels, given_ms, consent.source)
 

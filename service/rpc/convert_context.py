@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from models import folds, states
 from models.clock import Clock
-from models.context import ContextSchema, Field, Purpose, Scalar, Source
+from models.context import ContextSchema, Field, FoldKind, Purpose, Scalar, Source
 from models.folds import State
 from service.core.decision import Known
 from service.core.strategy import Strategy
@@ -26,6 +26,7 @@ _SOURCES = {
     Source.SUPPLY: pb.FIELD_SOURCE_SUPPLY,
     Source.MODEL: pb.FIELD_SOURCE_MODEL,
 }
+_WINDOWS = frozenset({FoldKind.WINDOW_COUNT, FoldKind.WINDOW_SUM, FoldKind.RATE})
 
 
 def context_question(request: pb.GetContextRequest, edge: Edge) -> int | None:
@@ -38,10 +39,10 @@ def context_question(request: pb.GetContextRequest, edge: Edge) -> int | None:
 
 
 def context_answer(known: Known, strategy: Strategy, as_of_ms: int | None) -> pb.GetContextResponse:
-    """Return every field but those of requests: known, never seen, stale, hidden by the consent, or not stored."""
+    """Return every field but those of requests, with its value or why there is none."""
     now_ms = known.now_ms if as_of_ms is None else as_of_ms
     level = level_of(known.level, strategy)
-    held = Held.of(known.groups.values())
+    held = Held.of(strategy.schema, known.groups)
     values = _values(strategy.schema, held, level.purposes, now_ms)
     pairs = zip(strategy.schema.fields, values, strict=True)
     return pb.GetContextResponse(
@@ -63,14 +64,18 @@ class Held:
     arrivals: Mapping[int, int]
 
     @classmethod
-    def of(cls, groups: Iterable[bytes]) -> Held:
-        """Unpack the groups; what cannot be read counts as never seen, and so can permit nothing."""
+    def of(cls, schema: ContextSchema, groups: Mapping[str, bytes]) -> Held:
+        """Unpack the groups; what cannot be read counts as never seen, and so can permit nothing.
+
+        What stands under a field's key for another purpose than the field's is not the field's.
+        """
         found: dict[int, State] = {}
         arrived: dict[int, int] = {}
-        for packed in groups:
+        for letter, packed in groups.items():
+            own = {field.key for field in schema.fields if field.fold is not None and field.purpose.group == letter}
             with suppress(ValueError):
-                found |= states.unpacked(packed)
-                arrived |= states.arrivals(packed)
+                found |= {key: state for key, state in states.unpacked(packed).items() if key in own}
+                arrived |= {key: at_ms for key, at_ms in states.arrivals(packed).items() if key in own}
         return cls(found, arrived)
 
 
@@ -95,17 +100,31 @@ def _shown(
         shown.state = pb.FIELD_KNOWLEDGE_HIDDEN
         return shown
     state = held.states.get(field.key) if field.fold is not None else None
-    is_held = state is not None and folds.value(field, state, now_ms) is not None
-    if state is not None and is_held:
+    if state is not None:
         _fill_origin(shown, field, state, held, now_ms)
-    if value is not None:
+    if value is None:
+        shown.state = _why_unknown(field, state, now_ms)
+    else:
         shown.state = pb.FIELD_KNOWLEDGE_KNOWN
         shown.value.CopyFrom(value_of(value, field.type))
-    elif is_held:
-        shown.state = pb.FIELD_KNOWLEDGE_STALE
-    else:
-        shown.state = pb.FIELD_KNOWLEDGE_NEVER_SEEN if field.fold else pb.FIELD_KNOWLEDGE_NOT_STORED
     return shown
+
+
+def _why_unknown(field: Field, state: State | None, now_ms: int) -> pb.FieldKnowledge.ValueType:
+    if field.fold is None:
+        return pb.FIELD_KNOWLEDGE_NOT_STORED
+    if state is None:
+        return pb.FIELD_KNOWLEDGE_NEVER_SEEN
+    if field.max_age_ms is not None and folds.age_ms(state, now_ms) > field.max_age_ms:
+        return pb.FIELD_KNOWLEDGE_STALE
+    is_full = field.fold.kind in _WINDOWS and _items_of_a_window(state) >= field.fold.keep
+    return pb.FIELD_KNOWLEDGE_TOO_MANY if is_full else pb.FIELD_KNOWLEDGE_UNREADABLE
+
+
+def _items_of_a_window(state: State) -> int:
+    """Return how many items a window's state holds; none where it is another fold's."""
+    items = state[1] if len(state) == 2 and isinstance(state[1], list) else []
+    return sum(not isinstance(amount, str) for _, amount in items)
 
 
 def _fill_origin(shown: pb.ContextField, field: Field, state: State, held: Held, now_ms: int) -> None:
@@ -114,5 +133,5 @@ def _fill_origin(shown: pb.ContextField, field: Field, state: State, held: Held,
     shown.occurred_at.CopyFrom(checks.timestamp(now_ms - age_ms))
     if (arrived_ms := held.arrivals.get(field.key)) is not None:
         shown.arrived_at.CopyFrom(checks.timestamp(arrived_ms))
-    if field.source is Source.MODEL:
-        shown.model_version = str(state[2])
+    if field.source is Source.MODEL and len(state) == 3 and isinstance(state[2], str):
+        shown.model_version = state[2]

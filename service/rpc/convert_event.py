@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from models.bounds import EVENT_ID_BYTES, EventForm
 from models.context import Scalar
 from service.core.records import EventFate, EventToFold
 from service.errors import Violation
 from service.rpc import checks
 from service.rpc.checks import MAX_CUSTOMER_BYTES, Findings, Refused
-from service.rpc.edge import Edge, EventForm
+from service.rpc.edge import Edge
 from service.rpc.values import check_summed, scalar_of
 from tact.v1 import context_pb2 as pb
 
-MAX_EVENT_ID_BYTES = 64
 _VIOLATIONS_AN_EVENT = 4  # a batch of 1,000 bad events must still fit into an answer
 _ERASED = (
     Violation(
@@ -27,7 +27,7 @@ _STATUS = {EventFate.STORED: pb.EVENT_STATUS_STORED, EventFate.REPEATED: pb.EVEN
 def event_of(event: pb.Event, edge: Edge, now_ms: int) -> EventToFold:
     """Check an event against the strategy and return it as what it does; raise `InvalidArgument` with what is bad."""
     found = Findings(_VIOLATIONS_AN_EVENT)
-    checks.check_id(found, "event_id", event.event_id, MAX_EVENT_ID_BYTES)
+    checks.check_id(found, "event_id", event.event_id, EVENT_ID_BYTES)
     checks.check_id(found, "customer_id", event.customer_id, MAX_CUSTOMER_BYTES)
     occurred_ms = _occurred(found, event, now_ms)
     form = edge.vocabulary.events.get(event.type)

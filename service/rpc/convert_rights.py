@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from models import folds, states
-from models.context import ContextSchema, Field, Purpose, Scalar, Source
-from service.core.plan import Entry, PlacementPlan
+from models.context import ContextSchema, Field, Purpose, Source, ValueType
+from service.core.decision import Take
+from service.core.plan import Entry
 from service.core.records import ConsentRecord, Person
 from service.core.rights import Erased, Kept, KeptDecision, KeptOutcome
+from service.core.words import Words
 from service.rpc.checks import timestamp
 from service.rpc.convert_consent import consent_message
 from service.rpc.convert_decision import answer_of
 from service.rpc.edge import Edge
 from service.rpc.plain import value_message
 from service.rpc.values import value_of
-from tact.v1 import context_pb2, outcome_pb2, values_pb2
+from tact.v1 import context_pb2, outcome_pb2
 from tact.v1 import rights_pb2 as pb
 
 _PURPOSES = {purpose.group: purpose for purpose in Purpose}
@@ -81,10 +84,15 @@ def _field(field: Field | None, state: list[Any], now_ms: int) -> pb.ExportedFie
 
 def cap_items(customer: str, kept: Kept) -> Iterator[pb.ExportItem]:
     """Yield when something was said that caps count, under this id and under others."""
-    for elsewhere, uses in ((False, kept.counters.items()), (True, kept.elsewhere)):
-        for counter, times in uses:
+    own = ((kept.origin, *use) for use in kept.counters.items())
+    for elsewhere, uses in ((False, own), (True, kept.elsewhere)):
+        for origin, counter, times in uses:
             used = pb.ExportedCapUses(
-                customer_id=customer, counter=counter, used_at=map(timestamp, times), elsewhere=elsewhere
+                customer_id=customer,
+                counter=counter,
+                used_at=map(timestamp, times),
+                elsewhere=elsewhere,
+                origin=origin,
             )
             yield pb.ExportItem(cap_uses=used)
 
@@ -99,37 +107,38 @@ def _remnant(customer: str, kind: str, name: str, content: bytes) -> pb.ExportIt
     return pb.ExportItem(remnant=pb.ExportedRemnant(customer_id=customer, kind=kind, name=name, content=content))
 
 
-def decision_item(customer: str, kept: KeptDecision, edge: Edge) -> pb.ExportItem:
-    """Return the item of a decision, in the words of the strategy in force."""
+def decision_item(customer: str, kept: KeptDecision, edge: Edge, words: Words | None) -> pb.ExportItem:
+    """Return the item of a decision, in the words of the strategy that decided; without them, of the one in force."""
     if kept.entry is None or kept.committed is None:
         return _remnant(customer, "decision", "", kept.raw)
-    entry, schema = kept.entry, edge.strategy.schema
-    held_back = [[b.rank for b in kept.committed.bound if b.placement == n] for n in range(len(entry.placements))]
+    entry, told = kept.entry, edge.decider.told(kept.committed)
+    if words is not None:
+        told = replace(told, answers=tuple(words.worded(answer, entry.channel) for answer in told.answers))
+    bound = kept.committed.bound
+    choices = [_choice(entry, n, [b.rank for b in bound if b.placement == n]) for n in range(len(entry.placements))]
     decision = pb.ExportedDecision(
         customer_id=customer,
-        decision=answer_of(edge.decider.told(kept.committed), "", schema),
+        decision=answer_of(told, "", edge.strategy.schema),
         channel=entry.channel,
         consent_level=entry.level,
-        facts=_facts(entry, schema if entry.strategy == edge.strategy.version else None),
-        choices=map(_choice, entry.placements, entry.draws, held_back),
+        facts=_facts(entry, words.fields if words is not None else ()),
+        choices=choices,
         logged_at=timestamp(kept.logged_ms),
     )
     return pb.ExportItem(decision=decision)
 
 
-def _facts(entry: Entry, schema: ContextSchema | None) -> Iterator[pb.ExportedFact]:
-    """Yield what was known; with names and types where the strategy is still the same."""
+def _facts(entry: Entry, fields: Sequence[tuple[str, ValueType]]) -> Iterator[pb.ExportedFact]:
+    """Yield what was known; with names and types where these are known."""
     for index, value in enumerate(entry.values):
         if value is not None:
-            field = schema.fields[index] if schema else None
-            yield pb.ExportedFact(field_id=field.id if field else "", field_index=index, value=_value(value, field))
+            name, kind = fields[index] if index < len(fields) else ("", None)
+            told = value_message(value) if kind is None else value_of(value, kind)
+            yield pb.ExportedFact(field_id=name, field_index=index, value=told)
 
 
-def _value(value: Scalar, field: Field | None) -> values_pb2.Value:
-    return value_message(value) if field is None else value_of(value, field.type)
-
-
-def _choice(placed: PlacementPlan, draw: float, held_back: list[int]) -> pb.ExportedChoice:
+def _choice(entry: Entry, place: int, held_back: list[int]) -> pb.ExportedChoice:
+    placed, takes = entry.placements[place], {take.action: _take(take) for take in entry.takes}
     candidates = [
         pb.ExportedCandidate(
             action_id=one.action,
@@ -137,10 +146,22 @@ def _choice(placed: PlacementPlan, draw: float, held_back: list[int]) -> pb.Expo
             baseline_propensity=one.baseline,
             net_value=one.net_value,
             probability=one.probability,
+            take=takes.get(one.action),
         )
         for one in placed.candidates
     ]
-    return pb.ExportedChoice(placement=placed.placement, candidates=candidates, draw=draw, held_back=held_back)
+    return pb.ExportedChoice(
+        placement=placed.placement,
+        candidates=candidates,
+        draw=entry.draws[place],
+        held_back=held_back,
+        pool=placed.pool,
+        explored=placed.explored,
+    )
+
+
+def _take(take: Take) -> pb.ExportedTake:
+    return pb.ExportedTake(item=take.item, place=take.place, units=take.units, hold_seconds=take.hold_ms / 1000)
 
 
 def outcome_item(customer: str, kept: KeptOutcome) -> pb.ExportItem:

@@ -16,6 +16,7 @@ MAX_AVAILABLE = 1_000_000_000
 MAX_ITEMS = 64
 LONGEST_HELD_MS = 366 * 86_400_000
 _VIOLATIONS_A_REPORT = 4
+_CLOCKS_DIFFER_MS = 300_000
 _CURSOR = re.compile(r"(0|[1-9][0-9]{0,14})-(0|[1-9][0-9]{0,14})-([1-9][0-9]{0,14})", re.ASCII)
 _STATUS = {SupplyStatus.STORED: pb.SUPPLY_STATUS_STORED, SupplyStatus.REPEATED: pb.SUPPLY_STATUS_REPEATED}
 _REFUSED = {
@@ -73,11 +74,13 @@ def refused_report(violations: tuple[Violation, ...]) -> pb.SupplyResult:
     return pb.SupplyResult(status=pb.SUPPLY_STATUS_REFUSED, violations=checks.violation_messages(violations))
 
 
-def check_watch(request: pb.WatchDemandRequest) -> None:
+def check_watch(request: pb.WatchDemandRequest, now_ms: int) -> None:
     """Raise `InvalidArgument` for a cursor that is none, and for items that cannot be."""
     found = Findings()
     if request.cursor and not _CURSOR.fullmatch(request.cursor):
         found.add("cursor", "is no cursor: send back that of the last message, or leave it out.")
+    elif request.cursor and int(request.cursor.partition("-")[0]) > now_ms + _CLOCKS_DIFFER_MS:
+        found.add("cursor", "is of a moment that has not come: send back that of the last message, or leave it out.")
     if len(request.items) > MAX_ITEMS:
         found.add("items", f"has {len(request.items)} entries; name {MAX_ITEMS} at most, or none for all.")
     else:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from models.context import Attribute, ContextSchema, Field, FoldKind, Source
+from models.bounds import EventForm, event_forms
+from models.context import Attribute, Field, Source
 from models.folds import Folding
 from service.core.strategy import DemandRule, Strategy
 from service.core.supplies import Wanting
@@ -27,15 +28,6 @@ class Limits:
     batch_s: float = 10.0
     longest_s: float = 60.0
     allow_as_of: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class EventForm:
-    """How an event of one type must look: its attributes by name, and the names of those that folds add up."""
-
-    attributes: Mapping[str, Attribute]
-    required: tuple[str, ...]
-    summed: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +57,7 @@ class Vocabulary:
             placements={channel.id: frozenset(channel.placements) for channel in strategy.channels},
             requested={f.id: (i, f.bounds) for i, f in enumerate(fields) if f.source is Source.REQUEST},
             stored=frozenset(f.id for f in fields if f.source is not Source.REQUEST),
-            events=_event_forms(strategy.schema),
+            events=event_forms(strategy.schema),
             predicted={f.id: f for f in fields if f.source is Source.MODEL},
             supplied=frozenset(f.id for f in fields if f.source is Source.SUPPLY),
             levels=frozenset(level.id for level in strategy.levels),
@@ -127,21 +119,3 @@ class Current:
 def _wants(strategy: Strategy) -> dict[str, tuple[DemandRule, ...]]:
     events = dict.fromkeys(rule.event for rule in strategy.demand)
     return {event: tuple(rule for rule in strategy.demand if rule.event == event) for event in events}
-
-
-def _event_forms(schema: ContextSchema) -> dict[str, EventForm]:
-    summed = _summed(schema)
-    return {
-        event.id: EventForm(
-            attributes={attribute.name: attribute for attribute in event.attributes},
-            required=tuple(attribute.name for attribute in event.attributes if not attribute.optional),
-            summed=frozenset(attribute.name for attribute in event.attributes if (event.id, attribute.name) in summed),
-        )
-        for event in schema.events.values()
-    }
-
-
-def _summed(schema: ContextSchema) -> frozenset[tuple[str, str]]:
-    adding = {FoldKind.SUM, FoldKind.WINDOW_SUM, FoldKind.DECAY}
-    folds = (field.fold for field in schema.fields if field.fold is not None)
-    return frozenset((fold.event, fold.attribute) for fold in folds if fold.kind in adding and fold.attribute)

@@ -11,6 +11,7 @@ from service.core.records import Agreed, ConsentRecord, EventFate, EventToFold, 
 from service.core.rights import Erased, Kept, KeptDecision, KeptOutcome
 from service.core.supplies import DemandTold, SupplyFate, SupplyReport, Wanting
 from service.core.validity import Validity
+from service.core.words import Words
 
 
 class Decider(Protocol):
@@ -78,6 +79,10 @@ class Changes(Protocol):
 
     async def finish(self, changes: Sequence[Change], deadline_s: float) -> int:
         """Take back what has been worked on and return how many of these loans still held."""
+        ...
+
+    async def held(self, changes: Sequence[Change], deadline_s: float) -> tuple[Change, ...]:
+        """Return those that are still lent as they say, in time or not."""
         ...
 
 
@@ -157,6 +162,14 @@ class Rights(Protocol):
         ...
 
 
+class StrategyWords(Protocol):
+    """Knows the words of strategies."""
+
+    async def of(self, version: str, deadline_s: float | None) -> Words | None:
+        """Return the words of a version; None where they are not kept."""
+        ...
+
+
 class Stores(Protocol):
     """What the store keeps, by concern. Everything here raises `StoreError` when the store fails."""
 
@@ -203,6 +216,11 @@ class Stores(Protocol):
     @property
     def demand(self) -> DemandLog:
         """What is wanted."""
+        ...
+
+    @property
+    def words(self) -> StrategyWords:
+        """What the strategies that decided looked at and said."""
         ...
 
     @property

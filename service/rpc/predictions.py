@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, Sequence
 from typing import TypeAlias
 
-from service.core.predictions import PredictionToStore
+from service.core.predictions import Change, PredictionToStore
 from service.errors import InvalidArgument
 from service.rpc import convert_prediction as convert
 from service.rpc.batches import side_by_side
@@ -17,6 +18,9 @@ from tact.v1 import prediction_pb2 as pb
 
 LOOK_EVERY_S = 1.0
 """How long it is looked for changes again after none were found, so about how old a change is when it is given out."""
+
+LOOK_AT_LOANS_EVERY_S = 0.05
+"""How often it is looked whether a job has finished enough to be lent more."""
 
 Good: TypeAlias = tuple[int, PredictionToStore]
 
@@ -46,24 +50,59 @@ class Predictions:
     async def watch_changes(
         self, request: pb.WatchChangesRequest, left: TimeToEnd
     ) -> AsyncGenerator[pb.WatchChangesResponse, None]:
-        """Lend out customers of whom something changed, as they change."""
+        """Lend out customers of whom something changed, as they change, and as what was lent comes back."""
         edge = self._current.edge
         most, lease_s = convert.lending_of(request)
-        while not self._current.draining and ((seconds := left()) is None or seconds > 0):
+        lent = _Lent(edge, most, lease_s)
+        while self._goes_on(left):
             found = False
             async for changes in edge.stores.changes.lend(most, lease_s, edge.limits.batch_s):
                 found = True
+                lent.add(changes)
                 yield convert.changes_message(changes)
+                while await lent.enough():
+                    await asyncio.sleep(LOOK_AT_LOANS_EVERY_S)
+                    if not self._goes_on(left):
+                        return
             if not found:
                 if request.until_none:
                     return
                 await asyncio.sleep(LOOK_EVERY_S)
+
+    def _goes_on(self, left: TimeToEnd) -> bool:
+        return not self._current.draining and ((seconds := left()) is None or seconds > 0)
 
     async def finish_changes(self, request: pb.FinishChangesRequest, deadline_s: float) -> pb.FinishChangesResponse:
         """Take changes back that have been worked on."""
         changes = convert.changes_of(request)
         finished = await self._current.edge.stores.changes.finish(changes, deadline_s)
         return pb.FinishChangesResponse(finished=finished)
+
+
+class _Lent:
+    """What one stream has lent out, so that no more waits for the job than it can work on in time.
+
+    gRPC takes answers long before a job reads them: lent ahead, they would be lent again before anybody saw them.
+    """
+
+    def __init__(self, edge: Edge, most: int, lease_s: float) -> None:
+        self._edge = edge
+        self._most = most
+        self._lease_s = lease_s
+        self._ends: dict[Change, float] = {}
+
+    def add(self, changes: Sequence[Change]) -> None:
+        """Count what was lent just now."""
+        self._ends.update(dict.fromkeys(changes, time.monotonic() + self._lease_s))
+
+    async def enough(self) -> bool:
+        """Tell whether more than one whole answer is lent, neither finished nor over its time."""
+        now = time.monotonic()
+        held: Sequence[Change] = [change for change, ends in self._ends.items() if ends > now]
+        if len(held) > self._most:
+            held = await self._edge.stores.changes.held(held, self._edge.limits.batch_s)
+        self._ends = {change: self._ends[change] for change in held}
+        return len(held) > self._most
 
 
 def _sorted_out(request: pb.RecordPredictionsRequest, edge: Edge) -> tuple[list[pb.PredictionResult], list[Good]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
 from service.core.records import Person
-from service.core.rights import Kept
+from service.core.rights import Kept, KeptDecision
+from service.core.words import Words
 from service.rpc import convert_rights as convert
 from service.rpc.convert_consent import customer_of
 from service.rpc.edge import Current, Edge
@@ -25,11 +26,11 @@ class Rights:
         """Tell everything that is kept about a person, item by item."""
         edge, customer, items = self._current.edge, customer_of(request.customer_id), 0
         person = await edge.stores.rights.person(customer, left())
-        begun_ms = 0
+        begun_ms, words = 0, _StoredWords(edge)
         for one in person.identities:
             kept = await edge.stores.rights.kept(one, left())
             begun_ms = begun_ms or kept.now_ms
-            async for item in _exported(one, person, kept, edge, left):
+            async for item in _exported(one, person, kept, words, left):
                 yield item
                 items += 1
         yield convert.end_item(begun_ms, items)
@@ -42,14 +43,30 @@ class Rights:
         return convert.erased_answer(erased, rewrites)
 
 
+class _StoredWords:
+    """The words of the strategies that an export meets, each read once."""
+
+    def __init__(self, edge: Edge) -> None:
+        self.edge = edge
+        self._read: dict[str, Words | None] = {edge.strategy.version: Words.of(edge.strategy)}
+
+    async def of(self, decision: KeptDecision, left: TimeToEnd) -> Words | None:
+        """Return the words of the strategy that decided; None where they are not kept."""
+        version = decision.entry.strategy if decision.entry else ""
+        if version not in self._read:
+            self._read[version] = await self.edge.stores.words.of(version, left()) if version else None
+        return self._read[version]
+
+
 async def _exported(
-    customer: str, person: Person, kept: Kept, edge: Edge, left: TimeToEnd
+    customer: str, person: Person, kept: Kept, words: _StoredWords, left: TimeToEnd
 ) -> AsyncIterator[pb.ExportItem]:
     """Yield all items of one id."""
+    edge = words.edge
     for item in _held(customer, person, kept, edge):
         yield item
     async for decision in edge.stores.rights.decisions(customer, kept.log_end, left()):
-        yield convert.decision_item(customer, decision, edge)
+        yield convert.decision_item(customer, decision, edge, await words.of(decision, left))
     async for outcome in edge.stores.rights.outcomes(customer, kept.out_end, left()):
         yield convert.outcome_item(customer, outcome)
 

@@ -45,8 +45,8 @@ class Supplies:
         self, request: pb.WatchDemandRequest, left: TimeToEnd
     ) -> AsyncGenerator[pb.WatchDemandResponse, None]:
         """Tell what is wanted from the cursor on, as it is counted."""
-        convert.check_watch(request)
         edge, items = self._current.edge, frozenset(request.items)
+        convert.check_watch(request, edge.clock())
         cursor, gap = request.cursor, False
         while not self._current.draining and ((seconds := left()) is None or seconds > 0):
             told = await edge.stores.demand.told(cursor, edge.limits.batch_s)

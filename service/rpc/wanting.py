@@ -8,19 +8,20 @@ from service.rpc.edge import Edge
 from tact.v1 import context_pb2 as pb
 
 LONGEST_NAME = 64
+MOST_UNITS = 1_000_000_000
 _KINDS = {DemandKind.VIEW: Wanting.VIEW, DemandKind.CART: Wanting.CART}
 
 
 def count_wanted(event: pb.Event, edge: Edge) -> None:
     """Count what a new event wants, by every rule of the strategy that is about it.
 
-    Names of more than 64 characters and numbers of units below 1 are not counted.
+    Names of more than 64 characters, and numbers of units below 1 or above a billion, are not counted.
     """
     for rule in edge.vocabulary.wants.get(event.type, ()):
         item = rule.item or _text(event, rule.item_from)
         place = rule.place or _text(event, rule.place_from)
         units = _units(event, rule)
-        if 1 <= len(item) <= LONGEST_NAME and len(place) <= LONGEST_NAME and units >= 1:
+        if 1 <= len(item) <= LONGEST_NAME and len(place) <= LONGEST_NAME and 1 <= units <= MOST_UNITS:
             edge.tally.add(item, place, _KINDS[rule.kind], units)
 
 

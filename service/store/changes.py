@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
+from itertools import chain
 
 from service.core.predictions import Change
 from service.store import keys
@@ -46,10 +47,18 @@ class ChangeStore:
 
     async def finish(self, changes: Sequence[Change], deadline_s: float | None = None) -> int:
         """Take back what has been worked on and return how many of these loans still held."""
-        by_bucket: dict[str, list[Change]] = defaultdict(list)
-        for change in changes:
-            by_bucket[keys.bucket(change.customer)].append(change)
-        return sum([await self._finish(bucket, told, deadline_s) for bucket, told in by_bucket.items()])
+        return sum([await self._finish(bucket, told, deadline_s) for bucket, told in _by_bucket(changes).items()])
+
+    async def held(self, changes: Sequence[Change], deadline_s: float | None = None) -> tuple[Change, ...]:
+        """Return those that are still lent as they say, in time or not: not finished, changed or lent again since."""
+        by_bucket = _by_bucket(changes)
+        asked = (
+            pack("ZMSCORE", keys.changed_key(bucket), *(change.customer for change in told))
+            for bucket, told in by_bucket.items()
+        )
+        found = await asyncio.gather(*(self._calls.call(command, deadline_s) for command in asked))
+        scored = zip(chain.from_iterable(by_bucket.values()), chain.from_iterable(found), strict=True)
+        return tuple(change for change, score in scored if score is not None and float(score) == float(change.loan))
 
     async def _with_changes(self, buckets: Sequence[str], deadline_s: float | None) -> list[str]:
         """Return those buckets that have changes, lent or not."""
@@ -70,3 +79,10 @@ class ChangeStore:
         reply = await self._calls.function("finish", (key,), told, about=key, length=2, deadline_s=deadline_s)
         finished: int = reply[1]
         return finished
+
+
+def _by_bucket(changes: Sequence[Change]) -> dict[str, list[Change]]:
+    by_bucket: dict[str, list[Change]] = defaultdict(list)
+    for change in changes:
+        by_bucket[keys.bucket(change.customer)].append(change)
+    return by_bucket

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Any, Protocol
 
 import msgspec
 
 from service.core.records import Agreed, ConsentRecord, Person
-from service.errors import ConsentChanged, ConsentOlder, CustomerErased
+from service.errors import ConsentOlder, CustomerErased
 from service.store import keys
 from service.store.calls import Calls, StoreUnreadable
-from service.store.connection import StoreReplied
 from service.store.retention import Retention, milliseconds
+from service.store.stricter import packed_levels
 from service.store.suppression import Suppression
 
 CHANGES_KEPT = 100
@@ -44,12 +43,16 @@ class People(Protocol):
 class ConsentStore:
     """Keeps consents. Raises a `StoreError` when the store does not do what it is asked; repeating a call is safe.
 
-    An id that is an alias stands for its person. With `mark_changes` a changed consent is a reason to ask models again.
+    An id that is an alias stands for its person. `purposes_by_level` and `lowest` say which of two consents is the
+    stricter: one that comes late allows no more than what was said later under an id that is linked. With
+    `mark_changes` a changed consent is a reason to ask models again.
     """
 
     def __init__(
         self,
         calls: Calls,
+        purposes_by_level: Mapping[str, str],
+        lowest: str,
         retention: Retention,
         suppression: Suppression,
         people: People,
@@ -58,20 +61,24 @@ class ConsentStore:
         self._calls = calls
         self._marks = mark_changes
         self._people = people
+        self._levels = packed_levels(purposes_by_level, lowest)
         self._kept_ms = milliseconds(retention.context), milliseconds(retention.consent_history)
         self._erased = suppression.digest
 
     async def set_consent(
         self, customer: str, consent: ConsentRecord, deadline_s: float | None = None
     ) -> ConsentRecord:
-        """Replace the customer's consent and return it with the moment of its arrival.
+        """Replace the customer's consent and return the one that holds, with the moment of its arrival.
+
+        One without a moment (0) was given now. Now is the store's, whatever the clocks of its callers say, and never
+        before what is stored; a moment after it counts as now.
 
         Raises `ConsentOlder` when the stored one was given later, and `CustomerErased` when this one was given before
         the customer was erased. Of two that were given in the same millisecond the one that is set last holds. A change
         of level, channels or source is kept in the history; the very same consent again changes nothing.
         """
         told = _encode((consent.level, consent.channels, consent.given_ms, consent.source))
-        arguments = (*self._kept_ms, consent.given_ms, told, CHANGES_KEPT)
+        arguments = (*self._kept_ms, told, CHANGES_KEPT, self._levels)
         fate, stored = await self._of_the_person("consent", customer, arguments, 3, deadline_s)
         if fate == _Fate.OLDER:
             raise ConsentOlder("a consent that was given later is stored already; send a later `given_at`")
@@ -106,17 +113,6 @@ class ConsentStore:
                 return reply[1:]
             customer = (await self._people.person(asked, deadline_s)).id
         raise StoreUnreadable("The identities of a customer lead in a circle.")
-
-
-@contextmanager
-def withdrawal_told() -> Iterator[None]:
-    """Raise `ConsentChanged` when the store refuses a call because another consent holds by now."""
-    try:
-        yield
-    except StoreReplied as error:
-        if error.prefix != "CONSENT":
-            raise
-        raise ConsentChanged("the consent was replaced") from None
 
 
 def consent_of(packed: bytes | None) -> ConsentRecord | None:

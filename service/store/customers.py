@@ -7,19 +7,20 @@ that cannot be read are an error, for then no cap is known to hold.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import msgspec
 
 from service.core.decision import Bound, Commit, Committed, Known, Linked
+from service.errors import ConsentChanged, CustomerErased, CustomerLinked, TactError
 from service.store import keys
 from service.store.calls import Calls, StoreUnreadable
-from service.store.connection import Argument, pack
-from service.store.consents import consent_of, withdrawal_told
-from service.store.link_words import linking_told
-from service.store.reading import Reading
+from service.store.connection import StoreReplied
+from service.store.consents import consent_of
+from service.store.reading import Committing, Reading
 from service.store.retention import Retention, milliseconds
-from service.store.suppression import Suppression, erasure_told
+from service.store.suppression import Suppression
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_counters = msgspec.msgpack.Decoder(dict[str, tuple[int, ...]]).decode
@@ -27,7 +28,14 @@ _Elsewhere = dict[str, dict[str, tuple[int, ...]]]
 _decode_elsewhere = msgspec.msgpack.Decoder(_Elsewhere).decode
 _decode_aliases = msgspec.msgpack.Decoder(tuple[tuple[str, int], ...]).decode
 _decode_chosen = msgspec.msgpack.Decoder(tuple[int, ...]).decode
-_decode_bound = msgspec.msgpack.Decoder(tuple[tuple[int, int, str, int], ...]).decode
+_decode_bound = msgspec.msgpack.Decoder(tuple[Bound, ...]).decode
+
+_REFUSALS: Mapping[str, Callable[[], TactError]] = {
+    "ERASED": partial(CustomerErased, "the customer was erased"),
+    "LINKED": partial(CustomerLinked, "the customer was linked or unlinked"),
+    "CONSENT": partial(ConsentChanged, "the consent was replaced"),
+}
+"""What it means when the store refuses a commit. A table, for three context managers cost a commit 3 µs."""
 
 
 class CustomerStore:
@@ -52,8 +60,8 @@ class CustomerStore:
         self._lowest = groups_by_level[lowest]
         allowed = (self._lowest, *(part for level in groups_by_level.items() for part in level))
         self._reading = Reading.of(calls.functions.name("read"), allowed)
-        self._commit = calls.functions.name("commit")
-        self._kept_ms = tuple(map(milliseconds, (retention.context, retention.decision, retention.log)))
+        kept_ms = tuple(map(milliseconds, (retention.context, retention.decision, retention.log)))
+        self._committing = Committing.of(calls.functions.name("commit"), kept_ms)
 
     def decision_id(self, customer: str, idempotency_key: str, entropy: bytes) -> str:
         """Name a decision: always the same for a customer and a key, at random (12 bytes) where the key is empty."""
@@ -82,13 +90,16 @@ class CustomerStore:
         """
         decision, log = self._places(commit.customer, commit.decision_id)
         context, erased = keys.context_key(commit.customer), keys.suppression_key(commit.decision_id[:3])
-        packed = pack(
-            "FCALL", self._commit, 4, context, log, decision, erased, commit.customer, commit.now_ms, commit.digest,
-            commit.entry, *self._kept_ms, self._erased(commit.customer), commit.read_ms,
-            commit.asked or commit.customer, commit.consent, *map(_in_a_row, commit.candidates),
-        )  # fmt: skip
-        with erasure_told(), linking_told(), withdrawal_told():
+        candidates = [_in_a_row(placed) for placed in commit.candidates]
+        packed = self._committing.packed(
+            (context, log, decision, erased), commit, self._erased(commit.customer), candidates
+        )
+        try:
             reply = await self._calls.reply(decision, packed, deadline_s, 6)
+        except StoreReplied as error:
+            if error.prefix not in _REFUSALS:
+                raise
+            raise _REFUSALS[error.prefix]() from None
         repeated = reply[1] == 1
         return committed_of(reply[2] if repeated else commit.entry, *reply[3:], repeated=repeated)
 
@@ -129,7 +140,7 @@ class CustomerStore:
         )
 
 
-def _in_a_row(candidates: Sequence[object]) -> Argument:
+def _in_a_row(candidates: Sequence[object]) -> bytes:
     """Pack candidates one after another, so that the store unpacks no more of them than it looks at."""
     return b"".join([_encode(candidate) for candidate in candidates])
 
@@ -166,8 +177,6 @@ def _linked(told: list[bytes | None], allowed: str) -> Linked:
 def committed_of(entry: bytes, digest: bytes, chosen: bytes, bound: bytes, *, repeated: bool) -> Committed:
     """Return what a commit did, from what is stored of it; raise `StoreUnreadable`."""
     try:
-        return Committed(
-            entry, digest, _decode_chosen(chosen), tuple(Bound(*one) for one in _decode_bound(bound)), repeated
-        )
+        return Committed(entry, digest, _decode_chosen(chosen), _decode_bound(bound), repeated)
     except msgspec.DecodeError:
         raise StoreUnreadable("A stored decision cannot be read.") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from datetime import timedelta
@@ -10,9 +11,11 @@ import msgspec
 
 from service.core.supplies import DemandTold, Wanted
 from service.store import keys
-from service.store.calls import Calls, StoreUnreadable
+from service.store.calls import Calls
 from service.store.connection import pack
 from service.store.retention import Retention, milliseconds
+
+log = logging.getLogger(__name__)
 
 MOST_KEPT = 100_000
 READ_AT_ONCE = 100
@@ -44,15 +47,22 @@ class DemandStore:
     async def told(self, cursor: str, deadline_s: float | None = None) -> tuple[DemandTold, ...]:
         """Return what was told after a cursor, the oldest first, at most 100 entries; an empty cursor is the beginning.
 
-        The first says whether something between the cursor and it is gone. Raises ValueError for what is no cursor.
+        The first says whether something between the cursor and it is gone. What cannot be read is passed over, and is
+        gone. Raises ValueError for what is no cursor.
         """
         after, number = _after(cursor)
-        packed = pack("XRANGE", keys.demand_log_key(), after, "+", "COUNT", READ_AT_ONCE)
-        found = []
-        for at, fields in await self._calls.call(packed, deadline_s):
-            told = _told(at.decode(), dict(zip(fields[::2], fields[1::2], strict=True)), number)
-            found.append(told)
-            number = int(told.cursor.rpartition("-")[2])
+        found: list[DemandTold] = []
+        while not found:
+            packed = pack("XRANGE", keys.demand_log_key(), after, "+", "COUNT", READ_AT_ONCE)
+            entries = await self._calls.call(packed, deadline_s)
+            if not entries:
+                break
+            for at, fields in entries:
+                told = _told(at.decode(), dict(zip(fields[::2], fields[1::2], strict=True)), number)
+                if told is not None:
+                    found.append(told)
+                    number = int(told.cursor.rpartition("-")[2])
+            after = f"({entries[-1][0].decode()}"
         return tuple(found)
 
 
@@ -66,10 +76,11 @@ def _after(cursor: str) -> tuple[str, int | None]:
     return f"({at}", int(number)
 
 
-def _told(at: str, fields: dict[bytes, bytes], before: int | None) -> DemandTold:
+def _told(at: str, fields: dict[bytes, bytes], before: int | None) -> DemandTold | None:
     try:
         number, wanted = int(fields[b"n"]), _decode(fields[b"w"])
     except (KeyError, ValueError, msgspec.DecodeError):
-        raise StoreUnreadable("What was told of the demand cannot be read.") from None
+        log.warning("an entry of the demand cannot be read: %s", at)
+        return None
     gap = before is not None and number != before + 1
     return DemandTold(f"{at}-{number}", int(at.partition("-")[0]), wanted, gap)

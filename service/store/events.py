@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from models import folds
 from models.context import FoldKind
-from models.folds import Operation
 from service.core.records import EventFate, EventToFold
 from service.store import keys
 from service.store.calls import Calls
@@ -43,14 +42,16 @@ class EventStore:
 
         At most `FOLDED_AT_ONCE` go into one call, so that no batch holds the store up for long.
         """
-        fates: list[EventFate] = []
+        if 1 <= len(events) <= FOLDED_AT_ONCE:
+            return await self._fold(customer, events, deadline_s)
+        fates: tuple[EventFate, ...] = ()
         for start in range(0, len(events), FOLDED_AT_ONCE):
             fates += await self._fold(customer, events[start : start + FOLDED_AT_ONCE], deadline_s)
-        return tuple(fates)
+        return fates
 
     async def _fold(
         self, customer: str, events: Sequence[EventToFold], deadline_s: float | None
-    ) -> Sequence[EventFate]:
+    ) -> tuple[EventFate, ...]:
         digests = b"".join([keys.event_digest(event.event_id) for event in events])
         folding = _encode([_flat(event) for event in events])
         reply = await self._calls.function(
@@ -58,33 +59,17 @@ class EventStore:
             (customer, self._context_ms, digests, folding, self._erased(customer), self._mark),
             about=customer.encode(), length=2, deadline_s=deadline_s,
         )  # fmt: skip
-        return [_FATES[fate] for fate in reply[1]]
+        return tuple([_FATES[fate] for fate in reply[1]])
 
 
 _FATES = {fate.value: fate for fate in EventFate}
 
 
 def _flat(event: EventToFold) -> list[object]:
-    """Return an event as `fold` of service/store/lua/fold.lua takes it: its time, then what each operation needs."""
+    """Return an event as `fold` of service/store/lua/fold.lua takes it: its time, then each operation and its value."""
     flat: list[object] = [event.occurred_ms]
     for operation in event.operations:
-        kind = operation.kind
-        if kind is FoldKind.DECAY:
+        if operation.kind is FoldKind.DECAY:
             operation = folds.dated(operation, event.occurred_ms)
-        flat += (operation.key, operation.group + kind, operation.value)
-        if kind in _MORE:
-            flat += _MORE[kind](operation)
+        flat += (operation.code or folds.code(operation), operation.value)
     return flat
-
-
-_MORE: dict[FoldKind, Callable[[Operation], Sequence[object]]] = {
-    FoldKind.WINDOW_COUNT: lambda one: (one.window_ms, one.keep),
-    FoldKind.WINDOW_SUM: lambda one: (one.window_ms, one.keep),
-    FoldKind.RATE: lambda one: (one.window_ms, one.keep),
-    FoldKind.DECAY: lambda one: (one.half_life_ms,),
-    FoldKind.OPEN: lambda one: (one.keep, one.closed),
-    FoldKind.DISTINCT: lambda one: (one.keep,),
-    FoldKind.RECENT: lambda one: (one.keep,),
-    FoldKind.MODEL: lambda one: (one.version,),
-}
-"""What follows the value of an operation, by its kind."""

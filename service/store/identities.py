@@ -30,26 +30,40 @@ from service.store.calls import Calls, StoreUnreadable
 from service.store.consents import CHANGES_KEPT
 from service.store.link_words import Word, refusal_of
 from service.store.retention import Retention, milliseconds
-from service.store.stricter import stricter_levels
+from service.store.stricter import packed_levels
 from service.store.suppression import Suppression
 
 SKEW_MS = 60_000
 """So far the clocks of two of the store's servers may differ; what was said then counts on both sides of an unlink."""
 _ATTEMPTS = 8
 
-_encode = msgspec.msgpack.Encoder().encode
 _decode_aliases = msgspec.msgpack.Decoder(tuple[tuple[str, int], ...]).decode
 
 
 class _Mark(Struct, frozen=True):
-    """An alias that points to its person: since when (as the store writes it), what it brings along, packed, and
-    whether it did not point there before.
+    """An alias that points to its person: since when (as the store writes it), what it brings along, packed, the
+    origin of the person who has its consent already, and whether it did not point there before.
     """
 
     since: bytes
     consent: bytes
+    bound: bytes
+    brought_to: bytes
     uses: bytes
     newly: bytes
+
+
+class _Left(Struct, frozen=True):
+    """A person whom an alias has left: what the alias takes along, packed, the person's origin where it left just now,
+    and whether the consent was set under the alias.
+    """
+
+    word: Word
+    consent: bytes = b""
+    bound: bytes = b""
+    uses: bytes = b""
+    origin: bytes = b""
+    told: bytes = b"0"
 
 
 class Unsettled(StoreError):
@@ -76,7 +90,7 @@ class IdentityStore:
         self._erased = suppression.digest
         kept_ms = milliseconds(retention.context), milliseconds(retention.consent_history)
         self._kept = (*kept_ms, int(mark_changes))
-        self._levels = _encode({"of": stricter_levels(purposes_by_level, lowest), "lowest": lowest})
+        self._levels = packed_levels(purposes_by_level, lowest)
 
     async def link(self, alias: str, customer: str, deadline_s: float | None = None) -> bool:
         """Make `alias` an identity of `customer`; False when it was one already.
@@ -190,7 +204,8 @@ class IdentityStore:
 
     async def _join(self, customer: str, alias: str, mark: _Mark, deadline_s: float | None) -> Word:
         arguments = (
-            alias, mark.since, secrets.token_urlsafe(6), mark.consent, mark.uses, self._levels, CHANGES_KEPT,
+            alias, mark.since, secrets.token_urlsafe(6), mark.consent, mark.bound, mark.brought_to, mark.uses,
+            self._levels, CHANGES_KEPT,
         )  # fmt: skip
         word, *told = await self._step("join", customer, arguments, deadline_s)
         if word is Word.LEAVING:
@@ -206,17 +221,14 @@ class IdentityStore:
     async def _finish(self, alias: str, leaving: bytes, deadline_s: float | None) -> None:
         """Take the last two steps of an unlinking, or of a link that was refused: then the alias keeps what it had."""
         since, _, person = leaving[1:].partition(b" ")
-        left, consent, uses = await self._leave(person.decode(), alias, since, deadline_s)
-        if leaving.startswith(b"r") and left is Word.ABSENT:
-            consent, uses = b"", b""
-        arguments = (since, consent, uses, self._levels, CHANGES_KEPT)
+        left = await self._leave(person.decode(), alias, since, deadline_s)
+        if leaving.startswith(b"r") and left.word is Word.ABSENT:
+            left = _Left(Word.ABSENT)
+        arguments = (since, left.consent, left.bound, left.uses, left.origin, left.told, self._levels, CHANGES_KEPT)
         await self._step("free", alias, arguments, deadline_s)
 
-    async def _leave(
-        self, person: str, alias: str, since: bytes, deadline_s: float | None
-    ) -> tuple[Word, bytes, bytes]:
-        word, consent, uses = await self._step("leave", person, (alias, since, SKEW_MS), deadline_s)
-        return word, consent, uses
+    async def _leave(self, person: str, alias: str, since: bytes, deadline_s: float | None) -> _Left:
+        return _Left(*await self._step("leave", person, (alias, since, SKEW_MS), deadline_s))
 
     async def _seen(self, customer: str, deadline_s: float | None) -> tuple[Word, bytes]:
         word, *told = await self._step("seen", customer, (), deadline_s)

@@ -16,6 +16,11 @@ _said = msgspec.msgpack.Decoder(tuple[tuple[str, str], ...]).decode
 _scalar = msgspec.msgpack.Decoder(bool | int | float | str | tuple[str, ...] | None).decode
 
 
+def _outcome(name: str) -> tuple[str, int]:
+    action, _, kind = name.rpartition("|")
+    return action, int(kind)
+
+
 class IssuedStore:
     """Reads decisions. Raises a `StoreError` when the store does not do what it is asked.
 
@@ -27,12 +32,13 @@ class IssuedStore:
 
     async def issued(self, decision_id: str, deadline_s: float | None = None) -> Issued | None:
         """Return what was said and to whom; None when there is no such decision (any more)."""
-        customer, channel, at_ms, strategy, said = await self._called("issued", decision_id, (), 6, deadline_s)
+        customer, channel, at_ms, strategy, said, names = await self._called("issued", decision_id, (), 7, deadline_s)
         if customer is None:
             return None
+        where = customer.decode(), channel.decode(), int(at_ms), strategy.decode()
         try:
-            return Issued(decision_id, customer.decode(), channel.decode(), int(at_ms), strategy.decode(), _said(said))
-        except msgspec.DecodeError:
+            return Issued(decision_id, *where, _said(said), tuple(sorted(_outcome(name.decode()) for name in names)))
+        except (msgspec.DecodeError, ValueError):
             raise StoreUnreadable("A stored decision cannot be read.") from None
 
     async def given(
@@ -51,7 +57,7 @@ class IssuedStore:
     async def _called(
         self, function: str, decision_id: str, fields: Collection[int], length: int, deadline_s: float | None
     ) -> list[Any]:
-        place = keys.decision_key(decision_id), keys.log_key(decision_id[:3])
+        place = keys.decision_key(decision_id), keys.log_key(decision_id[:3]), keys.outcomes_key(decision_id)
         reply = await self._calls.function(
             function, place, (decision_id, *fields), about=decision_id.encode(), length=length, deadline_s=deadline_s
         )

@@ -20,8 +20,9 @@ Counts: TypeAlias = Counter[str]
 """How much was removed, by the names of `Erased`."""
 
 GROUPS = ("s", "p", "f", "qs", "qp", "qf")
-# The id, what it is linked to and since when, the origin of its cap uses, the digests of its last events.
-_TOLD_OTHERWISE = frozenset("iauloe")
+# The id, what it is linked to and since when, origins of cap uses, the digests of its last events, what bounds its
+# consent and how far ahead of its arrival it was dated.
+_TOLD_OTHERWISE = frozenset("iauloenwyt")
 
 _times = msgspec.msgpack.Decoder(dict[str, tuple[int, ...]]).decode
 _elsewhere = msgspec.msgpack.Decoder(dict[str, dict[str, tuple[int, ...]]]).decode
@@ -43,7 +44,8 @@ def kept_of(reply: Sequence[Any]) -> Kept:
         changes=tuple(filter(None, map(consent_of, changes))),
         groups=groups,
         counters=counters or {},
-        elsewhere=tuple(use for uses in (elsewhere or {}).values() for use in uses.items()),
+        elsewhere=tuple((origin, *use) for origin, uses in (elsewhere or {}).items() for use in uses.items()),
+        origin=held.get("o", b"").decode(errors="replace"),
         aliases=aliases or (),
         alias_of=(held.get("a") or held.get("u", b"")[1:]).decode(errors="replace"),
         event_ids=(digest_bytes + len(held.get("e", b""))) // EVENT_DIGEST_BYTES,

@@ -4,7 +4,10 @@
                                        e digests (6 bytes each) of the last event ids, at most 64;
                                        qs, qp, qf states that could not be read, put aside; of linked identities
                                        (lua/identity.lua): a person of an alias, l moment of its link, u an unlinking
-                                       under way; m aliases of a person; o origin of k, j cap uses of other origins
+                                       under way; m aliases of a person; o origin of k, j cap uses of other origins;
+                                       n a bound of the consent, y the alias it was set under (lua/consent.lua),
+                                       w what was brought to whom before, t the latest moment (ms) ahead of now
+                                       that a consent was told with
     tact:{0a3}:e:<customer>   string   digests (6 bytes each) of event ids before those in e: at least the last 4,096
     tact:{0a3}:h:<customer>   list     the last 100 changes of the consent, the oldest first
     tact:{0a3}:log            stream   one entry a decision: i customer, e entry, c chosen, b bound, a actions
@@ -25,6 +28,8 @@ What is shared by all customers stands apart, the supply of each item and place 
     tact:{s:truck@berlin}:accepted  zset   lease to when it was accepted (ms)
     tact:{erasure}:key              string fingerprint of the key that the digests of the erased are made with;
                                            kept for ever
+    tact:{fields}:purposes          hash   field key to the letter of the purpose that it is kept for; kept for ever
+    tact:{words}:<version>          string ids and types of the fields of a strategy, kinds and texts of its actions
     tact:{demand}:log               stream what was wanted: n number, w rows
     tact:{demand}:n                 string number of the last entry
     tact:{demand}:p:<process>       string number of the last report of a process
@@ -69,9 +74,16 @@ def history_key(customer: str) -> bytes:
 
 def fold_keys(customer: str) -> tuple[bytes, bytes, bytes, bytes]:
     """Return the keys that folding a customer's events touches: context, events, erased and changed customers."""
-    place = bucket(customer)
-    tag, named = b"tact:{%b}:" % place.encode(), customer.encode()
-    return tag + b"c:" + named, tag + b"e:" + named, suppression_key(place), changed_key(place)
+    named = customer.encode()
+    contexts, events, erased, changed = _fold_places(crc32(named) % BUCKETS)
+    return contexts + named, events + named, erased, changed
+
+
+@lru_cache(maxsize=BUCKETS)
+def _fold_places(number: int) -> tuple[bytes, bytes, bytes, bytes]:
+    """Return what `fold_keys` says of all customers of a bucket, whose ids follow in the first two."""
+    place = f"{number:03x}"
+    return _key(place, "c", ""), _key(place, "e", ""), suppression_key(place), changed_key(place)
 
 
 def log_key(bucket: str) -> bytes:
@@ -103,6 +115,16 @@ def going_key(customer: str) -> bytes:
 def erasure_key() -> bytes:
     """Return the key of the fingerprint of the secret that digests the ids of erased customers."""
     return b"tact:{erasure}:key"
+
+
+def purposes_key() -> bytes:
+    """Return the key of what each field key is kept for."""
+    return b"tact:{fields}:purposes"
+
+
+def words_key(version: str) -> bytes:
+    """Return the key of the words of one version of a strategy."""
+    return b"tact:{words}:" + version.encode()
 
 
 def decision_key(decision_id: str) -> bytes:

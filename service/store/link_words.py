@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 
-from service.errors import CustomerErased, CustomerLinked, LinkRefused
-from service.store.connection import StoreReplied
+from service.errors import CustomerErased, LinkRefused
 
 MOST_ALIASES = 16
 
@@ -45,14 +42,3 @@ def refusal_of(word: Word, *, undoing: bool = False) -> LinkRefused | CustomerEr
         what = "is linked to another customer" if word is Word.ELSEWHERE else "is no alias but a customer with aliases"
         return LinkRefused(f"alias_id {what}; name the alias, and leave customer_id out or name its customer.")
     return LinkRefused(_REFUSED[word])
-
-
-@contextmanager
-def linking_told() -> Iterator[None]:
-    """Raise `CustomerLinked` when the store refuses a call because the customer is another person now."""
-    try:
-        yield
-    except StoreReplied as error:
-        if error.prefix != "LINKED":
-            raise
-        raise CustomerLinked("the customer was linked or unlinked") from None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -49,9 +50,9 @@ class People:
         """Return what the person's consent allows to be known."""
         return await self.read(customer, None, deadline_s)
 
-    async def commit(self, commit: Commit, deadline_s: float | None = None) -> Committed:
+    def commit(self, commit: Commit, deadline_s: float | None = None) -> Coroutine[Any, Any, Committed]:
         """Take, count and log at once, for the person; raise `CustomerLinked` when that is somebody else by now."""
-        return await self._customers.commit(commit, deadline_s)
+        return self._customers.commit(commit, deadline_s)
 
 
 class _Reading:

@@ -1,9 +1,13 @@
-"""The command that reads a customer, put together by hand because it is sent for every decision."""
+"""The two commands of a decision, put together by hand because they are sent for every one of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from service.core.decision import Commit
+
+_BULK = b"$%d\r\n%b\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,5 +30,35 @@ class Reading:
         return b"".join([head, *map(_bulk, places), _bulk(customer), _bulk(digest), self.allowed])
 
 
+@dataclass(frozen=True, slots=True)
+class Committing:
+    """The commit command, of which the function and how long everything is kept are packed once."""
+
+    head: bytes
+    kept: bytes
+
+    @classmethod
+    def of(cls, function: str, kept_ms: Sequence[int]) -> Committing:
+        """Prepare the command for a function and the times to live of the context, of decisions and of the log (ms)."""
+        head = b"".join(map(_bulk, (b"FCALL", function.encode(), b"4")))
+        return cls(head, b"".join(_bulk(b"%d" % ms) for ms in kept_ms))
+
+    def packed(self, places: Sequence[bytes], commit: Commit, digest: bytes, candidates: Sequence[bytes]) -> bytes:
+        """Return the command for these four keys, with the digest that says whether the customer was erased."""
+        context, log, decision, erased = places
+        customer, now, read = commit.customer.encode(), b"%d" % commit.now_ms, b"%d" % commit.read_ms
+        asked = commit.asked.encode() or customer
+        return _COMMIT % (
+            18 + len(candidates), self.head, len(context), context, len(log), log, len(decision), decision,
+            len(erased), erased, len(customer), customer, len(now), now, len(commit.digest), commit.digest,
+            len(commit.entry), commit.entry, self.kept, len(digest), digest, len(read), read, len(asked), asked,
+            len(commit.consent), commit.consent, b"".join(map(_bulk, candidates)),
+        )  # fmt: skip
+
+
+_COMMIT = b"".join((b"*%d\r\n%b", 8 * _BULK, b"%b", 4 * _BULK, b"%b"))
+"""How many parts; the function; the keys, customer, moment, digest, entry; times to live; the rest; the candidates."""
+
+
 def _bulk(part: bytes) -> bytes:
-    return b"$%d\r\n%b\r\n" % (len(part), part)
+    return _BULK % (len(part), part)

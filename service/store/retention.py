@@ -87,8 +87,10 @@ KINDS: tuple[Kind, ...] = (
     Kind(f"{_BUCKET}g:.+", "what an erasure has not finished with", "decision", True),
     Kind(f"{_BUCKET}x", "keyed digests of erased customers", "", False),
     Kind(r"tact:\{erasure\}:key", "a fingerprint of the erasure key", "", False),
+    Kind(r"tact:\{fields\}:purposes", "what fields are kept for", "", False),
+    Kind(r"tact:\{words\}:.+", "fields and texts of a strategy", "log", False),
     Kind(f"{_SHELF}(stock|units|held|accepted)", "supply of an item at a place", "supply", False),
     Kind(r"tact:\{demand\}:(log|n|p:.+)", "what was wanted", "demand", False),
 )
 """Every key that there is; docs/rights.md shows the same. What is kept for ever is the digests of the erased, for they
-must stay out, and what tells whether the key is still the same."""
+must stay out, what tells whether the key is still the same, and which purpose a field is kept for."""

@@ -18,7 +18,7 @@ from service.core.rights import Erased, Kept, KeptDecision, KeptOutcome
 from service.errors import ErasureKeyMissing
 from service.store import keys
 from service.store.calls import Calls, StoreUnreadable
-from service.store.connection import StoreReplied, pack
+from service.store.connection import Argument, StoreReplied, pack
 from service.store.kept import Counts, decision_of, erased_of, kept_of, not_after, outcome_of, pairs
 from service.store.retention import Retention, milliseconds
 from service.store.settings import StoreRefused
@@ -103,7 +103,8 @@ class RightsStore:
         done: dict[str, Erased] = {}
         while waiting:
             one = waiting.pop(0)
-            done[one], linked_meanwhile = await self._erase(one, deadline_s)
+            not_before_ms = max((erased.erased_ms for erased in done.values()), default=0)
+            done[one], linked_meanwhile = await self._erase(one, not_before_ms, deadline_s)
             waiting += [alias for alias in linked_meanwhile if alias not in (*done, *waiting)]
         await self._calls.call(pack("DEL", keys.going_key(customer)), deadline_s)
         return Erased.total(tuple(done.values()))
@@ -134,9 +135,12 @@ class RightsStore:
             return False
         return True
 
-    async def _erase(self, customer: str, deadline_s: float | None) -> tuple[Erased, tuple[str, ...]]:
+    async def _erase(
+        self, customer: str, not_before_ms: int, deadline_s: float | None
+    ) -> tuple[Erased, tuple[str, ...]]:
         """Remove what is kept under one id; return what that was and the ids that were linked to it."""
-        kept, bucket = kept_of(await self._about("suppress", customer, deadline_s)), keys.bucket(customer)
+        reply = await self._about("suppress", customer, deadline_s, not_before_ms)
+        kept, bucket = kept_of(reply), keys.bucket(customer)
         counts: Counts = Counter()
         gone: set[str] = set()
         async for page in self._pages(keys.log_key(bucket), customer, kept.log_end, deadline_s):
@@ -158,13 +162,13 @@ class RightsStore:
                 holds += await self._supply.give_back(take, entry.decision_id, deadline_s)
         return holds
 
-    async def _about(self, function: str, customer: str, deadline_s: float | None) -> list[Any]:
+    async def _about(self, function: str, customer: str, deadline_s: float | None, *more: int) -> list[Any]:
         bucket = keys.bucket(customer)
         place = (
             keys.context_key(customer), keys.events_key(customer), keys.history_key(customer),
             keys.changed_key(bucket), keys.suppression_key(bucket), keys.log_key(bucket), keys.out_key(bucket),
         )  # fmt: skip
-        arguments = (customer, self._suppression.digest(customer))
+        arguments: tuple[Argument, ...] = (customer, self._suppression.digest(customer), *more)
         return await self._calls.function(
             function, place, arguments, about=customer.encode(), length=9, deadline_s=deadline_s
         )

@@ -19,10 +19,12 @@ from service.store.issued import IssuedStore
 from service.store.outcomes import Outcomes, OutcomeStore
 from service.store.people import People
 from service.store.predictions import PredictionStore
+from service.store.purposes import PurposeStore
 from service.store.retention import Retention
 from service.store.rights import RightsStore
 from service.store.supply import SupplyStore
 from service.store.suppression import Suppression
+from service.store.words import WordStore
 
 _DEFAULT = Retention()
 _NO_KEY = Suppression()
@@ -44,6 +46,8 @@ class Store:
     rights: RightsStore
     supply: SupplyStore
     demand: DemandStore
+    purposes: PurposeStore
+    words: WordStore
 
     @classmethod
     def over(
@@ -61,7 +65,7 @@ class Store:
         `groups_by_level` maps each consent level of the strategy to the purpose letters it allows; `lowest` is the
         level of customers without a consent. `suppression` keeps erased customers out; without its key nobody can be
         erased. `mark_changes` notes whom models are to be asked about again. `schema` says how
-        the fields that are kept of a person's identities merge.
+        the fields that are kept of a person's identities merge, and for which purposes.
         """
         calls = Calls(connections)
         identities = IdentityStore(calls, groups_by_level, lowest, retention, suppression, mark_changes)
@@ -71,7 +75,7 @@ class Store:
             customers=People(customers, identities, stored_fields(schema)),
             identities=identities,
             events=EventStore(calls, retention, suppression, mark_changes),
-            consents=ConsentStore(calls, retention, suppression, identities, mark_changes),
+            consents=ConsentStore(calls, groups_by_level, lowest, retention, suppression, identities, mark_changes),
             outcomes=OutcomeStore(calls, retention),
             issued=IssuedStore(calls),
             predictions=PredictionStore(calls, groups_by_level, lowest, retention, suppression, identities),
@@ -79,4 +83,6 @@ class Store:
             rights=RightsStore(calls, suppression, identities, SupplyStore(calls, retention), retention),
             supply=SupplyStore(calls, retention),
             demand=DemandStore(calls, retention),
+            purposes=PurposeStore(calls, stored_fields(schema)),
+            words=WordStore(calls, retention),
         )

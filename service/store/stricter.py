@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
 
 def stricter_levels(purposes_by_level: Mapping[str, str], lowest: str) -> dict[str, dict[str, str]]:
     """Return for each two levels the one that holds: the widest that allows nothing that one of them forbids."""
@@ -16,3 +18,8 @@ def stricter_levels(purposes_by_level: Mapping[str, str], lowest: str) -> dict[s
         return max(narrow, key=lambda level: len(purposes_by_level[level]), default=lowest)
 
     return {one: {other: stricter(one, other) for other in purposes_by_level} for one in purposes_by_level}
+
+
+def packed_levels(purposes_by_level: Mapping[str, str], lowest: str) -> bytes:
+    """Return the table of levels as the store's functions read it."""
+    return msgspec.msgpack.encode({"of": stricter_levels(purposes_by_level, lowest), "lowest": lowest})

@@ -12,7 +12,7 @@ import msgspec
 
 from service.core.decision import Take
 from service.core.stock import Stock
-from service.core.supplies import SupplyFate, SupplyReport, SupplyStatus
+from service.core.supplies import SupplyFate, SupplyReport, SupplyStatus, Taken
 from service.store import keys
 from service.store.calls import Calls, StoreUnreadable
 from service.store.connection import Argument
@@ -46,10 +46,19 @@ class SupplyStore:
         return Stock(free, observed_ms, expires_ms) if observed_ms else None
 
     async def grant(self, take: Take, decision_id: str, deadline_s: float | None = None) -> tuple[bool, int]:
-        """Hold units for a decision's action; return whether they are held (or were before), and what is free then."""
+        """Hold units for a decision's action from now on; return whether they are held, and what is free then.
+
+        What it holds already is not taken again: its hold begins anew.
+        """
         told = (keys.lease(decision_id, take.action), take.units, take.hold_ms, self._kept_ms)
         reply = await self._call("supply_grant", take.item, take.place, told, 3, deadline_s)
         return reply[1] != 0, reply[2]
+
+    async def look(self, take: Take, decision_id: str, deadline_s: float | None = None) -> bool:
+        """Tell whether a decision's action holds its units, or would be granted them; holds nothing."""
+        told = (keys.lease(decision_id, take.action), take.units)
+        reply = await self._call("supply_look", take.item, take.place, told, 2, deadline_s)
+        return bool(reply[1])
 
     async def accept(
         self, take: Take, decision_id: str, accepted_ms: int | None, deadline_s: float | None = None
@@ -68,15 +77,15 @@ class SupplyStore:
         reply = await self._call("supply_give_back", take.item, take.place, told, 3, deadline_s)
         return bool(reply[1])
 
-    async def taken(self, decision_id: str, action: str, deadline_s: float | None = None) -> Take | None:
+    async def taken(self, decision_id: str, action: str, deadline_s: float | None = None) -> Taken | None:
         """Return what an action of a decision takes; None when it takes nothing, or there is no such decision."""
         place = keys.decision_key(decision_id), keys.log_key(decision_id[:3])
         about = decision_id.encode()
-        _, packed = await self._calls.function(
-            "taken", place, (decision_id, action), about=about, length=2, deadline_s=deadline_s
+        _, packed, made_ms = await self._calls.function(
+            "taken", place, (decision_id, action), about=about, length=3, deadline_s=deadline_s
         )
         try:
-            return _take(packed) if packed is not None else None
+            return Taken(_take(packed), int(made_ms)) if packed is not None else None
         except msgspec.DecodeError:
             raise StoreUnreadable("A stored decision cannot be read.") from None
 

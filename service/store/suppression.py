@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 
-from service.errors import CustomerErased
-from service.store.connection import StoreReplied
+from service.store.keys import erasure_key
+from service.store.settings import Execute
 
 DIGEST_BYTES = 16
 LEAST_KEY_BYTES = 32
@@ -48,17 +47,6 @@ class Suppression:
         return self._digest(customer)
 
 
-@contextmanager
-def erasure_told() -> Iterator[None]:
-    """Raise `CustomerErased` when the store refuses a call because the customer was erased."""
-    try:
-        yield
-    except StoreReplied as error:
-        if error.prefix != "ERASED":
-            raise
-        raise CustomerErased("the customer was erased") from None
-
-
 def _digest_with(key: bytes) -> Callable[[str], bytes]:
     folded = blake2b(key, digest_size=64, person=b"tact erasure").digest()  # the longest key that blake2b takes
 
@@ -84,6 +72,21 @@ def key_in(file: Path) -> bytes:
             "`openssl rand -hex 32`"
         )
     return key
+
+
+async def suppression_of(key: bytes | None, folder: Path | None, execute: Execute) -> Suppression:
+    """Return what keeps erased customers out: with the key that was named, or the own one of an embedded store.
+
+    Raises `ErasureKeyRefused`, and writes nothing, where somebody was erased already and the store's own key is lost.
+    """
+    if key is not None or folder is None:
+        return Suppression(key)
+    if not (folder / OWN_KEY).exists() and await execute("GET", erasure_key()) is not None:
+        raise ErasureKeyRefused(
+            f"{folder / OWN_KEY} is gone, the key under which customers were erased from this store, and they would be "
+            "taken in again. Put it back, or name a file that holds the same key with --erasure-key-file."
+        )
+    return Suppression(own_key(folder))
 
 
 def own_key(folder: Path) -> bytes:

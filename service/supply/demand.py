@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from typing import Protocol
 
-from service.core.supplies import Wanted, Wanting
+from service.core.supplies import MOST_COUNTED, Wanted, Wanting
 from service.errors import StoreError
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class Tally:
         key = item, place, kind
         count, sum_of_units = self._wanted.get(key, (0, 0))
         if count or len(self._wanted) < MOST_WANTED:
-            self._wanted[key] = (count + 1, sum_of_units + units)
+            self._wanted[key] = (count + 1, min(sum_of_units + units, MOST_COUNTED))
 
     async def keep_telling(self) -> None:
         """Tell what was counted again and again, until cancelled."""
@@ -64,6 +64,9 @@ class Tally:
             if not self._away:
                 log.warning("the demand cannot be told: %s", type(error).__name__)
             self._away = True
+        except Exception as error:  # noqa: BLE001 - rows that can never be told must not keep all others from being told
+            log.error("%d rows of the demand are lost: %s", len(self._untold), type(error).__name__)
+            self._untold = []
 
     async def _tell_some(self) -> None:
         """Tell some rows under a number of their own; they keep it until the store has them."""

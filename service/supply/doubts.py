@@ -13,6 +13,7 @@ from collections.abc import Collection
 from typing import Protocol
 
 from service.core.decision import Take
+from service.core.supplies import Taken
 from service.core.validity import Issued
 from service.errors import StoreError
 
@@ -36,7 +37,7 @@ class Decisions(Protocol):
 class Holds(Protocol):
     """The units that decisions hold. Raises StoreError when the store fails."""
 
-    async def taken(self, decision_id: str, action: str, deadline_s: float | None) -> Take | None:
+    async def taken(self, decision_id: str, action: str, deadline_s: float | None) -> Taken | None:
         """Return what an action of a decision takes when it is said; None when it takes nothing."""
         ...
 
@@ -84,7 +85,7 @@ class Doubts:
         if issued is None:
             return False
         for take in takes:
-            said = take.action in issued.actions
-            if not said or await self._holds.taken(decision_id, take.action, LOOK_WITHIN_S) != take:
+            taken = take.action in issued.actions and await self._holds.taken(decision_id, take.action, LOOK_WITHIN_S)
+            if not taken or taken.take != take:
                 await self._holds.give_back(take, decision_id, LOOK_WITHIN_S)
         return True

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from service.core.decision import Take
 from service.core.records import OutcomeRecord, OutcomeStatus
-from service.core.supplies import Wanting
+from service.core.supplies import Taken, Wanting
 from service.supply.demand import Tally
 
 ACCEPTED, REFUSED, NEVER = 3, 4, 6
@@ -24,7 +24,7 @@ class Outcomes(Protocol):
 class Leases(Protocol):
     """Knows what decisions hold. Raises StoreError when the store fails."""
 
-    async def taken(self, decision_id: str, action: str, deadline_s: float | None) -> Take | None:
+    async def taken(self, decision_id: str, action: str, deadline_s: float | None) -> Taken | None:
         """Return what an action of a decision takes; None when it takes nothing."""
         ...
 
@@ -41,6 +41,7 @@ class Settling:
     """Outcomes that settle leases too. An acceptance keeps the units for good, a refusal before it gives them back.
 
     The outcome is recorded first, and the units follow; when that fails the call fails, and repeating it settles them.
+    Nothing is accepted before it was decided, whatever the caller's clock says.
     """
 
     def __init__(self, outcomes: Outcomes, leases: Leases, tally: Tally) -> None:
@@ -57,10 +58,13 @@ class Settling:
 
     async def _settle(self, outcome: OutcomeRecord, deadline_s: float | None) -> None:
         decision_id = outcome.decision_id
-        take = await self._leases.taken(decision_id, outcome.action, deadline_s)
-        if take is None:
+        taken = await self._leases.taken(decision_id, outcome.action, deadline_s)
+        if taken is None:
             return
+        take = taken.take
         if outcome.kind != ACCEPTED:
             await self._leases.give_back(take, decision_id, deadline_s)
-        elif await self._leases.accept(take, decision_id, outcome.at_ms, deadline_s):
+            return
+        at_ms = None if outcome.at_ms is None else max(outcome.at_ms, taken.at_ms)
+        if await self._leases.accept(take, decision_id, at_ms, deadline_s):
             self._tally.add(take.item, take.place, Wanting.ACCEPTED, take.units)

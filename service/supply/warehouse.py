@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from service.core.strategy import Strategy
 from service.decide import DecisionStore
@@ -12,7 +14,10 @@ from service.supply.book import Book, Supply
 from service.supply.demand import Demands, Tally
 from service.supply.doubts import Decisions, Doubts
 from service.supply.granting import Granting, Grants
+from service.supply.naming import Named, Names
 from service.supply.settling import Leases, Outcomes, Settling
+
+log = logging.getLogger(__name__)
 
 
 class SupplyAndLeases(Supply, Grants, Leases, Protocol):
@@ -45,15 +50,16 @@ class Warehouse:
 
         Where no action consumes anything decisions go straight to their store.
         """
-        book, tally, doubts = Book(supply), Tally(demands, process), Doubts(issued, supply)
+        named = Named(demands, supply, Names.of(strategy.demand, strategy.schema))
+        book, tally, doubts = Book(supply), Tally(named, process), Doubts(issued, supply)
         consuming = any(action.consumes for action in strategy.actions)
         around: DecisionStore = Granting(decisions, supply, book, tally, doubts) if consuming else decisions
         return cls(book, tally, doubts, around, Settling(outcomes, supply, tally))
 
     def open(self) -> None:
         """Keep the book fresh, tell the demand and look after doubtful units, until closed."""
-        work = (self.book.keep_fresh(), self.tally.keep_telling(), self.doubts.keep_looking())
-        self._tasks = [asyncio.create_task(one) for one in work]
+        work = (self.book.keep_fresh, self.tally.keep_telling, self.doubts.keep_looking)
+        self._tasks = [asyncio.create_task(_unfailing(one)) for one in work]
 
     async def close(self) -> None:
         """Stop, and tell what was counted and not yet told."""
@@ -63,3 +69,12 @@ class Warehouse:
             await asyncio.wait(self._tasks)
             await self.tally.tell()
         self._tasks = []
+
+
+async def _unfailing(work: Callable[[], Awaitable[None]]) -> NoReturn:
+    """Do what never ends, anew whenever it fails all the same: each of these begins with a pause."""
+    while True:
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - a defect in one round must not end all that would come after it
+            log.error("the supply's background failed and goes on: %s", type(error).__name__)

@@ -2,22 +2,34 @@
 
 import asyncio
 import json
+import shutil
 import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from redis import Redis
 
+from models.artifacts import FOLDED
+from models.predictor_artifacts import read_predictor
+from models.predictors import bound
+from models.schema import load_context
 from service.cli.refresh import load_predictors
-from service.cli.refreshing import Refreshed, Refresher
+from service.cli.refreshing import AnotherStrategy, Refreshed, Refresher
 from service.rpc.client import TactClient
+from service.store import keys
+from service.store.embedded import EmbeddedStore
 from tests.cli.commands import Process, one_line, report, typed, until
-from tests.predicting import write_history, write_predicting
-from tests.strategies import edited
+from tests.models.forgery import npz
+from tests.models.test_predictions import predictions_of
+from tests.models.test_predictors import read_manifest, stamped
+from tests.predicting import EVENTS, FIELDS, PREDICTIONS, write_history, write_predicting
+from tests.strategies import SECTIONS, edited
 
-FIELDS = ("predicted.churn", "predicted.reason", "predicted.also")
+PREDICTED = ("predicted.churn", "predicted.reason", "predicted.also")
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +42,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ran = Process("train-predictions", *words)
     with ran:
         said = json.loads(ran.line())
-    assert {one["field"] for one in said["predictors"]} == set(FIELDS)
+    assert {one["field"] for one in said["predictors"]} == set(PREDICTED)
     return made
 
 
 @pytest.fixture(scope="module")
-def served(folder: Path) -> Iterator[Process]:
-    """Return a service on a free port with a store of its own."""
-    words = ("--store", f"embedded:{folder / 'store'}", "--strategy", folder / "strategy", "--port", "0", "--json")
+def url(folder: Path) -> Iterator[str]:
+    """Return the address of a store of its own."""
+    with EmbeddedStore(folder / "store") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def served(folder: Path, url: str) -> Iterator[Process]:
+    """Return a service on a free port over that store."""
+    words = ("--store", url, "--strategy", folder / "strategy", "--port", "0", "--json")
     with Process("serve", *words) as process:
         yield process.serving()
 
@@ -79,7 +98,7 @@ def happened(served: Process, folder: Path, customer: str, number: int, kind: st
 def shown(served: Process, customer: str) -> dict[str, dict[str, Any]]:
     """Return what the context shows of the predicted fields."""
     fields = report("context", "show", customer, "--target", served.target)["fields"]
-    return {field["field_id"]: field for field in fields if field["field_id"] in FIELDS}
+    return {field["field_id"]: field for field in fields if field["field_id"] in PREDICTED}
 
 
 def offered(served: Process, customer: str) -> tuple[str, dict[str, Any]]:
@@ -102,7 +121,7 @@ def test_an_event_changes_the_score_and_the_score_the_next_decision(served: Proc
 
     happened(served, folder, "ina", 2, "visit", minutes=10.0)
     second = report("refresh", *models(folder), "--target", served.target, "--once")
-    assert second["customers"] == {"scored": 1, "without_consent": 0, "without_answer": 0}
+    assert second["customers"] == {"scored": 1, "without_consent": 0, "without_answer": 0, "unreadable": 0}
     assert second["predictions"] == {"stored": 2, "superseded": 0, "not_consented": 0, "refused": 0}  # of two models
     after = shown(served, "ina")["predicted.churn"]
     assert after["value"] > 0.5
@@ -159,8 +178,64 @@ def test_customers_of_a_file_are_refreshed_without_a_change(served: Process, fol
     refreshed(served, folder)
     (folder / "ids.txt").write_text("max\n\nnobody\n")
     done = report("refresh", *models(folder), "--target", served.target, "--customers", folder / "ids.txt")
-    assert done["customers"] == {"scored": 1, "without_consent": 1, "without_answer": 0}
+    assert done["customers"] == {"scored": 1, "without_consent": 1, "without_answer": 0, "unreadable": 0}
     assert done["predictions"]["stored"] == 2  # of a basket that is unknown nothing is said
+
+
+def test_one_customer_who_cannot_be_read_holds_nobody_up(served: Process, folder: Path, url: str) -> None:
+    """The others that were lent with them are scored, written and finished; the job says so and ends with 1."""
+    for number, customer in enumerate(("lea", "broken", "tom")):
+        report("context", "consent", customer, "--level", "full", "--target", served.target)
+        happened(served, folder, customer, number, "visit", minutes=3.0)
+    with Redis.from_url(url) as raw:
+        raw.delete(keys.context_key("broken"))
+        raw.set(keys.context_key("broken"), "no hash")
+    try:
+        ran = typed("refresh", *models(folder), "--target", served.target, "--once", "--json")
+        said = json.loads(ran.stdout)
+        assert (ran.returncode, said["customers"]["scored"], said["customers"]["unreadable"]) == (1, 2, 1)
+        assert said["predictions"]["stored"] == 4  # of a basket that is unknown nothing is said
+        assert "a customer could not be read: " in ran.stderr
+        assert "broken" not in ran.stderr
+        assert refreshed(served, folder).seen == 0  # the others are finished; this one is lent for a minute
+    finally:
+        with Redis.from_url(url) as raw:
+            raw.delete(keys.context_key("broken"), keys.changed_key(keys.bucket("broken")))
+
+
+@pytest.mark.parametrize(("old", "new"), [("past.minutes", "past.seconds"), ("event: visit", "event: stay")])
+def test_a_job_of_another_strategy_than_the_service_writes_nothing(
+    served: Process, folder: Path, tmp_path: Path, old: str, new: str
+) -> None:
+    """Where the service has not a feature, or folds it from other events, what it shows means something else."""
+    stay = "  - {id: stay, says: A stay., attributes: {minutes: double}}\n"
+    sections = {"events": SECTIONS["events"] + EVENTS + stay, "fields": SECTIONS["fields"] + FIELDS.replace(old, new)}
+    other = write_predicting(tmp_path / "other", predictions=PREDICTIONS.replace(old, new), **sections)
+    schema = load_context(other)
+    churn = read_predictor(next(place for place in places(folder) if place.parts[-2] == "small-churn")).model
+    predictor = bound(churn, predictions_of(other)[0], "other@1", schema)
+    report("context", "consent", "kim", "--level", "full", "--target", served.target)
+
+    async def work() -> None:
+        async with TactClient(served.target, schema=schema) as client:
+            await Refresher(client, schema, [predictor]).refresh(["kim"])
+
+    with pytest.raises(AnotherStrategy, match="past"):
+        asyncio.run(work())
+    assert shown(served, "kim")["predicted.churn"]["state"] == "never_seen"
+
+
+def test_a_model_that_is_not_verified_is_not_asked(served: Process, folder: Path, tmp_path: Path) -> None:
+    """Arrays that say something else than their estimator, under a manifest that fits them: nothing is scored."""
+    copy = tmp_path / "copy"
+    shutil.copytree(next(place for place in places(folder) if place.parts[-2] == "small-churn"), copy)
+    with np.load(copy / FOLDED) as held:
+        arrays = {"weights": held["weights"], "bias": held["bias"] + np.array([0.0, 0.01])}
+    (copy / FOLDED).write_bytes(npz(**arrays))
+    stamped(copy, read_manifest(copy))
+    words = ("--model", copy, "--strategy", folder / "strategy", "--target", served.target, "--once")
+    said = one_line(typed("refresh", *words), 1)
+    assert "was not verified and is not asked" in said
 
 
 def test_what_cannot_be_asked_is_said_in_one_line(served: Process, folder: Path, tmp_path: Path) -> None:

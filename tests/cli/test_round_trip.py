@@ -54,6 +54,19 @@ def test_what_is_loaded_is_known_and_decides(served: Process, tmp_path: Path) ->
     assert {f["field_id"]: f.get("value") for f in decided["explanation"]["fields"]}["present.sentiment"] == 1.0
 
 
+def test_an_older_consent_is_told_as_older(served: Process, tmp_path: Path) -> None:
+    """A file of consents says which lines changed nothing because a consent that was given later is stored."""
+    file, rows = tmp_path / "consents.jsonl", []
+    for level, year in (("none", 2024), ("full", 2023), ("none", 2024)):
+        rows.append({"customer_id": "olga", "level": level, "given_at": f"{year}-05-01T12:00:00Z"})
+    for row, wanted in zip(rows, ((1, 0), (0, 1), (1, 0)), strict=True):
+        file.write_text(json.dumps(row) + "\n")
+        loaded = report("consents", "load", file, "--target", served.target)
+        assert (loaded["stored"], loaded["older"], loaded["refused"]) == (*wanted, 0)
+        assert "repeated" not in loaded
+    assert report("context", "consent", "olga", "--target", served.target)["consent"]["level"] == "none"
+
+
 def test_consent_is_set_and_shown(served: Process) -> None:
     """`context consent` replaces the consent and, without a level, shows it."""
     target = ("--target", served.target)

@@ -117,9 +117,14 @@ DEMANDS = [
     ("two items", ("item_from: item", "item_from: item, item: phone"), "write either `item`"),
     ("two places", ("place_from: place", "place_from: place, place: hq"), "write either `place`"),
     ("an unknown attribute", ("item_from: item", "item_from: thing"), "no known attribute of the event"),
-    ("units of a text", ("place_from: place", "units_from: place"), "which is of type string; name one of int"),
-    ("another word", ("place_from", "place_form"), "did you mean `place_from`?"),
+    (
+        "units of a text",
+        ("place_from: place", "place_from: place, units_from: place"),
+        "which is of type string; name one of int",
+    ),
+    ("another word", ("place_from: place", "place_from: place, units_form: x"), "did you mean `units_from`?"),
     ("a taken id", ("id: views", "id: carts"), "the id `carts` is taken"),
+    ("any text and no place", (", place_from: place", ""), "`item` can hold any text"),
 ]
 
 
@@ -133,6 +138,7 @@ def test_bad_demand(tmp_path: Path, change: tuple[str, str], said: str) -> None:
 
 
 def test_a_place_is_not_needed(tmp_path: Path) -> None:
-    """An event can be wanted somewhere that nobody knows."""
-    shop = load_strategy(write_shop(tmp_path, demand=edited("demand", VIEWS, VIEWS.replace(", place_from: place", ""))))
+    """An event can want something somewhere that nobody knows."""
+    views = VIEWS.replace("item_from: item, place_from: place", "item: phone")
+    shop = load_strategy(write_shop(tmp_path, demand=edited("demand", VIEWS, views)))
     assert (shop.demand[0].place, shop.demand[0].place_from) == ("", "")

@@ -187,3 +187,27 @@ def hour_at(level: str | None) -> Scalar | None:
 def test_the_clock_knows_no_more_than_the_consent_allows() -> None:
     """A zone that may not be read is not looked at: the default counts; without consent to service there is no hour."""
     assert [hour_at(level) for level in ("full", "personal", "service", "none", None)] == [17, 17, 7, None, None]
+
+
+def test_what_is_kept_for_another_purpose_is_not_the_fields() -> None:
+    """Whatever stands under a field's key for another purpose: value and age are those of the field's own."""
+    schema = strategy().schema
+    field = schema.fields[schema.index[named("open", "_ever")]]
+    own, other = field.purpose.group, "f" if field.purpose.group != "f" else "s"
+    mine = states.packed({field.key: [T - 2_000, {"z": [T - 2_000, 0]}]})
+    theirs = states.packed({field.key: [T - 1_000, {"q": [T - 2_000, T - 1_000]}]})
+    for groups in ({own: mine, other: theirs}, {other: theirs, own: mine}):
+        told = seen(Known(T, "full", (), groups, {}), T)[field.id]
+        assert (told.value, told.age_ms) == (1, 2_000)
+    told = seen(Known(T, "full", (), {other: theirs}, {}), T)[field.id]
+    assert (told.value, told.age_ms) == (None, None)
+
+
+def test_a_score_kept_for_another_purpose_is_not_the_fields() -> None:
+    """Its version is not told either."""
+    schema = strategy().schema
+    field = next(field for field in schema.fields if field.source is Source.MODEL)
+    other = "f" if field.purpose.group != "f" else "s"
+    group = states.packed({field.key: [T, 0.5, "churn@1"]})
+    versions = [seen(Known(T, "full", (), {at: group}, {}), T)[field.id] for at in (field.purpose.group, other)]
+    assert [told.version for told in versions] == ["churn@1", ""]

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models import folds
-from models.context import Attribute, ContextSchema, Field, Fold, FoldKind, Purpose, Scalar, ValueType
+from models.clock import HOUR, WEEKDAY, clock_fields
+from models.context import Attribute, ContextSchema, Field, Fold, FoldKind, Purpose, Scalar, TimeZone, ValueType
 from models.features import FeatureSpace
 from models.history import as_of
 from tests.folding import DETERMINISTIC
@@ -80,6 +81,29 @@ def test_a_repeated_event_counts_once_and_only_for_its_customer() -> None:
     events = [buy("1", "anna", T), buy("1", "anna", T), buy("1", "bob", T), buy("2", "eve", T)]
     known = as_of(SCHEMA, ["past.spend"], events, [("anna", T + 1), ("bob", T + 1), ("nobody", T + 1)])
     assert [values[0] for values in known] == [1.0, 1.0, None]
+
+
+def test_only_what_was_asked_for_is_told_of_a_request() -> None:
+    """What came with a request is told where it was asked for, and stays unknown where it was not."""
+    given = [{SCHEMA.index["present.mood"]: 0.5}]
+    for names, mood in ((["past.spend"], None), (["past.spend", "present.mood"], 0.5)):
+        (values,) = as_of(SCHEMA, names, [buy("1", "anna", T)], [("anna", T + 1)], given)
+        assert values == (1.0, mood, None, None, None)
+
+
+def test_the_clock_looks_at_the_zone_and_tells_only_what_was_asked_for() -> None:
+    """With the hour alone asked for, the zone decides it, and neither the zone nor the weekday is told."""
+    zone = field("past.zone", ValueType.STRING, Fold(FoldKind.LAST, "move", "zone"), 6)
+    schema = ContextSchema.of((), (*SCHEMA.fields, zone, *clock_fields()), TimeZone("past.zone", "UTC"))
+    moved = Event("1", "anna", "move", T, {"zone": "Asia/Kathmandu"})
+    for names, told in {
+        (HOUR,): {HOUR: 19},
+        (WEEKDAY,): {WEEKDAY: 1},
+        (HOUR, "past.zone"): {HOUR: 19, "past.zone": "Asia/Kathmandu"},
+        ("past.zone",): {"past.zone": "Asia/Kathmandu"},
+    }.items():
+        (values,) = as_of(schema, names, [moved, buy("2", "anna", T)], [("anna", T + 1)])
+        assert {one.id: known for one, known in zip(schema.fields, values, strict=True) if known is not None} == told
 
 
 @DETERMINISTIC

@@ -92,6 +92,31 @@ def test_a_wrong_prediction_is_refused_with_what_would_be_right(tmp_path: Path, 
         assert {problem.file for problem in refused.value.problems} == {"predictions.yaml"}
 
 
+@pytest.mark.parametrize(
+    ("name", "source"), [("predicted.reason", "past.called_about"), ("predicted.also", "past.bought")]
+)
+def test_a_prediction_tells_nothing_that_the_consent_hides(tmp_path: Path, name: str, source: str) -> None:
+    """Whoever withdraws personalization must not be known by a prediction for service that was made of it."""
+    line = next(line for line in FIELDS.splitlines() if name in line)
+    assert FIELDS.count(line) == 1
+    told = FIELDS[FIELDS.index(line) :].replace("purpose: profiling", "purpose: service", 1)
+    fields = FIELDS[: FIELDS.index(line)] + told
+    folder = write_predicting(tmp_path, fields=SECTIONS["fields"] + fields)
+    for load in (predictions_of, load_strategy):
+        with pytest.raises(DocumentsRefused) as refused:
+            load(folder)
+        (problem,) = refused.value.problems
+        assert problem.file == "predictions.yaml"
+        assert f"`{source}`, which is for personalization, and the consent level `service` allows" in problem.message
+
+
+def test_what_models_write_is_no_feature_of_the_propensity_models(tmp_path: Path) -> None:
+    """They learn from the past, in which the scores of today did not exist."""
+    model = "model:\n  features: [predicted.churn]\n"
+    with pytest.raises(DocumentsRefused, match=r"`predicted\.churn`, which models write"):
+        load_strategy(write_predicting(tmp_path, model=model))
+
+
 def test_the_values_that_can_come_must_be_declared(tmp_path: Path) -> None:
     """A reason that can happen but that the predicted field does not know is a mistake of the strategy."""
     fields = FIELDS.replace(

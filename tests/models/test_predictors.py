@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.artifacts import ESTIMATORS, FOLDED, MANIFEST, ArtifactRefused, version_of
-from models.context import ContextSchema, Scalar
+from models.context import ContextSchema, Field, Scalar, ValueType
 from models.predictions import Prediction, PredictionKind
 from models.predictor_artifacts import (
     PredictorManifest,
@@ -157,6 +159,27 @@ def test_an_honest_artefact_says_what_its_arrays_say(honest: Path, declared: Dec
     assert predictor.version.startswith("small-churn@")
     assert predictor.value([None] * len(declared[0].fields), 0) == pytest.approx(1.0 / (1.0 + np.exp(2.0)))
     assert is_predictor(honest)
+
+
+REDECLARED: dict[str, tuple[str, str, Callable[[Any], Field]]] = {
+    "the values that can be said": (REASON, REASON, lambda f: replace(f, bounds=replace(f.bounds, values=("moving",)))),
+    "the type": (CHURN, CHURN, lambda f: replace(f, type=ValueType.INT)),
+    "the age of a basket": (ALSO, "past.bought", lambda f: replace(f, max_age_ms=1_000)),
+    "the fold of a basket": (ALSO, "past.bought", lambda f: replace(f, fold=replace(f.fold, keep=9))),
+    "the fold of a feature": (CHURN, "past.minutes", lambda f: replace(f, fold=replace(f.fold, attribute="other"))),
+}
+
+
+@pytest.mark.parametrize("what", REDECLARED)
+def test_a_model_means_the_declarations_it_was_made_for(declared: Declared, what: str) -> None:
+    """Whatever it depends on is a part of its meaning, and nothing else: after a change of that it is not asked."""
+    schema, predictions = declared
+    name, changing, change = REDECLARED[what]
+    fields = tuple(change(field) if field.id == changing else field for field in schema.fields)
+    other = replace(schema, fields=fields)
+    for field, prediction in predictions.items():
+        same = meaning(schema, prediction) == meaning(other, prediction)
+        assert same == (field != name and changing not in prediction.seen), field
 
 
 FORGED: dict[str, tuple[Callable[[Path], object], str]] = {

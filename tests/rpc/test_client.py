@@ -133,7 +133,8 @@ async def test_knowing_a_customer(clean_store_url: str) -> None:
         async with serving(edge) as target, TactClient(target, schema=strategy().schema) as tact:
             results = (await tact.record_events(events))["results"]
             totals = await tact.record_events_stream([events, events])
-            stored = await tact.set_consent("c-1", "personal", ["email"], given_at=NOW, source="call")
+            given_at = NOW - timedelta(days=1_000)
+            stored = await tact.set_consent("c-1", "personal", ["email"], given_at=given_at, source="call")
             agreed = await tact.get_consent("c-1")
             context = await tact.get_context("c-1", as_of=NOW + timedelta(seconds=1))
             outcomes = await tact.record_outcomes([Outcome("0" * 26, "greet", "shown", 1.5, NOW)])
@@ -147,7 +148,7 @@ async def test_knowing_a_customer(clean_store_url: str) -> None:
         "repeated": 2,
         "refused": 2,
     }
-    assert stored["consent"]["given_at"] == "2027-01-15T08:00:00Z"
+    assert stored["consent"]["given_at"] == "2024-04-20T08:00:00Z"
     assert agreed["purposes"] == ["service", "personalization"]
     known = {field["field_id"]: field["value"] for field in context["fields"] if field["state"] == "known"}
     assert known["past.spend"] == 12.0

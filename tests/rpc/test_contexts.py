@@ -31,6 +31,7 @@ from tests.rpc.world import NOW_MS, Alone, Untouched, calling, edge_of, store_at
 from tests.strategies import SECTIONS, write_strategy
 
 DAY_MS = 86_400_000
+GIVEN_MS = 1_700_000_000_000
 STORED, REPEATED, REFUSED = pb.EVENT_STATUS_STORED, pb.EVENT_STATUS_REPEATED, pb.EVENT_STATUS_REFUSED
 
 
@@ -167,17 +168,17 @@ async def test_an_unknown_customer(clean_store_url: str) -> None:
 async def test_consent(clean_store_url: str) -> None:
     """A consent is stored whole, read back with its purposes, and a later one is never replaced by an earlier."""
     async with contexts_at(clean_store_url) as contexts:
-        stored = await contexts.SetConsent(consent(given_at=at(NOW_MS - 1_000), contact_channels=["email", "web"]))
+        stored = await contexts.SetConsent(consent(given_at=at(GIVEN_MS), contact_channels=["email", "web"]))
         told = plain(stored)["consent"]
         assert abs(datetime.fromisoformat(told.pop("arrived_at")).timestamp() - time.time()) < 60
         assert told == {
             "level": "personal",
             "contact_channels": ["email", "web"],
-            "given_at": "2027-01-15T07:59:59Z",
+            "given_at": "2023-11-14T22:13:20Z",
             "source": "web form",
         }
         with pytest.raises(grpc.aio.AioRpcError, match="given later") as caught:
-            await contexts.SetConsent(consent(level="full", given_at=at(NOW_MS - 2_000)))
+            await contexts.SetConsent(consent(level="full", given_at=at(GIVEN_MS - 1)))
         assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
         agreed = await contexts.GetConsent(pb.GetConsentRequest(customer_id="c-1"))
         assert agreed.consent == stored.consent
@@ -185,17 +186,17 @@ async def test_consent(clean_store_url: str) -> None:
         assert agreed.recorded
         assert not agreed.history
         now = await contexts.SetConsent(consent(level="none", contact_channels=[]))
-        assert now.consent.given_at == at(NOW_MS)
+        assert now.consent.given_at == now.consent.arrived_at, "now is the store's"
 
 
 async def test_how_a_consent_changed(clean_store_url: str) -> None:
     """Every change is shown with its source and its times, the oldest first; the same consent again is no change."""
     async with contexts_at(clean_store_url) as contexts:
         sent = [
-            consent(given_at=at(NOW_MS - 3_000)),
-            consent(given_at=at(NOW_MS - 2_000)),
-            consent(given_at=at(NOW_MS - 1_000), level="none", contact_channels=[], source="call"),
-            consent(given_at=at(NOW_MS - 1_000), arrived_at=at(1), level="full", source="call"),
+            consent(given_at=at(GIVEN_MS)),
+            consent(given_at=at(GIVEN_MS + 1)),
+            consent(given_at=at(GIVEN_MS + 2), level="none", contact_channels=[], source="call"),
+            consent(given_at=at(GIVEN_MS + 2), arrived_at=at(1), level="full", source="call"),
         ]
         stored = [(await contexts.SetConsent(one)).consent for one in sent]
         agreed = await contexts.GetConsent(pb.GetConsentRequest(customer_id="c-1", history=True))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,12 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.core.loader import load_strategy
+from service.core.records import ConsentRecord
 from service.core.strategy import Strategy
-from service.rpc import predictions
+from service.rpc import convert_prediction, predictions
 from service.rpc.edge import Edge, Limits
 from service.rpc.plain import plain
 from service.store import keys
-from service.store.connection import Connections
+from service.store.connection import Connections, pack
 from service.store.store import Store
 from service.store.suppression import Suppression
 from tact.v1 import context_pb2, context_pb2_grpc
@@ -230,6 +231,14 @@ async def test_without_consent_nothing_is_written(clean_store_url: str) -> None:
         assert (await served.shown("ben", "predicted.churn"))["state"] == "never_seen"
 
 
+async def test_a_level_that_the_strategy_has_no_more_allows_the_least(clean_store_url: str) -> None:
+    """Who agreed to what is no level any more has agreed to nothing that anybody could name."""
+    async with world(clean_store_url) as served:
+        await served.store.consents.set_consent("ina", ConsentRecord("retired", (), NOW_MS - 3_600_000, "form"))
+        results = await served.record(prediction(), prediction(values={"predicted.visits": whole(1)}))
+        assert statuses(results) == [NOT_CONSENTED, NOT_CONSENTED]
+
+
 async def test_a_withdrawal_holds_for_what_was_computed_before_it(clean_store_url: str) -> None:
     """A job that read the context before a withdrawal writes after it: refused, and what was there is hidden."""
     async with world(clean_store_url) as served:
@@ -253,7 +262,9 @@ async def test_of_the_erased_nothing_is_written(clean_store_url: str) -> None:
         assert result.status == REFUSED
         assert [violation.field for violation in result.violations] == ["customer_id"]
         assert await served.store.calls.call(b"*2\r\n$4\r\nKEYS\r\n$5\r\n*ina*\r\n", None) == []
-        await served.agreed("ina")  # welcome again: what is computed from now on is kept
+        again = context_pb2.Consent(level="full")  # now, by the store's clock
+        await served.contexts.SetConsent(context_pb2.SetConsentRequest(customer_id="ina", consent=again))
+        # welcome again: what is computed from now on is kept
         assert statuses(await served.record(prediction())) == [STORED]
 
 
@@ -332,19 +343,75 @@ async def test_bad_calls_are_refused_by_name(store_url: str, method: str, reques
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
+async def worked(
+    served: World, asked: pb.WatchChangesRequest, batch_s: float = 0.0
+) -> AsyncGenerator[pb.WatchChangesResponse, None]:
+    """Yield answers as a job reads them: each is worked on for so long, and then finished whole."""
+    async for answer in served.predictions.WatchChanges(asked):
+        await asyncio.sleep(batch_s)
+        finished = await served.predictions.FinishChanges(pb.FinishChangesRequest(changes=answer.changes))
+        assert finished.finished == len(answer.changes)
+        yield answer
+
+
 async def test_changes_come_until_none_is_left_and_are_finished(clean_store_url: str) -> None:
     """A job that runs once gets everybody who changed, finishes them, and the next run gets nobody."""
     async with world(clean_store_url) as served:
         for number in range(25):
             await served.happened(f"c{number}")
         once = pb.WatchChangesRequest(most=10, until_none=True)
-        answers = [answer async for answer in served.predictions.WatchChanges(once)]
+        answers = [answer async for answer in worked(served, once)]
         changes = [change for answer in answers for change in answer.changes]
         assert sorted(change.customer_id for change in changes) == sorted(f"c{number}" for number in range(25))
         assert max(len(answer.changes) for answer in answers) == 10
-        finished = await served.predictions.FinishChanges(pb.FinishChangesRequest(changes=changes))
-        assert finished.finished == 25
         assert [answer async for answer in served.predictions.WatchChanges(once)] == []
+
+
+async def test_a_slow_job_comes_to_an_end_however_long_its_backlog(
+    clean_store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backlog that takes longer than the lease is worked off once: nobody waits so long as to be lent again."""
+    monkeypatch.setattr(convert_prediction, "SHORTEST_LEASE_S", 1)
+    names = [f"c{number}" for number in range(25)]
+    async with world(clean_store_url) as served:
+        for name in names:
+            await served.happened(name)
+        lent: list[str] = []
+        async with aclosing(worked(served, pb.WatchChangesRequest(most=1, lease_seconds=1), 0.1)) as answers:
+            while len(lent) < len(names):
+                lent += [change.customer_id for change in (await anext(answers)).changes]
+    assert sorted(lent) == sorted(names)
+
+
+async def test_a_job_that_stops_reading_leaves_the_others_their_share(clean_store_url: str) -> None:
+    """Whoever reads one answer and no more holds two at most; another job gets all the others, and ends."""
+    async with world(clean_store_url) as served:
+        for number in range(60):
+            await served.happened(f"c{number}")
+        stuck = served.predictions.WatchChanges(pb.WatchChangesRequest(most=5))
+        await stuck.read()
+        asked = pb.WatchChangesRequest(most=5, until_none=True)
+        lent = [change async for answer in worked(served, asked) for change in answer.changes]
+        stuck.cancel()
+    assert 50 <= len(lent) < 60
+
+
+async def test_who_is_not_finished_in_time_holds_nobody_up(
+    clean_store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that never finishes gets the next answer when the time of those before is over, not sooner."""
+    monkeypatch.setattr(convert_prediction, "SHORTEST_LEASE_S", 1)
+    async with world(clean_store_url) as served:
+        for number in range(3):
+            await served.happened(f"c{number}")
+        began = asyncio.get_running_loop().time()
+        call = served.predictions.WatchChanges(pb.WatchChangesRequest(most=1, lease_seconds=1))
+        for _ in range(2):
+            await call.read()
+        assert asyncio.get_running_loop().time() - began < 0.9
+        await asyncio.wait_for(call.read(), 10.0)
+        assert asyncio.get_running_loop().time() - began >= 1.0
+        call.cancel()
 
 
 async def test_a_watch_goes_on_as_customers_change(clean_store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -383,6 +450,15 @@ async def test_an_event_after_the_prediction_leaves_it_in_place(clean_store_url:
         assert (await served.shown("ina", "predicted.churn"))["value"] == 0.7
         assert (await served.shown("ina", "past.minutes"))["value"] == 1.0
         assert await served.store.calls.call(keys_of("ina"), None) > 0
+
+
+async def test_predictions_do_not_prolong_how_long_a_context_is_kept(clean_store_url: str) -> None:
+    """Scoring somebody anew every night does not keep what is known of them: only what is heard of them does."""
+    async with world(clean_store_url) as served:
+        await served.agreed("ina")
+        await served.store.calls.call(pack("PEXPIRE", keys.context_key("ina"), 3_600_000), None)
+        assert statuses(await served.record(prediction())) == [STORED]
+        assert 3_000_000 < await served.store.calls.call(keys_of("ina"), None) <= 3_600_000
 
 
 def keys_of(customer: str) -> bytes:

@@ -259,6 +259,7 @@ async def _to_the_end(watching: AsyncIterator[Answer]) -> list[Answer]:
 WATCHES: dict[str, tuple[Callable[[TactClient], AsyncIterator[Answer]], str]] = {
     "no cursor": (lambda client: client.watch_demand("yesterday"), "cursor"),
     "a command": (lambda client: client.watch_demand("0-0-1\r\nFLUSHALL"), "cursor"),
+    "a moment to come": (lambda client: client.watch_demand(f"{NOW_MS + 300_001}-0-1"), "cursor"),
     "too many items": (lambda client: client.watch_demand("", ["x"] * 65), "items"),
     "an empty item": (lambda client: client.watch_demand("", ["truck", ""]), "items[1]"),
 }

@@ -127,7 +127,7 @@ class Alone:
         self.identities = everything
         self.predictions = self.changes = everything
         self.supply = self.demand = everything
-        self.rights = everything
+        self.rights = self.words = everything
 
 
 def edge_of(

@@ -2,14 +2,15 @@
 
 import asyncio
 import os
+import re
 import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psutil
 import pytest
@@ -18,10 +19,11 @@ from redis import Redis
 from models.artifacts import ArtifactRefused
 from service.app import Running, StartRefused, start
 from service.config import Settings, StorePlace
-from service.rpc.client import Ask, CallFailed, TactClient
+from service.rpc.client import Ask, CallFailed, Event, TactClient
 from service.store.embedded import EmbeddedStore
 from service.store.retention import Retention
 from tests.project.tree import ROOT
+from tests.strategies import SECTIONS, write_strategy
 
 DEMO = ROOT / "strategies" / "demo"
 WEB = Ask("nobody", "web", ("greeting", "hero"))
@@ -108,10 +110,18 @@ async def test_a_store_that_is_restarted_as_one_that_forgets_ends_the_service(tm
     embedded.stop()
 
 
+def command_of(process: psutil.Process) -> str:
+    """Return the command line of a process; empty for one that has just ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
+
+
 async def test_an_embedded_store_that_dies_ends_the_service(tmp_path: Path) -> None:
     """A service whose own store was killed says so and ends, for it cannot keep a promise any more."""
     async with serving(settings(f"embedded:{tmp_path / 'store'}")) as running:
-        watchdogs = [each for each in psutil.Process().children() if str(tmp_path) in " ".join(each.cmdline())]
+        watchdogs = [each for each in psutil.Process().children() if str(tmp_path) in command_of(each)]
         (server,) = watchdogs[0].children()
         server.kill()
         assert "embedded store has ended" in await asyncio.wait_for(running.store.until_refused(), 20.0)
@@ -196,9 +206,19 @@ async def test_an_embedded_store_erases_with_a_key_of_its_own(tmp_path: Path) ->
     async with serving(settings(place)) as running, client_of(running) as client:
         answer = await client.decide(Ask("anna", "web", ("greeting", "hero")))
         assert [reason["code"] for reason in answer["degraded_reasons"]] == ["customer_erased"]
-    (tmp_path / "store" / "erasure.key").unlink()
+    key = tmp_path / "store" / "erasure.key"
+    lost = key.read_bytes()
+    key.unlink()
+    for _ in range(2):
+        with pytest.raises(StartRefused, match=r"erasure\.key is gone"):
+            await start(settings(place))
+        assert not key.exists(), "another key would make the lost one harder to put back"
+    key.write_bytes(b"another key, which is long enough to be one")
     with pytest.raises(StartRefused, match="under another erasure key"):
         await start(settings(place))
+    key.write_bytes(lost)
+    async with serving(settings(place)) as running, client_of(running) as client:
+        assert (await client.decide(Ask("anna", "web", ("greeting", "hero"))))["degraded"]
 
 
 async def test_a_service_ends_when_another_erases_with_a_key_that_it_has_not(clean_store_url: str) -> None:
@@ -207,6 +227,71 @@ async def test_a_service_ends_when_another_erases_with_a_key_that_it_has_not(cle
     async with serving(settings(clean_store_url)) as keyless, serving(keyed) as running, client_of(running) as client:
         await client.rights.erase("anna")
         assert "erasure key" in await asyncio.wait_for(keyless.store.until_refused(), 10.0)
+
+
+def small(store: str, folder: Path, *changes: tuple[str, str]) -> Settings:
+    """Return settings for a service with the small strategy, its fields changed."""
+    fields, never_explores = SECTIONS["fields"], SECTIONS["strategy"].replace("explore: 0.05", "explore: 0")
+    for old, new in changes:
+        assert fields.count(old) == 1
+        fields = fields.replace(old, new)
+    return replace(settings(store), strategy=write_strategy(folder, fields=fields, strategy=never_explores))
+
+
+OLD = "purpose: service\n    max_age: 400d"
+MOVED = (OLD, "purpose: personalization\n    max_age: 400d")
+
+
+async def ticket(client: TactClient, type: str, name: str) -> None:
+    """Open or close a ticket of anna's, a moment ago."""
+    now = datetime.now(UTC).isoformat()
+    answer = await client.record_events([Event(f"{type} {name}", "anna", type, now, {"ticket": name})])
+    assert [result["status"] for result in answer["results"]] == ["stored"]
+
+
+async def sells(client: TactClient) -> bool:
+    """Tell whether anna is shown something that sells."""
+    (answer,) = (await client.decide(Ask("anna", "web", ("hero",))))["answers"]
+    return bool(answer.get("offer", {}).get("sells", False))
+
+
+async def open_tickets(client: TactClient) -> int | None:
+    """Return how many tickets of anna's are known to be open."""
+    fields = {field["field_id"]: field for field in (await client.get_context("anna"))["fields"]}
+    return cast("int | None", fields["past.open_tickets"].get("value"))
+
+
+async def test_a_field_that_moves_to_another_purpose_is_refused(clean_store_url: str, tmp_path: Path) -> None:
+    """With a ticket open, a strategy that moves the count of tickets does not start; the old one goes on as before."""
+    async with serving(small(clean_store_url, tmp_path / "old")) as running, client_of(running) as client:
+        await client.set_consent("anna", "full")
+        await ticket(client, "ticket.opened", "z")
+        with pytest.raises(StartRefused, match=r"`past\.open_tickets` is kept for service") as refused:
+            await start(small(clean_store_url, tmp_path / "new", MOVED))
+        await ticket(client, "ticket.opened", "q")
+        await ticket(client, "ticket.closed", "q")
+        assert await open_tickets(client) == 1
+        assert not await sells(client)
+        free = re.search(r"`(key: \d+)`", str(refused.value))
+        assert free
+        renewed = small(clean_store_url, tmp_path / "renewed", (OLD, f"{free[1]}\n    {MOVED[1]}"))
+        async with serving(renewed) as beside, client_of(beside) as other:
+            assert await open_tickets(other) is None  # nothing is known of it, which forbids
+            assert not await sells(other)
+            assert await open_tickets(client) == 1
+            await ticket(client, "ticket.closed", "z")
+            assert await sells(client)
+
+
+async def test_a_strategy_that_moves_a_field_ends_once_its_store_is_there(tmp_path: Path, free_port: int) -> None:
+    """What is refused at the start is refused as well when the store was away at the start."""
+    url, folder = f"redis://127.0.0.1:{free_port}/0", tmp_path / "store"
+    async with store_on(free_port, folder), serving(small(url, tmp_path / "old")):
+        pass
+    async with serving(small(url, tmp_path / "new", MOVED)) as running:
+        assert running.store.warnings
+        async with store_on(free_port, folder):
+            assert "past.open_tickets" in await asyncio.wait_for(running.store.until_refused(), 20.0)
 
 
 async def test_contacts_are_not_forgotten_before_a_cap_allows_it(clean_store_url: str) -> None:

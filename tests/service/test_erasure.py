@@ -46,6 +46,11 @@ REQUESTED = """\
   - {id: present.number, says: A number., type: int, purpose: service, source: request}
   - {id: predicted.word, says: A guess., type: string, purpose: profiling, source: model, max_age: 30d}
 """
+DEMAND = """\
+demand:
+  - {id: views, says: Views., event: noted, kind: view, item: thing, place_from: word}
+  - {id: carts, says: Carts., event: noted, kind: cart, item_from: word, place_from: word, units_from: number}
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,7 @@ def world(store_program: Path | None, tmp_path: Path) -> Iterator[World]:
         tmp_path / "strategy",
         events=SECTIONS["events"] + EVENTS,
         fields=SECTIONS["fields"] + folded() + REQUESTED,
+        demand=DEMAND,
     )
     key = tmp_path / "key"
     key.write_text("a secret of the tests, which is 32 bytes or longer")
@@ -187,6 +193,7 @@ async def test_a_person_gets_everything_and_is_then_forgotten_everywhere(world: 
         document = json.loads(exported.stdout)
         assert [word for word in written if word not in exported.stdout] == []
         check_counts(document)
+        await asyncio.to_thread(until, lambda: b"thing" in in_store(world.url))  # what was wanted was told
         rewrite(world.url)
         wanted = needles(written)
         assert found_in(in_store(world.url), wanted) >= VISIBLE, "the search itself can fail"
@@ -203,6 +210,7 @@ async def test_a_person_gets_everything_and_is_then_forgotten_everywhere(world: 
         settled(raw)
     rewrite(world.url)
     assert neighbour(PERSON).encode() in in_store(world.url), "others keep theirs"
+    assert b"thing" in in_store(world.url), "what was wanted is about nobody, and stays"
     assert found_in(in_store(world.url), wanted) == set()
     assert found_in(on_disk(world.folder), wanted) == set()
     world.process.told(signal.SIGTERM)
@@ -227,7 +235,8 @@ def check_counts(document: dict[str, Any]) -> None:
     assert {use["elsewhere"] for use in document["cap_uses"]} == {False, True}, (
         "the alias's uses count for the person too"
     )
-    assert all(use["counter"] and use["used_at"] for use in document["cap_uses"])
+    assert all(use["counter"] and use["used_at"] and use["origin"] for use in document["cap_uses"])
+    assert len({use["origin"] for use in document["cap_uses"]}) == 2
     assert {identity["customer_id"]: "linked_at" in identity for identity in document["identities"]} == {
         PERSON: False, ALIAS: True,
     }  # fmt: skip

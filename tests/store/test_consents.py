@@ -25,9 +25,11 @@ from service.store.suppression import Suppression
 from tests.folding import DETERMINISTIC
 from tests.store.running import LEVELS, Running, running
 
-T_MS = 1_790_000_000_000
+T_MS = 1_700_000_000_000
 FULL = ConsentRecord("full", ("email", "web"), T_MS, "web form")
 NONE = ConsentRecord("none", (), T_MS, "call")
+SERVICE = ConsentRecord("service", (), 0, "desk")
+LATER_MS = time.time_ns() // 1_000_000 + 3_600_000
 _numbers = count()
 
 
@@ -117,6 +119,31 @@ def test_the_very_same_consent_again_changes_nothing(store: Running) -> None:
     assert history(store, customer) == [FULL]
 
 
+@pytest.mark.parametrize("given_ms", [0, LATER_MS + 1])
+@pytest.mark.parametrize("held", ["a consent", "a bound", "an erasure"])
+def test_a_clock_of_the_store_that_went_back_refuses_no_withdrawal(store_url: str, held: str, given_ms: int) -> None:
+    """Given now, a consent is never older than what is stored, also where another server dated that in the future."""
+    customer, suppression = somebody(), Suppression(b"k" * 32)
+    with running(store_url) as one, Redis.from_url(store_url) as raw:
+        consents = Store.over(one.connections, LEVELS, "none", suppression=suppression).consents
+        if held == "an erasure":
+            raw.hset(keys.suppression_key(keys.bucket(customer)), suppression.digest(customer), LATER_MS)
+        else:
+            kept = ["full", [], LATER_MS, "", 1] if held == "a consent" else ["none", [], LATER_MS, 0]
+            raw.hset(keys.context_key(customer), "i", customer)
+            raw.hset(keys.context_key(customer), "c" if held == "a consent" else "n", msgspec.msgpack.encode(kept))
+        stored = one.wait(consents.set_consent(customer, replace(SERVICE, given_ms=given_ms)))
+    assert (stored.level, stored.source) == (SERVICE.level, SERVICE.source)
+    assert stored.given_ms == LATER_MS + (held == "an erasure")
+
+
+def test_now_is_the_stores(store: Running) -> None:
+    """A consent without a moment, or with one in the future, is given when it arrives."""
+    for given_ms in (0, LATER_MS):
+        stored = store.wait(store.store.consents.set_consent(somebody(), replace(FULL, given_ms=given_ms)))
+        assert 0 <= stored.arrived_ms - stored.given_ms < 1_000
+
+
 def test_the_history_is_bounded_and_keeps_the_newest(store: Running) -> None:
     """Of more than a hundred changes the last hundred are kept."""
     customer = somebody()
@@ -175,7 +202,7 @@ def test_an_alias_stands_for_its_person(store: Running, store_url: str) -> None:
         assert history(store, alias) == [FULL]
         assert raw.hget(keys.context_key(alias), "c") is None
         raw.hset(keys.context_key(person), "a", alias)
-    assert store.wait(store.store.consents.get_consent(alias)) is None
+    assert store.wait(store.store.consents.get_consent(alias)) == stored, "it was set under this very id"
 
 
 def a_commit(customer: str, consent: bytes) -> Commit:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 from redis import Redis
 
 from service.core.supplies import DemandTold, Wanted, Wanting
+from service.store import demand as demand_module
 from service.store import keys
-from service.store.calls import StoreUnreadable
 from service.store.demand import READ_AT_ONCE
 from tests.store.running import Running, running
 
@@ -98,9 +100,51 @@ def test_every_key_has_a_time_to_live(store: Running, clean_store_url: str) -> N
     assert tags == {b"{demand}"}
 
 
-def test_what_cannot_be_read_is_an_error(store: Running, clean_store_url: str) -> None:
-    """An entry that something else wrote is not taken for demand."""
+UNREADABLE: dict[str, dict[str | bytes, int | str | bytes]] = {
+    "nonsense": {"n": 2, "w": "nonsense"},
+    "no number": {"n": "x", "w": msgspec.msgpack.encode([VIEWS])},
+    "nothing known": {"x": "y"},
+    "more than the contract can say": {"n": 2, "w": msgspec.msgpack.encode([["truck", "north", 1, 1, 2**63]])},
+    "fewer than none": {"n": 2, "w": msgspec.msgpack.encode([["truck", "north", 1, 1, -1]])},
+}
+
+
+@pytest.mark.parametrize("entry", UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_what_cannot_be_read_is_passed_over(
+    store: Running, clean_store_url: str, entry: dict[str | bytes, int | str | bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    """An entry that something else wrote is not taken for demand and holds nobody up, however many there are; the log
+    says so."""
+    tell(store, "p", 1, VIEWS)
     with Redis.from_url(clean_store_url) as raw:
-        raw.xadd(keys.demand_log_key(), {"n": 1, "w": "nonsense"})
-    with pytest.raises(StoreUnreadable):
-        told(store)
+        for _ in range(READ_AT_ONCE + 1):
+            raw.xadd(keys.demand_log_key(), entry)
+        raw.incr(keys.demand_keys("p")[1], READ_AT_ONCE + 1)
+    tell(store, "p", 2, CARTS)
+    first, *_ = told(store)
+    (second,) = told(store, first.cursor)
+    assert (first.wanted, second.wanted) == ((VIEWS,), (CARTS,))
+    assert second.gap
+    assert told(store, second.cursor) == ()
+    assert "cannot be read" in caplog.text
+
+
+def test_the_log_is_bounded_in_number(store: Running, clean_store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more entries than are kept the latest stay."""
+    monkeypatch.setattr(demand_module, "MOST_KEPT", 5)
+    for number in range(1, 9):
+        tell(store, "p", number, VIEWS)
+    assert [one.cursor.rpartition("-")[2] for one in told(store)] == ["4", "5", "6", "7", "8"]
+
+
+def test_the_log_is_bounded_in_time(store: Running, clean_store_url: str) -> None:
+    """What was told longer ago than demand is kept goes with the next telling, though the log itself lives on."""
+    day_ms, now = 86_400_000, time.time_ns() // 1_000_000
+    log, number, _ = keys.demand_keys("p")
+    with Redis.from_url(clean_store_url) as raw:
+        for days in (30, 3, 2.01, 1.99, 1):
+            raw.xadd(
+                log, {"n": raw.incr(number), "w": msgspec.msgpack.encode([VIEWS])}, id=f"{now - int(days * day_ms)}-0"
+            )
+    tell(store, "p", 1, CARTS)
+    assert [one.cursor.rpartition("-")[2] for one in told(store)] == ["4", "5", "6"]

@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from service.core.decision import Commit
 from service.core.records import ConsentRecord
-from service.errors import LinkRefused
+from service.errors import CustomerLinked, LinkRefused
+from service.store import keys
 from service.store.store import Store
 from tests.folding import START_MS
 from tests.store import linking
-from tests.store.identities import merging, new_ids, unused
+from tests.store.identities import SOON_MS, known, link, merging, new_ids, step, unused
 from tests.store.linking import FREE, store_over
 from tests.store.running import Running, states_of
 
@@ -57,6 +59,18 @@ def test_a_withdrawal_holds_whatever_becomes_of_the_link_meanwhile(store: Runnin
     """Withdrawn under an alias that is being unlinked, a consent is withdrawn for it from the acknowledgement on."""
     withdrawing = (withdrawn_while_unlinking(store.store, n % 8) for n in range(80))
     assert {store.wait(one) for one in withdrawing} == {"none"}
+
+
+def test_nothing_is_committed_under_an_id_that_is_on_its_way_out(store: Running) -> None:
+    """Until the last step of an unlinking the id is nobody's: a decision under it is sent back and counts nothing."""
+    alias, person = new_ids(2)
+    link(store, alias, person)
+    step(store, "part", alias, person, "u")
+    commit = Commit(alias, keys.repeatable_decision_id(alias, "k"), b"", SOON_MS, b"entry", ((("a", (FREE,)),),))
+    with pytest.raises(CustomerLinked):
+        store.wait(store.store.customers.commit(commit))
+    assert known(store, alias).counters == {}
+    assert store.wait(store.store.customers.commit(commit)).chosen == (0,), "the read took the last steps"
 
 
 def test_four_processes_that_link_unlink_and_decide_lose_and_double_nothing(store: Running, store_url: str) -> None:

@@ -14,6 +14,7 @@ from redis import Redis
 from service.core import plan
 from service.core.decision import Commit, Reason, ReasonCode, Take
 from service.core.plan import Candidate, Entry, PlacementPlan
+from service.core.records import OutcomeRecord
 from service.core.validity import Issued
 from service.store import keys
 from service.store.connection import StoreReplied
@@ -96,10 +97,10 @@ def test_the_store_takes_every_log_entry_apart_as_it_was_put_together(
 
 def raw_reply(store: Running, function: str, decision_id: str, *asked: Any) -> bytes:  # noqa: ANN401 - any argument
     """Return all bytes that the store sends in answer."""
-    place = keys.decision_key(decision_id), keys.log_key(decision_id[:3])
+    place = keys.decision_key(decision_id), keys.log_key(decision_id[:3]), keys.outcomes_key(decision_id)
     reply = store.wait(
         store.store.calls.function(
-            function, place, (decision_id, *asked), about=decision_id.encode(), length=6 if function == "issued" else 2,
+            function, place, (decision_id, *asked), about=decision_id.encode(), length=7 if function == "issued" else 2,
             deadline_s=None,
         )
     )  # fmt: skip
@@ -120,6 +121,33 @@ def test_what_was_known_stays_in_the_store(store: Running) -> None:
     assert b"asked-canary" in told
     assert b"forbidden" not in told
     assert b"listed" not in told
+
+
+def test_what_came_of_a_decision_is_told_with_it(store: Running) -> None:
+    """Each action comes with the kinds of its outcomes, once each; of other decisions there is nothing."""
+    candidates = tuple(Candidate(action, 0.5, None, 1.0, 1.0, False) for action in ("a|b", "c"))
+    placed = tuple(PlacementPlan(f"p{n}", (one,), 1, False, None) for n, one in enumerate(candidates))
+    entry = Entry(
+        keys.fresh_decision_id("told", b"t" * 12),
+        "told",
+        "web",
+        NOW_MS,
+        "s@1",
+        "",
+        "full",
+        (),
+        None,
+        (),
+        (0.5,),
+        placed,
+    )
+    commit(store, entry)
+    for action, kind in (("a|b", 4), ("c", 1), ("c", 6), ("c", 6), ("unsaid", 4)):
+        store.wait(store.store.outcomes.record_outcome(OutcomeRecord(entry.decision_id, action, kind, None, 0.0)))
+    issued = store.wait(store.store.issued.issued(entry.decision_id))
+    assert issued is not None
+    assert issued.outcomes == (("a|b", 4), ("c", 1), ("c", 6))
+    assert [issued.declined(action) for action in ("a|b", "c", "unsaid", "")] == [True, True, False, False]
 
 
 def test_a_decision_that_nobody_made_is_none(store: Running) -> None:

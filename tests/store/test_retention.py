@@ -10,13 +10,17 @@ from typing import Any, cast
 import pytest
 from redis import Redis
 
+from models.fold_merge import stored_fields
+from models.schema import load_context
 from service.core.decision import Take
 from service.core.supplies import SupplyReport, Wanted, Wanting
+from service.store.purposes import PurposeStore
 from service.store.retention import KINDS, Kind, Retention
 from service.store.rights import RightsStore
 from service.store.store import Store
 from service.store.suppression import Suppression
 from tests.project.tree import ROOT
+from tests.rpc.world import strategy
 from tests.store.persons import KEY, NOW_MS, Died, Dying, a_commit, fill, noted, opened
 
 
@@ -31,6 +35,7 @@ async def exercise(store: Store) -> None:
         await store.supply.grant(take, a_commit("anna", key).decision_id)
     await store.supply.accept(take, a_commit("anna", "accepted").decision_id, None)
     await store.demand.tell("process", 1, (Wanted("truck", "berlin", Wanting(1), 1, 1),))
+    await store.words.keep(strategy())
     await store.identities.link("visitor", "anna")
     await store.rights.erase("nobody")
     calls: Any = Dying(store.calls, 8)
@@ -38,6 +43,7 @@ async def exercise(store: Store) -> None:
         await RightsStore(calls, Suppression(KEY), store.identities, store.supply, Retention()).erase("anna")
     await fill(store, "bea", "any")
     await store.events.fold("bea", [noted(f"many {n}") for n in range(140)])
+    await PurposeStore(store.calls, stored_fields(load_context(ROOT / "strategies" / "demo"))).claim()
 
 
 def kind_of(key: bytes) -> Kind:
@@ -65,7 +71,7 @@ async def test_every_key_is_listed_and_only_listed_ones_stay(clean_store_url: st
                 assert 0.4 * kept_ms < lives_ms <= kept_ms, key
     assert set(seen) == {kind.pattern for kind in KINDS}
     assert [kind.holds for kind in KINDS if not kind.kept] == [
-        "keyed digests of erased customers", "a fingerprint of the erasure key",
+        "keyed digests of erased customers", "a fingerprint of the erasure key", "what fields are kept for",
     ]  # fmt: skip
 
 

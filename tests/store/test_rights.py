@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from msgspec.structs import replace
 from redis import Redis
@@ -14,6 +16,7 @@ from service.errors import CustomerErased, ErasureKeyMissing
 from service.store import keys, rights
 from service.store.settings import StoreRefused
 from service.store.suppression import Suppression
+from tests.service.shop import now_ms
 from tests.store.everything import values_of
 from tests.store.persons import KEY, NOW_MS, a_commit, fill, mentions, noted, opened
 
@@ -101,6 +104,36 @@ async def test_what_was_erased_does_not_come_back(clean_store_url: str) -> None:
     assert known.erased
     assert (known.level, known.groups, known.counters, known.decided) == (None, {}, {}, None)
     assert mentions(clean_store_url, "anna", "canary") == []
+
+
+async def test_a_consent_that_was_dated_ahead_does_not_let_the_erased_in_again(clean_store_url: str) -> None:
+    """The same call repeated later is refused for ever, under every id; one that is given later is a new one."""
+    async with opened(clean_store_url) as store:
+        ahead = ConsentRecord("full", (), now_ms() + 300, "replayed")
+        await store.identities.link("visitor", "anna")
+        for source in ("replayed", "replayed later"):
+            await store.consents.set_consent("visitor", replace(ahead, source=source))
+        await store.consents.set_consent("anna", ConsentRecord("full", (), 0, "meanwhile"))
+        erased = await store.rights.erase("anna")
+        assert erased.erased_ms == ahead.given_ms
+        await asyncio.sleep(0.4)  # until the date has come, by which it would look like given since
+        assert now_ms() > ahead.given_ms
+        for one in ("anna", "visitor"):
+            with pytest.raises(CustomerErased):
+                await store.consents.set_consent(one, ahead)
+        assert (await store.rights.erase("anna")).erased_ms == erased.erased_ms, "it stays the same moment"
+        later = await store.consents.set_consent("anna", replace(ahead, given_ms=ahead.given_ms + 1))
+        assert later.level == "full"
+
+
+async def test_who_comes_back_at_once_is_taken_in_whatever_was_dated_ahead(clean_store_url: str) -> None:
+    """A consent that is given now, without a moment of its own, is a new one also before that date has come."""
+    async with opened(clean_store_url) as store:
+        await store.consents.set_consent("anna", ConsentRecord("full", (), now_ms() + 200_000, "ahead"))
+        await store.rights.erase("anna")
+        agreed = await store.consents.set_consent("anna", ConsentRecord("full", (), 0, "new start"))
+        assert agreed.source == "new start"
+        assert (await store.rights.kept("anna")).remnants == {}
 
 
 async def test_a_new_consent_lets_a_person_in_again(clean_store_url: str) -> None:

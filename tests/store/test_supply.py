@@ -194,21 +194,6 @@ def test_a_report_that_has_ended_grants_nothing(store: Running) -> None:
     assert (fate.free, fate.held) == (4, 1)
 
 
-def test_more_leases_than_end_at_once_end_all(store: Running) -> None:
-    """2,500 holds that end together are all free again after three calls, for each ends a thousand at most."""
-    place = new_place()
-    store.wait(store.store.supply.report(report(place, 2_500, now_ms())))
-
-    async def hold_all() -> None:
-        await asyncio.gather(*(store.store.supply.grant(take(place), f"d{n}") for n in range(2_500)))
-
-    store.wait(hold_all())
-    assert free(store, place) == 0
-    end_holds(store, place)
-    assert [granted(store, take(place, units=2_400), "big") for _ in range(3)] == [False, False, True]
-    assert free(store, place) == 100
-
-
 def test_no_two_items_and_places_share_anything(store: Running) -> None:
     """Names with the signs that the store's keys are made of stay apart, and all keys of one share its hash tag."""
     shelves = [("a@b", "c"), ("a", "b@c"), ("a}", "x"), ("a", "}x"), ("a%40b", "c"), ("{a}", "b"), ("ü 7,5t", "ö")]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.core.decision import ReasonCode
+from service.core.decision import ReasonCode, Take
 from service.store.connection import StoreTimeout
 from service.supply import doubts
 from tests.supply.test_granting import Failing
@@ -51,6 +51,50 @@ async def test_units_that_the_decision_takes_stay_its_own(
         await one.warehouse.doubts.look()
         assert await one.left() == 1
         await one.told(decision, ACCEPTED)
+        assert await one.left() == 1
+
+
+async def test_units_of_another_place_are_freed(
+    clean_store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the decision comes to be about another place, the action holds units there, and those here are free."""
+    async with shop(clean_store_url, tmp_path) as one:
+        await one.report(2)
+        await one.report(2, "south")
+        await doubtful(one, "ada", "k1", monkeypatch)
+        assert (await one.said("ada", "k1", "south"))[1].action == "phone"
+        assert (await one.left(), await one.left("south")) == (1, 1)
+        await one.warehouse.doubts.look()
+        assert (await one.left(), await one.left("south")) == (2, 1)
+
+
+class Unheard:
+    """Grants of which nobody hears: the units are held, and the answer is lost."""
+
+    def __init__(self, around: Shop) -> None:
+        self._supply = around.store.supply
+
+    async def grant(self, take: Take, decision_id: str, deadline_s: float) -> tuple[bool, int]:
+        """Hold the units, and fail."""
+        await self._supply.grant(take, decision_id, deadline_s)
+        raise StoreTimeout("too slow")
+
+
+async def test_units_whose_grant_was_not_heard_of_are_doubtful(
+    clean_store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the store does not answer a grant the units may be held all the same: they are looked after, and freed."""
+    async with shop(clean_store_url, tmp_path) as one:
+        await one.report(2)
+        with monkeypatch.context() as failing:
+            failing.setattr(one.warehouse.decisions, "_grants", Unheard(one))
+            decision = await one.decider.decide(one.request("ada", "k1"), DEADLINE_S)
+        assert [reason.code for reason in decision.degraded] == [ReasonCode.STORE_UNAVAILABLE]
+        assert await one.left() == 1
+        await one.empty()
+        await one.warehouse.book.refresh()
+        assert (await one.said("ada", "k1"))[1].action == "hello"
+        await one.warehouse.doubts.look()
         assert await one.left() == 1
 
 

@@ -12,7 +12,7 @@ from service.core.decision import Commit, Committed, ReasonCode, Take
 from service.errors import AlreadyExists, ConsentChanged, CustomerLinked, StoreError
 from service.store import keys
 from service.store.connection import StoreTimeout
-from tests.service.shop import edited
+from tests.service.shop import edited, now_ms
 from tests.supply.world import ACCEPTED, DEADLINE_S, NEVER, NOT_NOW, REFUSED, Shop, shop
 
 CAPPED = """\
@@ -89,6 +89,20 @@ async def test_what_a_cap_takes_back_is_free_again(clean_store_url: str, tmp_pat
         assert await one.left() == 39
 
 
+async def test_whoever_comes_behind_a_cap_is_promised_nothing_unheld(clean_store_url: str, tmp_path: Path) -> None:
+    """In a race, whom the cap stops is not given the next candidate unless its units are held: the placement stays
+    silent, and units are held for all that is said."""
+    actions = edited("actions", "placements: [hero], ", "placements: [side], ")
+    async with shop(clean_store_url, tmp_path, actions=actions, caps=CAPPED) as one:
+        await one.report(40)
+        await one.report(40, "hq", "gift")
+        answers = [answer for _, answer in await asyncio.gather(*(one.said("ada") for _ in range(20)))]
+        said = [answer.action for answer in answers]
+        assert "" in said, "somebody lost the race"
+        assert 40 - said.count("phone") == await one.left()
+        assert 40 - 2 * said.count("gift") == await one.left("hq", "gift")
+
+
 @pytest.mark.parametrize(
     ("kinds", "left"),
     [
@@ -115,6 +129,21 @@ async def test_the_answer_settles_the_hold(
         assert await one.left() == left
         end_holds(clean_store_url)
         assert await one.left() == (4 if ACCEPTED in kinds else 5)
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["held", "its hold has ended"])
+async def test_nothing_is_accepted_before_it_was_decided(clean_store_url: str, tmp_path: Path, held: bool) -> None:
+    """An acceptance that is said to be older than its decision counts all the same, and no unit is granted twice."""
+    async with shop(clean_store_url, tmp_path) as one:
+        await one.report(5)
+        for n in range(5):
+            decision, answer = await one.said(f"customer-{n}")
+            assert answer.action == "phone"
+            if not held:
+                end_holds(clean_store_url)
+            await one.told(decision, ACCEPTED, at_ms=now_ms() - 60_000)
+            assert await one.left() == 4 - n
+        assert (await one.said("late"))[1].action == "hello"
 
 
 async def test_an_outcome_of_something_else_settles_nothing(clean_store_url: str, tmp_path: Path) -> None:

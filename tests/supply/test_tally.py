@@ -7,10 +7,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
 from redis import Redis
 
-from service.core.supplies import Wanted, Wanting
+from service.core.supplies import MOST_COUNTED, Wanted, Wanting
 from service.store.connection import StoreTimeout
+from service.supply import doubts
 from service.supply.demand import MOST_ROWS, MOST_WANTED, Tally
 from tests.supply.world import ACCEPTED, REFUSED, Shop, shop
 
@@ -80,7 +82,7 @@ async def test_many_rows_are_told_in_parts_and_bounded() -> None:
     for n in range(MOST_WANTED + 5):
         tally.add("truck", f"place-{n}", Wanting.VIEW, 1)
     tally.add("truck", "place-0", Wanting.VIEW, 1)
-    while len(log.heard) < MOST_WANTED // MOST_ROWS:
+    while tally._wanted or tally._untold:
         await tally.tell()
     rows = [row for part in log.heard.values() for row in part]
     assert len(rows) == MOST_WANTED
@@ -88,11 +90,82 @@ async def test_many_rows_are_told_in_parts_and_bounded() -> None:
     assert next(row for row in rows if row.place == "place-0").count == 2
 
 
+async def test_sums_stay_within_the_contract() -> None:
+    """However many units are wanted in a second, their sum can be told; beyond that it stays the largest."""
+    log = Deaf()
+    tally = Tally(log, "p")
+    for _ in range(3):
+        tally.add("truck", "north", Wanting.CART, MOST_COUNTED - 1)
+    await tally.tell()
+    assert log.heard[1] == (Wanted("truck", "north", Wanting.CART, 3, MOST_COUNTED),)
+
+
+class Choking:
+    """A demand log that breaks over one item; it keeps all others."""
+
+    def __init__(self) -> None:
+        self.heard: list[Wanted] = []
+
+    async def tell(self, process: str, number: int, wanted: Sequence[Wanted], deadline_s: float) -> None:
+        """Hear, or break."""
+        if any(row.item == "broken" for row in wanted):
+            raise OverflowError("too much")
+        self.heard += wanted
+
+
+async def test_rows_that_cannot_be_told_hold_up_no_others(caplog: pytest.LogCaptureFixture) -> None:
+    """What breaks the telling is given up and logged, without its names; what is counted later is told."""
+    log = Choking()
+    tally = Tally(log, "p")
+    tally.add("broken", "north", Wanting.VIEW, 1)
+    await tally.tell()
+    tally.add("truck", "north", Wanting.VIEW, 1)
+    await tally.tell()
+    assert log.heard == [Wanted("truck", "north", Wanting.VIEW, 1, 1)]
+    assert "1 rows of the demand are lost: OverflowError" in caplog.text
+    assert "broken" not in caplog.text
+
+
+async def test_a_background_that_fails_goes_on(
+    clean_store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever breaks in a round of the background, it is logged and the rounds go on, and the end is in peace."""
+    broken = asyncio.Event()
+
+    async def breaks() -> None:
+        broken.set()
+        raise ZeroDivisionError
+
+    async with shop(clean_store_url, tmp_path) as one:
+        one.warehouse.tally = Tally(one.store.demand, "quick", tell_s=0.01)
+        one.warehouse.book._refresh_s = 0.01
+        monkeypatch.setattr(doubts, "LOOK_EVERY_S", 0.01)
+        for part, name in (
+            (one.warehouse.book, "refresh"),
+            (one.warehouse.tally, "tell"),
+            (one.warehouse.doubts, "look"),
+        ):
+            with monkeypatch.context() as breaking:
+                breaking.setattr(part, name, breaks)
+                broken.clear()
+                one.warehouse.open()
+                for _ in range(2):
+                    await asyncio.wait_for(broken.wait(), 5)
+                    broken.clear()
+                one.warehouse.tally.add("truck", "north", Wanting.VIEW, 1)
+            for task in one.warehouse._tasks:
+                task.cancel()
+        one.warehouse.open()
+        while not await one.store.demand.told(""):  # noqa: ASYNC110 - the store tells nobody
+            await asyncio.sleep(0.01)
+    assert caplog.text.count("ZeroDivisionError") >= 6
+
+
 async def test_what_was_counted_is_told_at_the_end(clean_store_url: str, tmp_path: Path) -> None:
     """A process that ends in peace tells what it had counted since it told last."""
     async with shop(clean_store_url, tmp_path) as one:
         one.warehouse.open()
-        one.warehouse.tally.add("truck", "north", Wanting.VIEW, 1)
+        one.warehouse.tally.add("phone", "north", Wanting.VIEW, 1)
     with Redis.from_url(clean_store_url) as raw:
         assert raw.xlen("tact:{demand}:log") == 1
 

@@ -57,9 +57,9 @@ class Shop:
         assert decision.decision_id
         return decision.decision_id, decision.answers[0]
 
-    async def told(self, decision: str, kind: int, action: str = "phone") -> OutcomeStatus:
+    async def told(self, decision: str, kind: int, action: str = "phone", at_ms: int | None = None) -> OutcomeStatus:
         """Tell what came of a decision."""
-        outcome = OutcomeRecord(decision, action, kind, None, 0.0)
+        outcome = OutcomeRecord(decision, action, kind, at_ms, 0.0)
         return await self.warehouse.outcomes.record_outcome(outcome, DEADLINE_S)
 
     async def empty(self, place: str = "north", item: str = "phone") -> None:

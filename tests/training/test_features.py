@@ -48,7 +48,7 @@ NAMES = (
 DAY = "2026-11-{:02}T12:00:00Z"
 EVENTS: list[dict[str, Any]] = [
     {"event_id": "1", "customer_id": "ann", "type": "bought", "occurred_at": DAY.format(2),
-     "attributes": {"amount": 2.5, "product": 'a "big", red\nhat', "gift": True, "paid_at": DAY.format(3)}},
+     "attributes": {"amount": 2.5, "product": 'a "big", red hat', "gift": True, "paid_at": DAY.format(3)}},
     {"event_id": "2", "customer_id": "ann", "type": "moved", "occurred_at": DAY.format(3),
      "attributes": {"zone": "Asia/Tokyo"}},
     {"event_id": "3", "customer_id": "ann", "type": "bought", "occurred_at": DAY.format(5),
@@ -64,11 +64,11 @@ MOMENTS: list[dict[str, Any]] = [
     {"customer_id": "eve", "at": DAY.format(9)},
 ]
 WANTED: list[list[Any]] = [
-    [2.5, True, 'a "big", red\nhat', ['a "big", red\nhat'], "2026-11-03T12:00:00.000Z", None, "Asia/Tokyo", None, None,
+    [2.5, True, 'a "big", red hat', ['a "big", red hat'], "2026-11-03T12:00:00.000Z", None, "Asia/Tokyo", None, None,
      21, 4],
     [None, None, None, None, None, None, None, 0.5, ["a", "b,c"], 12, 7],
     [None, None, None, None, None, None, None, None, None, 12, 1],
-    [3.5, False, "", ["", 'a "big", red\nhat'], "2026-11-03T12:00:00.000Z", 2, "Asia/Tokyo", None, None, 21, 4],
+    [3.5, False, "", ["", 'a "big", red hat'], "2026-11-03T12:00:00.000Z", 2, "Asia/Tokyo", None, None, 21, 4],
     [None, None, None, None, None, None, None, None, None, 12, 1],
 ]  # fmt: skip
 """What is known at each moment, worked out by hand; Tokyo is nine hours ahead."""
@@ -203,7 +203,7 @@ def plain_spend(events: list[dict[str, Any]], moment: dict[str, Any]) -> int | N
     return sum(before) if before else None
 
 
-BOUGHT = '{"event_id":"e","customer_id":"c","type":"bought","occurred_at":0,"attributes":{"amount":1,"product":"p"}}'
+BOUGHT = json.dumps(EVENTS[3])
 CSV_HEAD = "event_id,customer_id,type,occurred_at,attributes.amount,attributes.product,attributes.gift\n"
 REFUSALS: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
     "a strategy that is none": ({"s/all.yaml": "fields: 3"}, {}, "all.yaml:1: the section `fields` is `3`"),
@@ -211,17 +211,25 @@ REFUSALS: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
     "no moments": ({}, {"moments": "no.jsonl"}, "no.jsonl cannot be read"),
     "a table without a format": ({}, {"out": "t.txt"}, "t.txt says no format; end the name in .csv or .jsonl"),
     "a table nowhere": ({}, {"out": "no/t.csv"}, "t.csv cannot be written (No such file or directory)"),
-    "an unknown event": ({"e.jsonl": '{"event_id":"e","customer_id":"c","type":"x","occurred_at":0}'},
+    "an unknown event": ({"e.jsonl": '{"event_id":"e","customer_id":"c","type":"x","occurred_at":1790000000000}'},
                          {"events": "e.jsonl"}, "e.jsonl:1: the event 'x' is not declared"),
     "a broken line": ({"e.jsonl": f"{BOUGHT}\n\n{{"}, {"events": "e.jsonl"}, "e.jsonl:3: "),
     "a moment of nobody": ({"m.jsonl": '{"at": 0}'}, {"moments": "m.jsonl"}, "m.jsonl:1: Object missing required"),
+    "an event of a strange customer": ({"e.jsonl": BOUGHT.replace('"bob"', '" "')},
+                                       {"events": "e.jsonl"}, "e.jsonl:1: customer_id is blank"),
+    "an event of the last century": ({"e.jsonl": BOUGHT.replace("1793620800000", "946684799999")},
+                                     {"events": "e.jsonl"}, "e.jsonl:1: occurred_at is before the year 2000"),
+    "a moment of the last century": ({"m.jsonl": '{"customer_id":"c","at":946684799999}'},
+                                     {"moments": "m.jsonl"}, "m.jsonl:1: at is before the year 2000"),
+    "a moment of a strange customer": ({"m.jsonl": '{"customer_id":" ","at":1790000000000}'},
+                                       {"moments": "m.jsonl"}, "m.jsonl:1: customer_id is blank"),
     "a moment without a zone": ({"m.jsonl": '{"customer_id":"c","at":"2026-11-01T10:00:00"}'},
                                 {"moments": "m.jsonl"}, "m.jsonl:1: this moment names no time zone"),
-    "context from events": ({"m.jsonl": '{"customer_id":"c","at":0,"context":{"past.spend":1}}'},
+    "context from events": ({"m.jsonl": '{"customer_id":"c","at":1790000000000,"context":{"past.spend":1}}'},
                             {"moments": "m.jsonl"}, "m.jsonl:1: 'past.spend' is no field that comes with a request"),
-    "context out of bounds": ({"m.csv": "customer_id,at,context.present.mood\nc,0,2\n"},
-                              {"moments": "m.csv"}, "m.csv:2: 'present.mood': present.mood must be within -1.0 to 1.0"),
-    "an hour in the context": ({"m.csv": "customer_id,at,context.present.hour\nc,0,2\n"},
+    "context out of bounds": ({"m.csv": "customer_id,at,context.present.mood\nc,1790000000000,2\n"},
+                              {"moments": "m.csv"}, "m.csv:2: 'present.mood': it is out of range"),
+    "an hour in the context": ({"m.csv": "customer_id,at,context.present.hour\nc,1790000000000,2\n"},
                                {"moments": "m.csv"}, "'present.hour' is no field that comes with a request"),
     "an empty CSV": ({"e.csv": ""}, {"events": "e.csv"}, "e.csv:1: the first line names the columns, each once"),
     "a column twice": ({"e.csv": "a,a\n"}, {"events": "e.csv"}, "e.csv:1: the first line names the columns"),
@@ -229,13 +237,14 @@ REFUSALS: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
     "a strange column": ({"e.csv": "event_id,colour\ne,red\n"}, {"events": "e.csv"}, "e.csv:2: Object contains"),
     "a strange attribute": ({"e.csv": "event_id,customer_id,type,occurred_at,attributes.x\ne,c,bought,0,1\n"},
                             {"events": "e.csv"}, "e.csv:2: the event 'bought' has no attribute 'x'"),
-    "a cell that is no number": ({"e.csv": f"{CSV_HEAD}e,c,bought,0,many,p,\n"},
-                                 {"events": "e.csv"}, "e.csv:2: 'amount': a text must be a finite number"),
-    "a cell that is infinite": ({"e.csv": f"{CSV_HEAD}e,c,bought,0,inf,p,\n"},
-                                {"events": "e.csv"}, "e.csv:2: 'amount': a number must be a finite number"),
-    "a cell that is no truth": ({"e.csv": f"{CSV_HEAD}e,c,bought,0,1,p,yes\n"},
+    "a cell that is no number": ({"e.csv": f"{CSV_HEAD}e,c,bought,1790000000000,many,p,\n"},
+                                 {"events": "e.csv"}, "e.csv:2: 'amount': a text must be a number"),
+    "a cell that is infinite": ({"e.csv": f"{CSV_HEAD}e,c,bought,1790000000000,inf,p,\n"},
+                                {"events": "e.csv"}, "e.csv:2: 'amount': it is not finite"),
+    "a cell that is no truth": ({"e.csv": f"{CSV_HEAD}e,c,bought,1790000000000,1,p,yes\n"},
                                 {"events": "e.csv"}, "e.csv:2: 'gift': a text must be true or false"),
-    "an open quote": ({"e.csv": f'{CSV_HEAD}e,c,bought,0,1,"p\n'}, {"events": "e.csv"}, "this is no CSV in UTF-8"),
+    "an open quote": ({"e.csv": f'{CSV_HEAD}e,c,bought,1790000000000,1,"p\n'},
+                      {"events": "e.csv"}, "this is no CSV in UTF-8"),
 }  # fmt: skip
 
 
@@ -261,13 +270,13 @@ def test_unknown_fields_are_refused_by_name(home: Path) -> None:
     assert "'past.spent' is no field that a history of events can tell; it can: past.spend, past.gift" in done.err
 
 
-def test_the_table_that_is_there_stays_until_the_new_one_is_whole(home: Path) -> None:
-    """A run that fails leaves the table of the last run as it was."""
-    assert features(home, out="t.csv").code == 0
-    whole = (home / "t.csv").read_bytes()
-    (home / "events.jsonl").write_text("{")
-    assert features(home, out="t.csv").code == 1
-    assert (home / "t.csv").read_bytes() == whole
+@pytest.mark.parametrize("names", [",", "", ",,"])
+def test_no_field_at_all_is_a_wrong_command(home: Path, names: str) -> None:
+    """A list of fields that names none does not mean all of them."""
+    done = features(home, f"--fields={names}", out="t.csv")
+    assert done.code == 2
+    assert "names no field; write one or more, as in A,B, or leave it out" in done.err
+    assert not (home / "t.csv").exists()
 
 
 def test_a_wrong_command_is_told_apart(home: Path) -> None:

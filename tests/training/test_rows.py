@@ -11,6 +11,7 @@ import pytest
 
 from models.context import Attribute, ContextSchema, EventType, Field, Fold, FoldKind, Purpose, ValueType
 from training.errors import InputRefused
+from training.predicting.consents import agreed
 from training.progress import unseen
 from training.rows import DecisionRow, EventRow, read_decisions, read_events
 
@@ -103,21 +104,31 @@ BAD_EVENTS = {
     "a customer of 10 kB": (EVENT | {"customer_id": "x" * 10_000}, "customer_id"),
     "an undeclared event": (EVENT | {"type": "sneeze"}, "'sneeze' is not declared; declared are purchase"),
     "an undeclared attribute": (attribute(colour="red"), "no attribute 'colour'; it has amount"),
+    "an event id of 200 bytes": (EVENT | {"event_id": "e" * 200}, "event_id has 200 bytes; at most 64 are allowed"),
+    "a blank customer": (EVENT | {"customer_id": " "}, "customer_id is blank"),
+    "a customer in disguise": (EVENT | {"customer_id": "a\u200bda"}, "customer_id holds control or invisible"),
     "a missing attribute": (EVENT | {"attributes": {}}, "lacks amount"),
-    "a text for a number": (attribute(amount="3"), "a text must be a finite number"),
+    "a text for a number": (attribute(amount="3"), "a text must be a number"),
     "a truth for a number": (attribute(pieces=True), "a truth value must be a whole number"),
     "a broken whole number": (attribute(pieces=1.5), "a number must be a whole number"),
-    "a whole number too large": (attribute(pieces=2**53), "below 2^53"),
+    "a whole number too large": (
+        attribute(pieces=2**53),
+        "'pieces': it is out of range; whole numbers reach",
+    ),
     "a number for a truth": (attribute(gift=1), "a whole number must be true or false"),
     "a number for a text": (attribute(category=1), "a whole number must be a text"),
-    "a number out of range": (attribute(amount=1001), "within 0 to 1000"),
-    "a text out of range": (attribute(category="car"), "one of phone, tv"),
+    "a number of 400 digits": (attribute(amount=10**400), "'amount': a whole number must be a number that 64 bits"),
+    "a number out of range": (attribute(amount=1001), "'amount': it is out of range; it must be at most 1000."),
+    "a text out of range": (
+        attribute(category="car"),
+        "'category': it is not one of the values it can have: phone,",
+    ),
     "no number": ('{"event_id":"e","customer_id":"a","type":"purchase","attributes":{"amount":NaN}}', "invalid"),
     "a moment without a zone": (EVENT | {"occurred_at": "2026-11-21T09:30:00"}, "names no time zone"),
     "a moment in words": (EVENT | {"occurred_at": "yesterday"}, "no moment in time"),
     "a moment in seconds and bits": (EVENT | {"occurred_at": 1.5}, "no moment in time"),
-    "a moment before time": (EVENT | {"occurred_at": -1}, "no moment in time"),
-    "a moment too far": (EVENT | {"occurred_at": 10**18}, "no moment in time"),
+    "a moment before time": (EVENT | {"occurred_at": -1}, "occurred_at is before the year 2000"),
+    "a moment too far": (EVENT | {"occurred_at": 10**18}, "occurred_at is not before the year 2100"),
 }
 
 
@@ -142,8 +153,10 @@ BAD_DECISIONS = {
     "the outcome of another": (DECISION | {"outcomes": {"tv": 1}}, "'tv' stands in a row that says 'phone'"),
     "an undeclared field": (DECISION | {"context": {"present.shoe": 1}}, "'present.shoe' is no field"),
     "a field that events make": (DECISION | {"context": {"past.bought": 1}}, "'past.bought' is no field"),
-    "a field out of range": (DECISION | {"context": {"present.mood": 2}}, "within -1 to 1"),
+    "a field out of range": (DECISION | {"context": {"present.mood": 2}}, "it must be at most 1."),
     "a moment in words": (DECISION | {"at": "noon"}, "no moment in time"),
+    "a moment before the service": (DECISION | {"at": "1999-12-31T23:59:59Z"}, "at is before the year 2000"),
+    "a blank customer": (DECISION | {"customer_id": " "}, "customer_id is blank"),
 }
 
 
@@ -203,3 +216,13 @@ def test_decisions_are_no_table(tmp_path: Path) -> None:
     path = written(tmp_path / "decisions.csv", "decision_id,customer_id", "d1,ada", "d2,ada")
     with pytest.raises(InputRefused, match=r"^decisions.csv: these rows are read from JSON lines only; name a .jsonl"):
         list(read_decisions(path, SCHEMA, unseen))
+
+
+def test_a_consent_of_the_last_century_is_refused(tmp_path: Path) -> None:
+    """A consent cannot have been given before 2000, as the service has it too; one without a moment is the oldest."""
+    undated, first = {"customer_id": "ada", "level": "full"}, {"customer_id": "bob", "level": "full"}
+    good = written(tmp_path / "good.jsonl", undated, {**first, "given_at": 946_684_800_000})
+    assert agreed(good, ["full"]) == {"ada", "bob"}
+    bad = written(tmp_path / "bad.jsonl", undated, {**first, "given_at": 946_684_799_999})
+    with pytest.raises(InputRefused, match=r"^bad\.jsonl:2: given_at is before the year 2000"):
+        agreed(bad, ["full"])

@@ -10,7 +10,7 @@ import msgspec
 
 from ..progress import unseen
 from ..rows import read_rows
-from ..values import moment_ms
+from ..values import happened_ms
 
 
 class _ConsentLine(msgspec.Struct):
@@ -32,4 +32,4 @@ def agreed(path: Path, levels: Collection[str]) -> frozenset[str]:
 
 
 def _given(line: _ConsentLine) -> tuple[str, str, int]:
-    return line.customer_id, line.level, 0 if line.given_at is None else moment_ms(line.given_at)
+    return line.customer_id, line.level, 0 if line.given_at is None else happened_ms("given_at", line.given_at)

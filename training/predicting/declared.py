@@ -8,10 +8,8 @@ from pathlib import Path
 
 from models.context import ContextSchema
 from models.documents import DocumentsRefused, read_folder
-from models.predictions import Prediction, parse_predictions
-from models.records import section_records
+from models.predictions import Prediction, parse_predictions, purposes_of
 from models.schema import parse_context
-from models.trees import Problem
 
 from ..errors import TrainingRefused
 from ..strategy import strategy_name
@@ -44,7 +42,4 @@ def read_declared(folder: Path) -> Declared:
         raise TrainingRefused(str(refused)) from None
     if not predictions:
         raise TrainingRefused("the strategy names no predictions; add a section `predictions:`")
-    unused: list[Problem] = []  # levels are checked where strategies are loaded to serve
-    levels = section_records(documents, "consent", "consent level", unused)
-    purposes = {level.text("id"): frozenset(level.texts("purposes")) for level in levels}
-    return Declared(strategy_name(documents), documents.digest, schema, predictions, purposes)
+    return Declared(strategy_name(documents), documents.digest, schema, predictions, purposes_of(documents))

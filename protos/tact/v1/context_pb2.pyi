@@ -108,6 +108,14 @@ class _FieldKnowledgeEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_FieldKn
     """Nothing of it is stored about the customer: it is looked up for each decision. `source` says where. A clock's fields
     are in this state where the customer's time zone is not known, and otherwise known.
     """
+    FIELD_KNOWLEDGE_TOO_MANY: _FieldKnowledge.ValueType  # 6
+    """More happened in the field's window than the field keeps, so that nobody knows how much: a larger `keep` in the
+    strategy would tell it.
+    """
+    FIELD_KNOWLEDGE_UNREADABLE: _FieldKnowledge.ValueType  # 7
+    """What is kept was kept by another `fold` or type that the field had under the same store key; the next event begins
+    anew.
+    """
 
 class FieldKnowledge(_FieldKnowledge, metaclass=_FieldKnowledgeEnumTypeWrapper):
     """Why a field has a value or none. Numbers are never reused."""
@@ -125,6 +133,14 @@ FIELD_KNOWLEDGE_HIDDEN: FieldKnowledge.ValueType  # 4
 FIELD_KNOWLEDGE_NOT_STORED: FieldKnowledge.ValueType  # 5
 """Nothing of it is stored about the customer: it is looked up for each decision. `source` says where. A clock's fields
 are in this state where the customer's time zone is not known, and otherwise known.
+"""
+FIELD_KNOWLEDGE_TOO_MANY: FieldKnowledge.ValueType  # 6
+"""More happened in the field's window than the field keeps, so that nobody knows how much: a larger `keep` in the
+strategy would tell it.
+"""
+FIELD_KNOWLEDGE_UNREADABLE: FieldKnowledge.ValueType  # 7
+"""What is kept was kept by another `fold` or type that the field had under the same store key; the next event begins
+anew.
 """
 
 @typing.final
@@ -315,8 +331,10 @@ class GetContextRequest(message.Message):
     """The customer. 1 to 128 bytes of UTF-8, not blank, no control or invisible formatting characters. Required."""
     @builtins.property
     def as_of(self) -> timestamp_pb2.Timestamp:
-        """Show the context as of this moment: ages and time windows are taken against it. Refused with INVALID_ARGUMENT
-        unless the service was started with `--allow-as-of`. Unset means now.
+        """Show the context as of this moment: ages and time windows are taken against it. It is what is kept by now, and does
+        not hide what happened after the moment: then ages are negative. (What was known at a moment of the past is told
+        from the events, by `python -m training features`.) Refused with INVALID_ARGUMENT unless the service was started
+        with `--allow-as-of`. Unset means now.
         """
 
     def __init__(
@@ -384,8 +402,8 @@ class ContextField(message.Message):
     state: FieldKnowledge.ValueType
     """Why there is a value or none."""
     age_seconds: builtins.float
-    """Seconds from `occurred_at` to the moment that is shown; negative when the sender's clock ran ahead. Unset when
-    nothing is stored or shown.
+    """Seconds from `occurred_at` to the moment that is shown; negative when the sender's clock ran ahead, and for what
+    happened after an `as_of`. Unset when nothing is stored or shown.
     """
     purpose: builtins.str
     """The purpose that a customer must have agreed to: `service`, `personalization` or `profiling`."""
@@ -404,7 +422,7 @@ class ContextField(message.Message):
     @builtins.property
     def occurred_at(self) -> timestamp_pb2.Timestamp:
         """When the last thing happened that changed it: for events their own time, for models when the score was computed.
-        Set for stale fields too. Unset when nothing is stored or shown.
+        Set for whatever is kept, so for stale fields too. Unset when nothing is stored or shown.
         """
 
     @builtins.property
@@ -456,8 +474,9 @@ class Consent(message.Message):
 
     @builtins.property
     def given_at(self) -> timestamp_pb2.Timestamp:
-        """When it was agreed. Unset means now. Not before the year 2000 and at most 5 minutes in the future; a moment in the
-        future is stored as now, so that it holds back no later change.
+        """When it was agreed. Unset means now, by the store's clock, and not before what is stored: such a consent is never
+        refused as older. Not before the year 2000 and at most 5 minutes in the future; a moment in the future is stored as
+        now, so that it holds back no later change.
         """
 
     @builtins.property
@@ -494,7 +513,8 @@ class SetConsentRequest(message.Message):
     @builtins.property
     def consent(self) -> Consent:
         """The whole consent; what was agreed before is replaced. Required. A consent given before the stored one is
-        refused with FAILED_PRECONDITION; of two given in the same millisecond the one that arrives last holds.
+        refused with FAILED_PRECONDITION; of two given in the same millisecond the one that arrives last holds. One that
+        arrives late allows no more than what was agreed to later under another id of the same person (`IdentityService`).
         """
 
     def __init__(
@@ -518,7 +538,7 @@ class SetConsentResponse(message.Message):
     CONSENT_FIELD_NUMBER: builtins.int
     @builtins.property
     def consent(self) -> Consent:
-        """The stored consent."""
+        """The stored consent. Its `source` is `linked identities` where what was agreed to later under another id narrows it."""
 
     def __init__(
         self,

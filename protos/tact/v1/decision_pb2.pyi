@@ -70,7 +70,8 @@ class DecideRequest(message.Message):
     """Makes the call safe to repeat: the same key and customer always return the same answer and count once, for as
     long as the service keeps decisions (14 days). At most 64 bytes. Empty: every call is its own
     decision. The key with another channel, placements or context is refused with ALREADY_EXISTS. The answer is what
-    was decided then, also when the consent was withdrawn since: `ValidateDecision` says whether it may still be said.
+    was decided then, also when the consent was withdrawn or the hold of its units has ended since: `ValidateDecision` says
+    whether it may still be said, and holds the units again.
     """
     request_id: builtins.str
     """Returned as it is in the answer, to match answers to requests on a stream. At most 64 bytes. May be empty."""
@@ -88,8 +89,9 @@ class DecideRequest(message.Message):
 
     @builtins.property
     def as_of(self) -> timestamp_pb2.Timestamp:
-        """Decide as of this moment instead of now, for simulations. Refused with INVALID_ARGUMENT unless the service was
-        started with `--allow-as-of`. Unset means now, by the store's clock.
+        """Decide as of this moment instead of now, for simulations. It decides from what is kept by now, and does not hide what
+        happened after the moment. Refused with INVALID_ARGUMENT unless the service was started with `--allow-as-of`. Unset
+        means now, by the store's clock.
         """
 
     def __init__(
@@ -463,8 +465,8 @@ class ValidateDecisionRequest(message.Message):
     """The decision, as it was answered: 26 characters. Required."""
     @builtins.property
     def as_of(self) -> timestamp_pb2.Timestamp:
-        """Judge as of this moment instead of now, for simulations. Refused with INVALID_ARGUMENT unless the service was
-        started with `--allow-as-of`. Unset means now, by the store's clock.
+        """Judge as of this moment instead of now, for simulations; what happened after it is not hidden. Refused with
+        INVALID_ARGUMENT unless the service was started with `--allow-as-of`. Unset means now, by the store's clock.
         """
 
     def __init__(

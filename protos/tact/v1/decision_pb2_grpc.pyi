@@ -62,7 +62,9 @@ class DecisionServiceStub:
     Ask just before it goes out. What was chosen is judged again by the strategy that is in force now, with the consent
     and the facts of now; what came with the request counts as it did then, as far as the strategy is still the same
     one and the consent allows it, and is unknown otherwise. Caps are not counted again: this contact was counted when
-    it was decided.
+    it was decided. What the customer has refused since, by an outcome of this decision, may not be said any more. Units
+    that it consumes are held from now on for the whole hold, again where the hold has ended and enough are left; with
+    `as_of` nothing is held.
 
     Errors: INVALID_ARGUMENT with the path of each bad field; NOT_FOUND for a decision that was never made, is older
     than decisions are kept (14 days), or was erased with its customer; UNAVAILABLE when the store cannot be read. After
@@ -103,7 +105,9 @@ class DecisionServiceAsyncStub(DecisionServiceStub):
     Ask just before it goes out. What was chosen is judged again by the strategy that is in force now, with the consent
     and the facts of now; what came with the request counts as it did then, as far as the strategy is still the same
     one and the consent allows it, and is unknown otherwise. Caps are not counted again: this contact was counted when
-    it was decided.
+    it was decided. What the customer has refused since, by an outcome of this decision, may not be said any more. Units
+    that it consumes are held from now on for the whole hold, again where the hold has ended and enough are left; with
+    `as_of` nothing is held.
 
     Errors: INVALID_ARGUMENT with the path of each bad field; NOT_FOUND for a decision that was never made, is older
     than decisions are kept (14 days), or was erased with its customer; UNAVAILABLE when the store cannot be read. After
@@ -159,7 +163,9 @@ class DecisionServiceServicer(metaclass=abc_1.ABCMeta):
         Ask just before it goes out. What was chosen is judged again by the strategy that is in force now, with the consent
         and the facts of now; what came with the request counts as it did then, as far as the strategy is still the same
         one and the consent allows it, and is unknown otherwise. Caps are not counted again: this contact was counted when
-        it was decided.
+        it was decided. What the customer has refused since, by an outcome of this decision, may not be said any more. Units
+        that it consumes are held from now on for the whole hold, again where the hold has ended and enough are left; with
+        `as_of` nothing is held.
 
         Errors: INVALID_ARGUMENT with the path of each bad field; NOT_FOUND for a decision that was never made, is older
         than decisions are kept (14 days), or was erased with its customer; UNAVAILABLE when the store cannot be read. After

@@ -46,7 +46,9 @@ class IdentityServiceStub:
     add up, each once however often ids are linked and unlinked. Of two consents the stricter holds: the channels that
     both permit, and the level that allows no purpose that one of the two forbids; an id of which no consent was ever
     recorded takes nothing away, and a person without one gets none from an alias. A consent set for any of the ids is
-    the person's from then on. A decision made before under an alias and an idempotency key is found under that key.
+    the person's from then on; one that arrives late allows no more than what either id agreed to after it was given.
+    Linked again with the same person, an alias restricts nothing anew unless something was agreed to under it since. A
+    decision made before under an alias and an idempotency key is found under that key.
 
     Repeating the call is safe. It also works for ids of which nothing is known yet.
 
@@ -60,8 +62,9 @@ class IdentityServiceStub:
 
     What cannot be told apart any more counts on the strict side: what was said to the person while the id was linked
     uses the contact caps of both (from a minute before the link on, since clocks differ), the person keeps the uses that
-    the alias brought, and the id goes on under the stricter of its own consent and the person's. Decisions that were
-    made for the person remain theirs, and so do their outcomes.
+    the alias brought, and the id goes on under the stricter of its own consent and the person's; but under the person's
+    where that was set under this very id while it was linked. Decisions that were made for the person remain theirs, and
+    so do their outcomes.
 
     Repeating the call is safe: an id that is not linked is no error. Errors: INVALID_ARGUMENT for a bad id;
     FAILED_PRECONDITION, in words, when the id is no alias but a customer with aliases, or linked to another customer
@@ -92,7 +95,9 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     add up, each once however often ids are linked and unlinked. Of two consents the stricter holds: the channels that
     both permit, and the level that allows no purpose that one of the two forbids; an id of which no consent was ever
     recorded takes nothing away, and a person without one gets none from an alias. A consent set for any of the ids is
-    the person's from then on. A decision made before under an alias and an idempotency key is found under that key.
+    the person's from then on; one that arrives late allows no more than what either id agreed to after it was given.
+    Linked again with the same person, an alias restricts nothing anew unless something was agreed to under it since. A
+    decision made before under an alias and an idempotency key is found under that key.
 
     Repeating the call is safe. It also works for ids of which nothing is known yet.
 
@@ -106,8 +111,9 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
 
     What cannot be told apart any more counts on the strict side: what was said to the person while the id was linked
     uses the contact caps of both (from a minute before the link on, since clocks differ), the person keeps the uses that
-    the alias brought, and the id goes on under the stricter of its own consent and the person's. Decisions that were
-    made for the person remain theirs, and so do their outcomes.
+    the alias brought, and the id goes on under the stricter of its own consent and the person's; but under the person's
+    where that was set under this very id while it was linked. Decisions that were made for the person remain theirs, and
+    so do their outcomes.
 
     Repeating the call is safe: an id that is not linked is no error. Errors: INVALID_ARGUMENT for a bad id;
     FAILED_PRECONDITION, in words, when the id is no alias but a customer with aliases, or linked to another customer
@@ -141,7 +147,9 @@ class IdentityServiceServicer(metaclass=abc_1.ABCMeta):
         add up, each once however often ids are linked and unlinked. Of two consents the stricter holds: the channels that
         both permit, and the level that allows no purpose that one of the two forbids; an id of which no consent was ever
         recorded takes nothing away, and a person without one gets none from an alias. A consent set for any of the ids is
-        the person's from then on. A decision made before under an alias and an idempotency key is found under that key.
+        the person's from then on; one that arrives late allows no more than what either id agreed to after it was given.
+        Linked again with the same person, an alias restricts nothing anew unless something was agreed to under it since. A
+        decision made before under an alias and an idempotency key is found under that key.
 
         Repeating the call is safe. It also works for ids of which nothing is known yet.
 
@@ -161,8 +169,9 @@ class IdentityServiceServicer(metaclass=abc_1.ABCMeta):
 
         What cannot be told apart any more counts on the strict side: what was said to the person while the id was linked
         uses the contact caps of both (from a minute before the link on, since clocks differ), the person keeps the uses that
-        the alias brought, and the id goes on under the stricter of its own consent and the person's. Decisions that were
-        made for the person remain theirs, and so do their outcomes.
+        the alias brought, and the id goes on under the stricter of its own consent and the person's; but under the person's
+        where that was set under this very id while it was linked. Decisions that were made for the person remain theirs, and
+        so do their outcomes.
 
         Repeating the call is safe: an id that is not linked is no error. Errors: INVALID_ARGUMENT for a bad id;
         FAILED_PRECONDITION, in words, when the id is no alias but a customer with aliases, or linked to another customer

@@ -39,8 +39,8 @@ class OutcomeServiceStub:
     Each outcome is answered for itself. What is answered as stored is in the store. The same outcome again changes
     nothing; another payload under the same decision, action and kind is refused.
 
-    Errors: INVALID_ARGUMENT when the batch is empty or has more than 1,000 outcomes; UNAVAILABLE when the store
-    cannot be written, then repeat the call.
+    Errors: INVALID_ARGUMENT when the batch is empty or has more than 1,000 outcomes; RESOURCE_EXHAUSTED when it has more
+    than 4 MiB; UNAVAILABLE when the store cannot be written, then repeat the call.
     """
 
 @typing.type_check_only
@@ -54,8 +54,8 @@ class OutcomeServiceAsyncStub(OutcomeServiceStub):
     Each outcome is answered for itself. What is answered as stored is in the store. The same outcome again changes
     nothing; another payload under the same decision, action and kind is refused.
 
-    Errors: INVALID_ARGUMENT when the batch is empty or has more than 1,000 outcomes; UNAVAILABLE when the store
-    cannot be written, then repeat the call.
+    Errors: INVALID_ARGUMENT when the batch is empty or has more than 1,000 outcomes; RESOURCE_EXHAUSTED when it has more
+    than 4 MiB; UNAVAILABLE when the store cannot be written, then repeat the call.
     """
 
 class OutcomeServiceServicer(metaclass=abc_1.ABCMeta):
@@ -72,8 +72,8 @@ class OutcomeServiceServicer(metaclass=abc_1.ABCMeta):
         Each outcome is answered for itself. What is answered as stored is in the store. The same outcome again changes
         nothing; another payload under the same decision, action and kind is refused.
 
-        Errors: INVALID_ARGUMENT when the batch is empty or has more than 1,000 outcomes; UNAVAILABLE when the store
-        cannot be written, then repeat the call.
+        Errors: INVALID_ARGUMENT when the batch is empty or has more than 1,000 outcomes; RESOURCE_EXHAUSTED when it has more
+        than 4 MiB; UNAVAILABLE when the store cannot be written, then repeat the call.
         """
 
 def add_OutcomeServiceServicer_to_server(servicer: OutcomeServiceServicer, server: typing.Union[grpc.Server, aio.Server]) -> None: ...

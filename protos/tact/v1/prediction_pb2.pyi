@@ -204,9 +204,13 @@ class WatchChangesRequest(message.Message):
     most: builtins.int
     """How many customers an answer may have. 1 to 1,000; zero means 100."""
     lease_seconds: builtins.int
-    """Seconds that a customer is lent for. 5 to 3,600; zero means 60. Choose several times what a batch takes."""
+    """Seconds that a customer is lent for. 5 to 3,600; zero means 60. Choose several times what an answer of `most`
+    customers takes: one may wait while the one before it is worked on.
+    """
     until_none: builtins.bool
-    """True ends the stream when nobody is left who changed, instead of waiting for more: for a job that runs once."""
+    """True ends the stream when nobody is left who changed and is not lent, to this job or another, instead of waiting
+    for more: for a job that runs once.
+    """
     def __init__(
         self,
         *,

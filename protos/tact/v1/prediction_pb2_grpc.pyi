@@ -46,24 +46,27 @@ class PredictionServiceStub:
     computed later holds, in whatever order they arrive; to repeat one changes nothing.
 
     Errors: INVALID_ARGUMENT when the batch is empty, has more than 1,000 predictions or cannot be decoded;
-    RESOURCE_EXHAUSTED when it has more than 1 MiB; UNAVAILABLE when the store cannot be written, then repeat the call.
+    RESOURCE_EXHAUSTED when it has more than 4 MiB; UNAVAILABLE when the store cannot be written, then repeat the call.
     """
     WatchChanges: grpc.UnaryStreamMultiCallable[prediction_pb2.WatchChangesRequest, prediction_pb2.WatchChangesResponse]
-    """Streams customers of whom something changed since a job last finished them: an event was stored,
-    or another consent.
+    """Streams customers of whom something changed since a job last finished them: an event was stored, or another consent,
+    or an id was linked or unlinked.
 
     Each customer is lent to one job for `lease_seconds`. A customer who is not finished in time, or whose job has
     gone, is given out again, and so is one who changed while lent: at least once, and now and then twice. A change is
-    given out about a second after it was stored. Without `until_none` the stream goes on until the caller leaves or
-    its deadline ends. Customers are only marked while the strategy declares a field with `source: model`.
+    given out about a second after it was stored. A stream lends at most twice `most` customers at a time: the next
+    answer comes when at most `most` of those lent before are neither finished nor over their time. So finish each
+    answer before reading on for long. Without `until_none` the stream goes on until the caller leaves, its deadline
+    ends, or the service ends; in the last case it ends with OK, then open it again. Customers are only marked while the
+    strategy declares a field with `source: model`.
 
     Errors: INVALID_ARGUMENT; UNAVAILABLE when the store cannot be reached, then open the stream again.
     """
     FinishChanges: grpc.UnaryUnaryMultiCallable[prediction_pb2.FinishChangesRequest, prediction_pb2.FinishChangesResponse]
     """Says that changes have been worked on, so that they are not given out again.
 
-    A change whose lease had ended, or whose customer changed again meanwhile, is not finished, and will be given out
-    again; that is no error. Errors: INVALID_ARGUMENT; UNAVAILABLE when the store cannot be written, then repeat the
+    A change that was lent again after its lease had ended, or whose customer changed again meanwhile, is not finished,
+    and will be given out again; that is no error. One whose lease has ended but that nobody was lent since is finished. Errors: INVALID_ARGUMENT; UNAVAILABLE when the store cannot be written, then repeat the
     call.
     """
 
@@ -85,24 +88,27 @@ class PredictionServiceAsyncStub(PredictionServiceStub):
     computed later holds, in whatever order they arrive; to repeat one changes nothing.
 
     Errors: INVALID_ARGUMENT when the batch is empty, has more than 1,000 predictions or cannot be decoded;
-    RESOURCE_EXHAUSTED when it has more than 1 MiB; UNAVAILABLE when the store cannot be written, then repeat the call.
+    RESOURCE_EXHAUSTED when it has more than 4 MiB; UNAVAILABLE when the store cannot be written, then repeat the call.
     """
     WatchChanges: aio.UnaryStreamMultiCallable[prediction_pb2.WatchChangesRequest, prediction_pb2.WatchChangesResponse]  # type: ignore[assignment]
-    """Streams customers of whom something changed since a job last finished them: an event was stored,
-    or another consent.
+    """Streams customers of whom something changed since a job last finished them: an event was stored, or another consent,
+    or an id was linked or unlinked.
 
     Each customer is lent to one job for `lease_seconds`. A customer who is not finished in time, or whose job has
     gone, is given out again, and so is one who changed while lent: at least once, and now and then twice. A change is
-    given out about a second after it was stored. Without `until_none` the stream goes on until the caller leaves or
-    its deadline ends. Customers are only marked while the strategy declares a field with `source: model`.
+    given out about a second after it was stored. A stream lends at most twice `most` customers at a time: the next
+    answer comes when at most `most` of those lent before are neither finished nor over their time. So finish each
+    answer before reading on for long. Without `until_none` the stream goes on until the caller leaves, its deadline
+    ends, or the service ends; in the last case it ends with OK, then open it again. Customers are only marked while the
+    strategy declares a field with `source: model`.
 
     Errors: INVALID_ARGUMENT; UNAVAILABLE when the store cannot be reached, then open the stream again.
     """
     FinishChanges: aio.UnaryUnaryMultiCallable[prediction_pb2.FinishChangesRequest, prediction_pb2.FinishChangesResponse]  # type: ignore[assignment]
     """Says that changes have been worked on, so that they are not given out again.
 
-    A change whose lease had ended, or whose customer changed again meanwhile, is not finished, and will be given out
-    again; that is no error. Errors: INVALID_ARGUMENT; UNAVAILABLE when the store cannot be written, then repeat the
+    A change that was lent again after its lease had ended, or whose customer changed again meanwhile, is not finished,
+    and will be given out again; that is no error. One whose lease has ended but that nobody was lent since is finished. Errors: INVALID_ARGUMENT; UNAVAILABLE when the store cannot be written, then repeat the
     call.
     """
 
@@ -127,7 +133,7 @@ class PredictionServiceServicer(metaclass=abc_1.ABCMeta):
         computed later holds, in whatever order they arrive; to repeat one changes nothing.
 
         Errors: INVALID_ARGUMENT when the batch is empty, has more than 1,000 predictions or cannot be decoded;
-        RESOURCE_EXHAUSTED when it has more than 1 MiB; UNAVAILABLE when the store cannot be written, then repeat the call.
+        RESOURCE_EXHAUSTED when it has more than 4 MiB; UNAVAILABLE when the store cannot be written, then repeat the call.
         """
 
     @abc_1.abstractmethod
@@ -136,13 +142,16 @@ class PredictionServiceServicer(metaclass=abc_1.ABCMeta):
         request: prediction_pb2.WatchChangesRequest,
         context: _ServicerContext,
     ) -> typing.Union[abc.Iterator[prediction_pb2.WatchChangesResponse], abc.AsyncIterator[prediction_pb2.WatchChangesResponse]]:
-        """Streams customers of whom something changed since a job last finished them: an event was stored,
-        or another consent.
+        """Streams customers of whom something changed since a job last finished them: an event was stored, or another consent,
+        or an id was linked or unlinked.
 
         Each customer is lent to one job for `lease_seconds`. A customer who is not finished in time, or whose job has
         gone, is given out again, and so is one who changed while lent: at least once, and now and then twice. A change is
-        given out about a second after it was stored. Without `until_none` the stream goes on until the caller leaves or
-        its deadline ends. Customers are only marked while the strategy declares a field with `source: model`.
+        given out about a second after it was stored. A stream lends at most twice `most` customers at a time: the next
+        answer comes when at most `most` of those lent before are neither finished nor over their time. So finish each
+        answer before reading on for long. Without `until_none` the stream goes on until the caller leaves, its deadline
+        ends, or the service ends; in the last case it ends with OK, then open it again. Customers are only marked while the
+        strategy declares a field with `source: model`.
 
         Errors: INVALID_ARGUMENT; UNAVAILABLE when the store cannot be reached, then open the stream again.
         """
@@ -155,8 +164,8 @@ class PredictionServiceServicer(metaclass=abc_1.ABCMeta):
     ) -> typing.Union[prediction_pb2.FinishChangesResponse, abc.Awaitable[prediction_pb2.FinishChangesResponse]]:
         """Says that changes have been worked on, so that they are not given out again.
 
-        A change whose lease had ended, or whose customer changed again meanwhile, is not finished, and will be given out
-        again; that is no error. Errors: INVALID_ARGUMENT; UNAVAILABLE when the store cannot be written, then repeat the
+        A change that was lent again after its lease had ended, or whose customer changed again meanwhile, is not finished,
+        and will be given out again; that is no error. One whose lease has ended but that nobody was lent since is finished. Errors: INVALID_ARGUMENT; UNAVAILABLE when the store cannot be written, then repeat the
         call.
         """
 

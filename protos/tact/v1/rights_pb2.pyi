@@ -257,12 +257,17 @@ class ExportedCapUses(message.Message):
     COUNTER_FIELD_NUMBER: builtins.int
     USED_AT_FIELD_NUMBER: builtins.int
     ELSEWHERE_FIELD_NUMBER: builtins.int
+    ORIGIN_FIELD_NUMBER: builtins.int
     customer_id: builtins.str
     """The id that it was said under."""
     counter: builtins.str
     """The cap's counter: the cap as the strategy spells it, and what it counts apart, such as a channel."""
     elsewhere: builtins.bool
     """True when it was said under another id that was linked to this one then, and counts for both."""
+    origin: builtins.str
+    """The random name under which the uses of one id are kept apart from those of others, so that they count once for a
+    person. Empty for an id that was never linked.
+    """
     @builtins.property
     def used_at(self) -> containers.RepeatedCompositeFieldContainer[timestamp_pb2.Timestamp]:
         """When it was said, the oldest first."""
@@ -274,10 +279,11 @@ class ExportedCapUses(message.Message):
         counter: builtins.str = ...,
         used_at: abc.Iterable[timestamp_pb2.Timestamp] | None = ...,
         elsewhere: builtins.bool = ...,
+        origin: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["counter", b"counter", "customer_id", b"customer_id", "elsewhere", b"elsewhere", "used_at", b"used_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["counter", b"counter", "customer_id", b"customer_id", "elsewhere", b"elsewhere", "origin", b"origin", "used_at", b"used_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -302,7 +308,9 @@ class ExportedDecision(message.Message):
     """The consent level that it was made under."""
     @builtins.property
     def decision(self) -> decision_pb2.DecideResponse:
-        """The decision as it was answered, reasons included, in the words that the strategy in force has for its actions."""
+        """The decision as it was answered, reasons included. Texts, kinds and intents are those of the strategy that decided;
+        where these are not kept any more, those of the strategy in force.
+        """
 
     @builtins.property
     def facts(self) -> containers.RepeatedCompositeFieldContainer[ExportedFact]:
@@ -343,12 +351,12 @@ class ExportedFact(message.Message):
     FIELD_INDEX_FIELD_NUMBER: builtins.int
     VALUE_FIELD_NUMBER: builtins.int
     field_id: builtins.str
-    """The field. Empty when the decision was made under another strategy than the one in force."""
+    """The field, as the strategy that decided spells it. Empty when its fields are not kept any more."""
     field_index: builtins.int
     """The place of the field among those of the strategy that decided, from 0."""
     @builtins.property
     def value(self) -> values_pb2.Value:
-        """The value. Moments of an earlier strategy are whole numbers of milliseconds since 1970."""
+        """The value. Where `field_id` is empty, moments are whole numbers of milliseconds since 1970."""
 
     def __init__(
         self,
@@ -373,10 +381,16 @@ class ExportedChoice(message.Message):
     CANDIDATES_FIELD_NUMBER: builtins.int
     DRAW_FIELD_NUMBER: builtins.int
     HELD_BACK_FIELD_NUMBER: builtins.int
+    POOL_FIELD_NUMBER: builtins.int
+    EXPLORED_FIELD_NUMBER: builtins.int
     placement: builtins.str
     """The placement."""
     draw: builtins.float
     """The random number that was drawn, from 0 to below 1."""
+    pool: builtins.int
+    """How many actions exploration could have drawn from."""
+    explored: builtins.bool
+    """True when the first candidate was drawn to learn from."""
     @builtins.property
     def candidates(self) -> containers.RepeatedCompositeFieldContainer[ExportedCandidate]:
         """The candidates, best first. Empty when nothing could be said."""
@@ -392,10 +406,12 @@ class ExportedChoice(message.Message):
         candidates: abc.Iterable[ExportedCandidate] | None = ...,
         draw: builtins.float = ...,
         held_back: abc.Iterable[builtins.int] | None = ...,
+        pool: builtins.int = ...,
+        explored: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["candidates", b"candidates", "draw", b"draw", "held_back", b"held_back", "placement", b"placement"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["candidates", b"candidates", "draw", b"draw", "explored", b"explored", "held_back", b"held_back", "placement", b"placement", "pool", b"pool"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -410,6 +426,7 @@ class ExportedCandidate(message.Message):
     BASELINE_PROPENSITY_FIELD_NUMBER: builtins.int
     NET_VALUE_FIELD_NUMBER: builtins.int
     PROBABILITY_FIELD_NUMBER: builtins.int
+    TAKE_FIELD_NUMBER: builtins.int
     action_id: builtins.str
     """The action, as the strategy spells it."""
     propensity: builtins.float
@@ -420,6 +437,10 @@ class ExportedCandidate(message.Message):
     """Worth of saying it against saying nothing, in the strategy's currency."""
     probability: builtins.float
     """The probability with which it was ranked first, from 0 to 1."""
+    @builtins.property
+    def take(self) -> ExportedTake:
+        """What saying it takes of the supply. Unset when it takes nothing."""
+
     def __init__(
         self,
         *,
@@ -428,14 +449,47 @@ class ExportedCandidate(message.Message):
         baseline_propensity: builtins.float | None = ...,
         net_value: builtins.float = ...,
         probability: builtins.float = ...,
+        take: ExportedTake | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_baseline_propensity", b"_baseline_propensity", "baseline_propensity", b"baseline_propensity"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_baseline_propensity", b"_baseline_propensity", "baseline_propensity", b"baseline_propensity", "take", b"take"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_baseline_propensity", b"_baseline_propensity", "action_id", b"action_id", "baseline_propensity", b"baseline_propensity", "net_value", b"net_value", "probability", b"probability", "propensity", b"propensity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_baseline_propensity", b"_baseline_propensity", "action_id", b"action_id", "baseline_propensity", b"baseline_propensity", "net_value", b"net_value", "probability", b"probability", "propensity", b"propensity", "take", b"take"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__baseline_propensity: _TypeAlias = typing.Literal["baseline_propensity"]  # noqa: Y015
     _WhichOneofArgType__baseline_propensity: _TypeAlias = typing.Literal["_baseline_propensity", b"_baseline_propensity"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__baseline_propensity) -> _WhichOneofReturnType__baseline_propensity | None: ...
+
+@typing.final
+class ExportedTake(message.Message):
+    """What saying an action takes of the supply."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ITEM_FIELD_NUMBER: builtins.int
+    PLACE_FIELD_NUMBER: builtins.int
+    UNITS_FIELD_NUMBER: builtins.int
+    HOLD_SECONDS_FIELD_NUMBER: builtins.int
+    item: builtins.str
+    """The item."""
+    place: builtins.str
+    """The place."""
+    units: builtins.int
+    """How many units."""
+    hold_seconds: builtins.float
+    """For how many seconds they are held, unless they are accepted or given back before."""
+    def __init__(
+        self,
+        *,
+        item: builtins.str = ...,
+        place: builtins.str = ...,
+        units: builtins.int = ...,
+        hold_seconds: builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["hold_seconds", b"hold_seconds", "item", b"item", "place", b"place", "units", b"units"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
 class ExportedOutcome(message.Message):

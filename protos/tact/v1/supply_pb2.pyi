@@ -300,15 +300,15 @@ class Demand(message.Message):
     COUNT_FIELD_NUMBER: builtins.int
     UNITS_FIELD_NUMBER: builtins.int
     item: builtins.str
-    """The item, as the strategy or the event spells it."""
+    """The item, as the strategy or a report spells it: texts of events that neither knows are told to nobody."""
     place: builtins.str
-    """The place; empty where it is not known."""
+    """The place, spelt likewise; empty where it is not known."""
     kind: DemandKind.ValueType
     """How it was wanted."""
     count: builtins.int
     """How often: the number of events, decisions or acceptances. At least 1."""
     units: builtins.int
-    """How many units that were."""
+    """How many units that were, at most 2^53 - 1. Events of more than 1,000,000,000 units are not counted."""
     def __init__(
         self,
         *,

@@ -41,7 +41,8 @@ class SupplyServiceStub:
     second. The same report again changes nothing.
 
     Units that decisions hold, and those that were accepted since `observed_at`, are subtracted from the reported ones;
-    those accepted before `observed_at` are taken to be missing from the reported number already.
+    those accepted before `observed_at` are taken to be missing from the reported number already, unless they were held
+    until their acceptance arrived, after this report: these are subtracted until the next one.
 
     Errors: INVALID_ARGUMENT when the batch is empty, has more than 1,000 reports or cannot be decoded;
     RESOURCE_EXHAUSTED when it has more than 4 MiB; UNAVAILABLE when the store cannot be written, then repeat the call.
@@ -50,11 +51,12 @@ class SupplyServiceStub:
     """Tells what is wanted where, for as long as the caller listens: what was looked at, put into carts, offered and
     accepted, added up over about a second.
 
-    The stream also ends when the service does. To go on after a break, send the cursor of the last message. About a day is kept, 100,000 messages at most. A process
-    that is killed loses what it had not yet told, a second at most.
+    The stream also ends when the service does. To go on after a break, send the cursor of the last message. Two days are
+    kept (`--keep demand`), 100,000 messages at most; what cannot be read is passed over as gone. A
+    process that is killed loses what it had not yet told, a second at most.
 
-    Errors: INVALID_ARGUMENT for a cursor that is none; UNAVAILABLE when the store cannot be read, then call again with
-    the last cursor.
+    Errors: INVALID_ARGUMENT for a cursor that is none, or of a moment that has not come; UNAVAILABLE when the
+    store cannot be read, then call again with the last cursor.
     """
 
 @typing.type_check_only
@@ -70,7 +72,8 @@ class SupplyServiceAsyncStub(SupplyServiceStub):
     second. The same report again changes nothing.
 
     Units that decisions hold, and those that were accepted since `observed_at`, are subtracted from the reported ones;
-    those accepted before `observed_at` are taken to be missing from the reported number already.
+    those accepted before `observed_at` are taken to be missing from the reported number already, unless they were held
+    until their acceptance arrived, after this report: these are subtracted until the next one.
 
     Errors: INVALID_ARGUMENT when the batch is empty, has more than 1,000 reports or cannot be decoded;
     RESOURCE_EXHAUSTED when it has more than 4 MiB; UNAVAILABLE when the store cannot be written, then repeat the call.
@@ -79,11 +82,12 @@ class SupplyServiceAsyncStub(SupplyServiceStub):
     """Tells what is wanted where, for as long as the caller listens: what was looked at, put into carts, offered and
     accepted, added up over about a second.
 
-    The stream also ends when the service does. To go on after a break, send the cursor of the last message. About a day is kept, 100,000 messages at most. A process
-    that is killed loses what it had not yet told, a second at most.
+    The stream also ends when the service does. To go on after a break, send the cursor of the last message. Two days are
+    kept (`--keep demand`), 100,000 messages at most; what cannot be read is passed over as gone. A
+    process that is killed loses what it had not yet told, a second at most.
 
-    Errors: INVALID_ARGUMENT for a cursor that is none; UNAVAILABLE when the store cannot be read, then call again with
-    the last cursor.
+    Errors: INVALID_ARGUMENT for a cursor that is none, or of a moment that has not come; UNAVAILABLE when the
+    store cannot be read, then call again with the last cursor.
     """
 
 class SupplyServiceServicer(metaclass=abc_1.ABCMeta):
@@ -102,7 +106,8 @@ class SupplyServiceServicer(metaclass=abc_1.ABCMeta):
         second. The same report again changes nothing.
 
         Units that decisions hold, and those that were accepted since `observed_at`, are subtracted from the reported ones;
-        those accepted before `observed_at` are taken to be missing from the reported number already.
+        those accepted before `observed_at` are taken to be missing from the reported number already, unless they were held
+        until their acceptance arrived, after this report: these are subtracted until the next one.
 
         Errors: INVALID_ARGUMENT when the batch is empty, has more than 1,000 reports or cannot be decoded;
         RESOURCE_EXHAUSTED when it has more than 4 MiB; UNAVAILABLE when the store cannot be written, then repeat the call.
@@ -117,11 +122,12 @@ class SupplyServiceServicer(metaclass=abc_1.ABCMeta):
         """Tells what is wanted where, for as long as the caller listens: what was looked at, put into carts, offered and
         accepted, added up over about a second.
 
-        The stream also ends when the service does. To go on after a break, send the cursor of the last message. About a day is kept, 100,000 messages at most. A process
-        that is killed loses what it had not yet told, a second at most.
+        The stream also ends when the service does. To go on after a break, send the cursor of the last message. Two days are
+        kept (`--keep demand`), 100,000 messages at most; what cannot be read is passed over as gone. A
+        process that is killed loses what it had not yet told, a second at most.
 
-        Errors: INVALID_ARGUMENT for a cursor that is none; UNAVAILABLE when the store cannot be read, then call again with
-        the last cursor.
+        Errors: INVALID_ARGUMENT for a cursor that is none, or of a moment that has not come; UNAVAILABLE when the
+        store cannot be read, then call again with the last cursor.
         """
 
 def add_SupplyServiceServicer_to_server(servicer: SupplyServiceServicer, server: typing.Union[grpc.Server, aio.Server]) -> None: ...

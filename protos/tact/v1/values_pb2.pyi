@@ -116,6 +116,10 @@ class _ReasonCodeEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ReasonCode.
     """The strategy that is in force now no longer says this action here.
     Example: an e-mail that was queued yesterday names an offer that ended.
     """
+    REASON_CODE_DECLINED: _ReasonCode.ValueType  # 23
+    """The customer has refused just this already, by an outcome of the same decision (REFUSED or NEVER).
+    Example: an e-mail is still in the queue, and the customer said no at the desk.
+    """
 
 class ReasonCode(_ReasonCode, metaclass=_ReasonCodeEnumTypeWrapper):
     """The machine-readable kind of a `Reason`. Numbers are never reused."""
@@ -209,6 +213,10 @@ Example: an old export asks for somebody who wanted to be forgotten.
 REASON_CODE_NO_LONGER_OFFERED: ReasonCode.ValueType  # 22
 """The strategy that is in force now no longer says this action here.
 Example: an e-mail that was queued yesterday names an offer that ended.
+"""
+REASON_CODE_DECLINED: ReasonCode.ValueType  # 23
+"""The customer has refused just this already, by an outcome of the same decision (REFUSED or NEVER).
+Example: an e-mail is still in the queue, and the customer said no at the desk.
 """
 
 @typing.final

@@ -8,7 +8,8 @@ local function demand_tell(keys, argv)
   if tonumber(argv[2]) <= before then return {argv[1], 0} end
   redis.call('SET', keys[3], argv[2], 'PX', argv[6])
   local number = redis.call('INCR', keys[2])
-  redis.call('XADD', keys[1], 'MAXLEN', '~', argv[4], '*', 'n', number, 'w', argv[3])
+  redis.call('XADD', keys[1], 'MAXLEN', argv[4], '*', 'n', number, 'w', argv[3])
+  redis.call('XTRIM', keys[1], 'MINID', string.format('%.0f', math.max(0, now_ms() - tonumber(argv[5]))))
   redis.call('PEXPIRE', keys[1], argv[5])
   redis.call('PEXPIRE', keys[2], argv[5])
   return {argv[1], 1}

@@ -1,6 +1,10 @@
 -- How events become field states, inside the store: the same as models/folds.py, kind by kind.
--- A state is an array whose first item is the event time (ms) that ages the field. An operation is an array of
--- key, group, kind, value, window_ms, half_life_ms, keep, closed, version.
+--
+-- States are folded as they are kept (cells.lua). folding.KIND(dated, kept, value, t, op) takes the event time (ms)
+-- that ages the field and what is kept beside it, and returns both as they are after an event at t; op is in
+-- operations.lua. It returns nil, or raises an error, when what is kept has not the shape of its kind: a state left by
+-- another fold that once had this key counts as none. beginning.KIND(value, t, op) returns what is kept after a first
+-- event.
 
 local DAY_MS = 86400000
 local LARGEST_INT = 9007199254740991
@@ -31,8 +35,6 @@ local function later(t, value, other_t, other)
   return after(value, other)
 end
 
-local function later_item(a, b) return later(a[1], a[2], b[1], b[2]) end
-
 local function size(items)
   local n = 0
   for _ in pairs(items) do n = n + 1 end
@@ -50,47 +52,155 @@ local function shrink(items, keep, stays)
   end
 end
 
+local folding, beginning = {}, {}
+
+local function value_itself(value) return value end
+
+function folding.last(dated, kept, value, t)
+  if t ~= dated then
+    if kept == nil or type(kept) == 'table' then return nil end
+    if t > dated then return t, value end
+    return dated, kept
+  end
+  if type(kept) ~= type(value) then return nil end
+  if after(value, kept) then return t, value end
+  return dated, kept
+end
+
+function folding.first(dated, kept, value, t)
+  if t ~= dated then
+    if kept == nil or type(kept) == 'table' then return nil end
+    if t < dated then return t, value end
+    return dated, kept
+  end
+  if type(kept) ~= type(value) then return nil end
+  if after(kept, value) then return t, value end
+  return dated, kept
+end
+
+function folding.min(dated, kept, value, t)
+  if type(kept) ~= type(value) then return nil end
+  if t < dated then t = dated end
+  if after(kept, value) then return t, value end
+  return t, kept
+end
+
+function folding.max(dated, kept, value, t)
+  if type(kept) ~= type(value) then return nil end
+  if t < dated then t = dated end
+  if after(value, kept) then return t, value end
+  return t, kept
+end
+
+function folding.sum(dated, kept, value, t)
+  if type(kept) ~= 'number' then return nil end
+  local sum = kept + value
+  if sum > LARGEST_INT then sum = LARGEST_INT elseif sum < -LARGEST_INT then sum = -LARGEST_INT end
+  return t > dated and t or dated, sum
+end
+
+folding.count = folding.sum
+beginning.last, beginning.first, beginning.min, beginning.max = value_itself, value_itself, value_itself, value_itself
+beginning.sum, beginning.count = value_itself, value_itself
+
+local SINCE = {0}
+
+function folding.since(dated, kept, _, t)
+  if type(kept) ~= 'table' or kept[1] ~= 0 then return nil end
+  return t > dated and t or dated, kept
+end
+
+function beginning.since() return SINCE end
+
+-- Makes times before one date times before a later one; they stand at every so many places.
+local function move(kept, first, every, by)
+  if by > 0 then
+    for i = first, #kept, every do kept[i] = kept[i] + by end
+  end
+end
+
+local function remove_pair(kept, at)
+  table.remove(kept, at)
+  table.remove(kept, at)
+end
+
+function folding.distinct(dated, kept, value, t, op)
+  if type(kept) ~= 'table' or kept[1] ~= 3 or type(kept[2]) ~= 'string' then return nil end
+  local latest, at = t > dated and t or dated, 2
+  move(kept, 3, 2, latest - dated)
+  while kept[at] and kept[at] ~= value do at = at + 2 end
+  kept[at], kept[at + 1] = value, math.min(latest - t, kept[at + 1] or LARGEST_INT)
+  while #kept > 1 + 2 * op.keep do
+    local leaving = 2
+    for i = 4, #kept, 2 do
+      if later(-kept[leaving + 1], kept[leaving], -kept[i + 1], kept[i]) then leaving = i end
+    end
+    remove_pair(kept, leaving)
+  end
+  return latest, kept
+end
+
+function beginning.distinct(value) return {3, value, 0} end
+
+-- Returns where an item belongs among those that are kept, newest first; by halves, for long texts are dear to compare.
+local function place_among(kept, ago, value)
+  local low, high = 1, (#kept + 1) / 2
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    if later(-ago, value, -kept[2 * middle], kept[2 * middle + 1]) then high = middle else low = middle + 1 end
+  end
+  return 2 * low
+end
+
+function folding.recent(dated, kept, value, t, op)
+  if type(kept) ~= 'table' or kept[1] ~= 2 or type(kept[3]) ~= 'string' then return nil end
+  local latest = t > dated and t or dated
+  local ago = latest - t
+  move(kept, 2, 2, latest - dated)
+  local at = place_among(kept, ago, value)
+  table.insert(kept, at, value)
+  table.insert(kept, at, ago)
+  while #kept > 1 + 2 * op.keep do remove_pair(kept, #kept - 1) end
+  return latest, kept
+end
+
+function beginning.recent(value) return {2, 0, value} end
+
+-- A window keeps its oldest items first.
+function folding.window_sum(dated, kept, value, t, op)
+  if type(kept) ~= 'table' or kept[1] ~= 1 then return nil end
+  local latest = t > dated and t or dated
+  move(kept, 2, 2, latest - dated)
+  local ago, at = latest - t, #kept + 1
+  while at > 2 and (kept[at - 2] < ago or kept[at - 2] == ago and kept[at - 1] > value) do
+    kept[at], kept[at + 1], at = kept[at - 2], kept[at - 1], at - 2
+  end
+  kept[at], kept[at + 1] = ago, value
+  local first = math.max(2, #kept + 1 - 2 * op.keep)
+  while kept[first] > op.window_ms + DAY_MS do first = first + 2 end
+  if first > 2 then
+    local last = #kept
+    for i = first, last do kept[i - first + 2] = kept[i] end
+    for i = last - first + 3, last do kept[i] = nil end
+  end
+  return latest, kept
+end
+
+function beginning.window_sum(value) return {1, 0, value} end
+
+folding.window_count, folding.rate = folding.window_sum, folding.window_sum
+beginning.window_count, beginning.rate = beginning.window_sum, beginning.window_sum
+
 local step = {}
 
-function step.last(state, op, t)
-  if state == nil or later(t, op[4], state[1], state[2]) then return {t, op[4]} end
-  return state
-end
-
-function step.first(state, op, t)
-  if state == nil or later(state[1], state[2], t, op[4]) then return {t, op[4]} end
-  return state
-end
-
-function step.min(state, op, t)
-  if state == nil then return {t, op[4]} end
-  local smallest = state[2]
-  if after(smallest, op[4]) then smallest = op[4] end
-  return {math.max(t, state[1]), smallest}
-end
-
-function step.max(state, op, t)
-  if state == nil then return {t, op[4]} end
-  local largest = state[2]
-  if after(op[4], largest) then largest = op[4] end
-  return {math.max(t, state[1]), largest}
-end
-
-function step.sum(state, op, t)
-  if state == nil then return {t, op[4]} end
-  return {math.max(t, state[1]), math.max(-LARGEST_INT, math.min(LARGEST_INT, state[2] + op[4]))}
-end
-
-step.count = step.sum
-
-function step.open(state, op, t)
+function step.open(state, value, t, op)
   local latest, items = t, {}
   if state ~= nil then latest, items = math.max(t, state[1]), state[2] end
-  local item = items[op[4]] or {0, 0}
-  local end_of = op[8] and 2 or 1
+  local item = items[value] or {0, 0}
+  local end_of = op.closed and 2 or 1
   item[end_of] = math.max(item[end_of], t)
-  items[op[4]] = item
-  shrink(items, op[7], function(a, b)
+  items[value] = item
+  shrink(items, op.keep, function(a, b)
     local x, y = items[a], items[b]
     local x_open, y_open = x[1] > x[2], y[1] > y[2]
     if x_open ~= y_open then return x_open end
@@ -99,71 +209,25 @@ function step.open(state, op, t)
   return {latest, items}
 end
 
-function step.distinct(state, op, t)
-  local latest, seen = t, {}
-  if state ~= nil then latest, seen = math.max(t, state[1]), state[2] end
-  seen[op[4]] = math.max(t, seen[op[4]] or 0)
-  shrink(seen, op[7], function(a, b) return later(seen[a], a, seen[b], b) end)
-  return {latest, seen}
-end
-
-function step.recent(state, op, t)
-  local latest, items = t, {}
-  if state ~= nil then latest, items = math.max(t, state[1]), state[2] end
-  local item, place = {t, op[4]}, #items + 1
-  while place > 1 and later_item(item, items[place - 1]) do place = place - 1 end
-  table.insert(items, place, item)
-  while #items > op[7] do table.remove(items) end
-  return {latest, items}
-end
-
--- A window is folded as it is kept (cells.lua): {1, ago, millionths, ...}, oldest first, so that long ones cost little.
-function step.window_sum(state, op, t)
-  if state == nil then return {t, {1, 0, op[4]}} end
-  local latest, items = math.max(t, state[1]), state[2]
-  for i = 2, #items, 2 do items[i] = items[i] + latest - state[1] end
-  local ago, at = latest - t, #items + 1
-  while at > 2 and (items[at - 2] < ago or items[at - 2] == ago and items[at - 1] > op[4]) do
-    items[at], items[at + 1], at = items[at - 2], items[at - 1], at - 2
-  end
-  items[at], items[at + 1] = ago, op[4]
-  local first = math.max(2, #items + 1 - 2 * op[7])
-  while items[first] > op[5] + DAY_MS do first = first + 2 end
-  if first > 2 then
-    local last = #items
-    for i = first, last do items[i - first + 2] = items[i] end
-    for i = last - first + 3, last do items[i] = nil end
-  end
-  return {latest, items}
-end
-
-step.window_count = step.window_sum
-
-step.rate = step.window_sum
-
 local PERIODS = 40
 
 -- The value is whole millionths as of the beginning of the half-life period of t, so that adding is exact.
-function step.decay(state, op, t)
-  local latest, period, kept, added = t, math.floor(t / op[6]), {}, false
+function step.decay(state, value, t, op)
+  local latest, period, kept, added = t, math.floor(t / op.half_life_ms), {}, false
   if state ~= nil then latest = math.max(t, state[1]) end
-  local oldest = math.floor(latest / op[6]) - PERIODS
+  local oldest = math.floor(latest / op.half_life_ms) - PERIODS
   local function keep(of, amount)
     if of > oldest then kept[#kept + 1] = {of, math.max(-LARGEST_INT, math.min(LARGEST_INT, amount))} end
   end
   for _, found in ipairs(state and state[2] or {}) do
     if not added and found[1] <= period then
       added = true
-      if found[1] < period then keep(period, op[4]) else found = {period, found[2] + op[4]} end
+      if found[1] < period then keep(period, value) else found = {period, found[2] + value} end
     end
     keep(found[1], found[2])
   end
-  if not added then keep(period, op[4]) end
-  return {latest, kept, op[6]}
-end
-
-function step.since(state, op, t)
-  return {state == nil and t or math.max(t, state[1])}
+  if not added then keep(period, value) end
+  return {latest, kept, op.half_life_ms}
 end
 
 local TYPE_ORDER = {boolean = 0, number = 1, string = 2, table = 3}
@@ -180,49 +244,35 @@ end
 
 local function same_value(a, b) return not value_after(a, b) and not value_after(b, a) end
 
-function step.model(state, op, t)
-  local new = {t, op[4], op[9]}
+function step.model(state, value, t, op)
+  local new = {t, value, op.version}
   if state == nil or t > state[1] then return new end
-  if t < state[1] or value_after(state[2], op[4]) then return state end
-  if same_value(state[2], op[4]) and not text_after(op[9], state[3]) then return state end
+  if t < state[1] or value_after(state[2], value) then return state end
+  if same_value(state[2], value) and not text_after(op.version, state[3]) then return state end
   return new
 end
 
-local function number(second) return type(second) == 'number' end
-
-local function one(state) return state[2] ~= nil and type(state[2]) ~= 'table' and state[3] == nil end
-
--- A map (of texts) or a list, whose first item passes.
-local function many(key_type, passes)
-  return function(state)
-    if type(state[2]) ~= 'table' or state[3] ~= nil then return false end
-    local key, item = next(state[2])
-    return type(key) == key_type and passes(item)
-  end
-end
-
-local function pair_of(item_type)
-  return function(item) return type(item) == 'table' and #item == 2 and type(item[2]) == item_type end
-end
-
-local function counted(state) return number(state[2]) and state[3] == nil end
-
-local function window(state) return type(state[2]) == 'table' and state[2][1] == 1 and state[3] == nil end
 local fits = {
-  last = one, first = one, min = one, max = one, count = counted, sum = counted,
-  since = function(state) return state[2] == nil end,
-  open = many('string', pair_of('number')), distinct = many('string', number),
-  recent = many('number', pair_of('string')), window_count = window, window_sum = window, rate = window,
-  decay = function(state, op) return state[3] == op[6] end,
-  model = function(state) return type(state[3]) == 'string' end,
+  open = function(kept) return kept[1] == 4 and type(kept[2]) == 'string' and #kept % 3 == 1 end,
+  decay = function(kept, op) return kept[1] == 5 and kept[2] == op.half_life_ms end,
+  model = function(kept) return kept[1] == 6 and type(kept[3]) == 'string' end,
 }
 
--- A state of another shape, left by another fold that once had this key, counts as none.
-local function fold_one(state, op, t)
-  local fold = step[op[3]]
-  if state and number(state[1]) and fits[op[3]](state, op) then
-    local readable, folded = pcall(fold, state, op, t)
-    if readable then return folded end
+-- The rare kinds are folded as models/folds.py does, and kept when they have changed.
+local function by_state(kind)
+  return function(dated, kept, value, t, op)
+    if type(kept) ~= 'table' or not fits[kind](kept, op) then return nil end
+    local state = cell.state[kept[1]](dated, kept)
+    local folded = step[kind](state, value, t, op)
+    if folded == state then return dated, kept end
+    return folded[1], cell.kept[kind](folded)
   end
-  return fold(nil, op, t)
 end
+
+local function by_first_state(kind)
+  return function(value, t, op) return cell.kept[kind](step[kind](nil, value, t, op)) end
+end
+
+folding.open, folding.decay, folding.model = by_state('open'), by_state('decay'), by_state('model')
+beginning.open, beginning.decay = by_first_state('open'), by_first_state('decay')
+beginning.model = by_first_state('model')

@@ -1,6 +1,5 @@
 -- A group of field states as the store keeps it, the same as models/states.py: how many states, their field keys, the
--- places of their dates (from 0), then as msgpack the table of the dates and what is kept of each state. Only the states
--- that events touch are looked into.
+-- places of their dates (from 0), then as msgpack the table of the dates and what is kept of each state.
 
 local group = {}
 local WIDE = 256
@@ -34,9 +33,9 @@ local function times_of(dates)
   return times
 end
 
--- Returns a group as {keys, places, dates, times, kept, touched}, or nil when it cannot be read; a missing one is empty.
+-- Returns a group as {keys, places, dates, times, kept}, or nil when it cannot be read; a missing one is empty.
 function group.read(packed)
-  if not packed then return {keys = '', places = {}, dates = {}, times = {}, kept = {{}}, touched = {}} end
+  if not packed then return {keys = '', places = {}, dates = {}, times = {}, kept = {{}}} end
   local high, low = packed:byte(1, 2)
   local n = low and 256 * high + low or 0
   local from = 3 + 2 * n
@@ -46,34 +45,7 @@ function group.read(packed)
   if not readable or type(kept) ~= 'table' or #kept ~= n + 1 or type(kept[1]) ~= 'table' then return nil end
   local times = times_of(kept[1])
   return times and {keys = packed:sub(3, from - 1), places = places_of(packed, from, n), dates = kept[1], times = times,
-    kept = kept, touched = {}}
-end
-
--- Returns the touched state of a field as {at, state, lag, kind}; at: which of the group's states it is.
-function group.touch(one, key)
-  local found = one.touched[key]
-  if found then return found end
-  local wanted, at = packed_number(key), 0
-  repeat at = one.keys:find(wanted, at + 1, true) until not at or at % 2 == 1
-  if at then
-    at = (at + 1) / 2
-    local place = one.places[at] + 1
-    local t = one.times[place]
-    found = {at = at, state = t and cell.read(t, one.kept[at + 1]) or nil, lag = one.dates[2 * place]}
-  else
-    one.keys = one.keys .. wanted
-    found = {at = #one.places + 1}
-    one.places[found.at] = 0
-  end
-  one.touched[key] = found
-  return found
-end
-
-function group.fold(one, op, t, now)
-  local found = group.touch(one, op[1])
-  local folded = fold_one(found.state, op, t)
-  if not found.state or folded[1] ~= found.state[1] then found.lag = math.floor((now - folded[1]) / 1000) end
-  found.state, found.kind = folded, op[3]
+    kept = kept}
 end
 
 -- Returns the place of a date in the table, which is in order of time; a new one is mostly the latest.
@@ -94,9 +66,33 @@ local function place_of(one, t, lag)
   return at
 end
 
+-- Returns which of the group's states a field has; a new one comes last.
+local function state_of_field(one, packed_key)
+  local keys, at = one.keys, 0
+  repeat at = keys:find(packed_key, at + 1, true) until not at or at % 2 == 1
+  if at then return (at + 1) / 2 end
+  one.keys = keys .. packed_key
+  return #one.places + 1
+end
+
+-- Folds an operation at a moment; returns whether anything changed. `now` dates what arrives.
+function group.fold(one, op, value, t, now)
+  local at, places, kept = state_of_field(one, op.packed_key), one.places, one.kept
+  local dated, before = places[at] and one.times[places[at] + 1], kept[at + 1]
+  local latest, folded = fold_kept(op, dated, before, value, t)
+  kept[at + 1] = folded
+  if latest == dated then return folded ~= before end
+  places[at] = place_of(one, latest, math.floor((now - latest) / 1000))
+  return true
+end
+
 local function drop_unused_dates(one)
-  local used, times, dates, places = {}, one.times, one.dates, one.places
-  for i = 1, #places do used[places[i]] = true end
+  local used, unused, times, dates, places = {}, #one.times, one.times, one.dates, one.places
+  for i = 1, #places do
+    local place = places[i]
+    if not used[place] then used[place], unused = true, unused - 1 end
+  end
+  if unused == 0 then return end
   for at = #times, 1, -1 do
     if not used[at - 1] then
       table.remove(times, at)
@@ -111,12 +107,8 @@ local function drop_unused_dates(one)
 end
 
 function group.pack(one)
-  local kept, places = one.kept, one.places
-  for _, found in pairs(one.touched) do
-    places[found.at] = place_of(one, found.state[1], found.lag)
-    kept[found.at + 1] = cell.kept[found.kind](found.state)
-  end
+  local places = one.places
   drop_unused_dates(one)
-  kept[1] = one.dates
-  return table.concat({packed_number(#places), one.keys, packed_places(places), cmsgpack.pack(kept)})
+  one.kept[1] = one.dates
+  return packed_number(#places) .. one.keys .. packed_places(places) .. cmsgpack.pack(one.kept)
 end

@@ -2,19 +2,21 @@
 -- undone in steps, each atomic and each safe to repeat; service/store/identities.py has their order.
 --   of an alias:   a person; l when it was linked (ms, rising); u while it leaves: r (refused) or u (undone), l, a blank, person
 --   of a person:   m [[alias, l], ...]
---   of both:       o the origin of its own cap uses (random); j {origin: {counter: [ms, ...]}} uses made elsewhere
+--   of both:       o the origin of its own cap uses (random); j {origin: {counter: [ms, ...]}} uses made elsewhere;
+--                  w the origin of the person it left last, and the digest of its consent and its bound then
 
 local MOST_ALIASES = 16
 
 local function status(id, word, ...) return {id, {word, ...}} end
 
 local function identity(keys, argv)
-  local known = redis.call('HMGET', keys[1], 'i', 'a', 'u', 'l', 'm', 'c', 'k', 'o', 'j')
+  local known = redis.call('HMGET', keys[1], 'i', 'a', 'u', 'l', 'm', 'c', 'k', 'o', 'j', 'n', 'w', 'y')
   check_owner(known[1], argv[1])
   local erased = not known[1] and erased_ms(keys[2], argv[2])
   return {
     erased = erased, alias_of = known[2], leaving = known[3], since = known[4], members = members_of(known[5]),
     consent = known[6] or '', uses = readable_uses(known[7]), origin = known[8], elsewhere = readable_uses(known[9]),
+    bound = known[10] or '', left = known[11], told_by = known[12],
   }
 end
 
@@ -34,41 +36,18 @@ end
 
 local function pack_map(map) return next(map) ~= nil and cmsgpack.pack(map) or '' end
 
-local function set_or_delete(key, field, packed)
-  if packed == '' then redis.call('HDEL', key, field) else redis.call('HSET', key, field, packed) end
+local function consent_digest(consent, bound) return redis.sha1hex(#consent .. ' ' .. consent .. bound) end
+
+-- Returns the origin of the person to whom an id brought its consent before, if nothing was said under it since it left; or ''.
+local function brought_to(known)
+  local origin, digest = (known.left or ''):match('^(.*) (%x+)$')
+  return digest == consent_digest(known.consent, known.bound) and origin or ''
 end
 
-local function readable_consent(packed)
-  local consent = unpacked(packed)
-  if consent and type(consent[2]) == 'table' and tonumber(consent[3]) then return consent end
-  return nil
-end
-
--- Returns the consent of `mine` and `theirs` that allows less: the channels that both have, the level that `table` has
--- for the two. Who has never agreed to anything stays without; who was never asked takes nothing away; what cannot be read
--- allows the least.
-local function stricter_consent(mine, theirs, levels)
-  local own, other = readable_consent(mine), readable_consent(theirs) or {levels.lowest, {}, 0}
-  if not own or theirs == '' then return mine end
-  local level = own[1] == other[1] and own[1] or (levels.of[own[1]] or {})[other[1]] or levels.lowest
-  local channels = {}
-  for _, channel in ipairs(own[2]) do
-    for _, too in ipairs(other[2]) do
-      if channel == too then channels[#channels + 1] = channel end
-    end
-  end
-  if level == own[1] and #channels == #own[2] then return mine end
-  return cmsgpack.pack({level, channels, math.max(own[3], other[3]), 'linked identities', now_ms()})
-end
-
-local function remember_consent(history, packed, kept, ttl)
-  redis.call('RPUSH', history, packed)
-  redis.call('LTRIM', history, -tonumber(kept), -1)
-  redis.call('PEXPIRE', history, ttl)
-end
-
-local function keep_consent(keys, argv, before, consent, kept)
-  if consent == before then return end
+-- ARGV: ..., ttl of the history (ms)
+local function keep_consent(keys, argv, known, consent, bound, kept)
+  set_or_delete(keys[1], 'n', bound)
+  if consent == known.consent then return end
   redis.call('HSET', keys[1], 'c', consent)
   remember_consent(keys[3], consent, kept, argv[4])
 end
@@ -86,7 +65,8 @@ end
 
 -- ARGV: person, a random origin
 -- Points an alias to its person; from then on no decision is committed and no consent set under it. Answers with
--- linked, since when, its consent, its cap uses by origin and 1 if it was not linked before; or with why not.
+-- linked, since when, its consent and bound, the origin of the person who has these already, its cap uses by origin and 1 if
+-- it was not linked before; or with why not.
 local function identity_mark(keys, argv)
   local known = identity(keys, argv)
   if known.erased then return status(argv[1], 'erased') end
@@ -101,13 +81,14 @@ local function identity_mark(keys, argv)
     redis.call('PEXPIRE', keys[1], argv[3])
   end
   if next(known.uses) ~= nil then known.elsewhere[origin] = known.uses end
-  return status(argv[1], 'linked', since, known.consent, pack_map(known.elsewhere), newly and '1' or '0')
+  return status(argv[1], 'linked', since, known.consent, known.bound, brought_to(known), pack_map(known.elsewhere),
+    newly and '1' or '0')
 end
 
--- ARGV: alias, since when, a random origin, consent and uses of the alias, the table of levels, how many changes of a consent
--- are kept
--- Takes an alias in: its uses count from now on, and of two consents the stricter holds. Answers linked, or repeated when
--- it was in; or with why not.
+-- ARGV: alias, since when, a random origin, consent and bound of the alias, the origin of the person who has these already, uses
+-- of the alias, the table of levels, how many changes of a consent are kept
+-- Takes an alias in: its uses count from now on, and of two consents the stricter holds. What was brought once is not brought
+-- again: a consent that was set meanwhile is the newer word. Answers linked, or repeated when it was in; or with why not.
 local function identity_join(keys, argv)
   local known = identity(keys, argv)
   if known.erased then return status(argv[1], 'erased') end
@@ -117,12 +98,14 @@ local function identity_join(keys, argv)
   if since == tonumber(argv[7]) then return status(argv[1], 'repeated') end
   if #members >= MOST_ALIASES then return status(argv[1], 'full') end
   local origin = known.origin or argv[8]
-  local elsewhere = pack_map(add_uses(known.elsewhere, origin, argv[10], argv[3]))
-  local consent = stricter_consent(known.consent, argv[9], cmsgpack.unpack(argv[11]))
+  local elsewhere = pack_map(add_uses(known.elsewhere, origin, argv[12], argv[3]))
+  local theirs, their_bound = argv[9], argv[10]
+  if argv[11] == known.origin then theirs, their_bound = '', '' end
+  local consent, bound = linked_consent(known.consent, known.bound, theirs, their_bound, cmsgpack.unpack(argv[13]))
   members[#members + 1] = {argv[6], tonumber(argv[7])}
   redis.call('HSET', keys[1], 'i', argv[1], 'm', cmsgpack.pack(members), 'o', origin)
   set_or_delete(keys[1], 'j', elsewhere)
-  keep_consent(keys, argv, known.consent, consent, argv[12])
+  keep_consent(keys, argv, known, consent, bound, argv[14])
   return changed(keys, argv, 'linked')
 end
 
@@ -142,13 +125,15 @@ local function identity_part(keys, argv)
 end
 
 -- ARGV: alias, since when, the skew of clocks (ms)
--- Lets an alias go. Answers left, or absent when it was not in; then the consent and the uses since it came.
+-- Lets an alias go. Answers left, or absent when it was not in; then the consent, the bound, the uses since it came, the origin
+-- of the person whom it left, and 1 if the consent was set under it.
 local function identity_leave(keys, argv)
   local known = identity(keys, argv)
   local members, since = without_member(known.members, argv[6])
   local left = since == tonumber(argv[7])
   if left then
     set_or_delete(keys[1], 'm', pack_map(members))
+    if known.told_by == argv[6] then redis.call('HDEL', keys[1], 'y') end
     changed(keys, argv)
   end
   local uses, oldest = {}, tonumber(argv[7]) - tonumber(argv[8])
@@ -157,19 +142,26 @@ local function identity_leave(keys, argv)
     if #later > 0 then uses[key] = later end
   end
   local shared = known.origin and next(uses) ~= nil and {[known.origin] = uses} or {}
-  return status(argv[1], left and 'left' or 'absent', known.consent, pack_map(shared))
+  return status(argv[1], left and 'left' or 'absent', known.consent, known.bound, pack_map(shared),
+    left and known.origin or '', left and known.told_by == argv[6] and '1' or '0')
 end
 
--- ARGV: since when, consent and uses of the person, the table of levels, how many changes of a consent are kept
--- Ends the leaving of an alias: what was said while it was linked counts for it too, and the stricter consent holds.
+-- ARGV: since when, then of the person consent, bound, uses, origin if it was left just now, 1 if the consent was set under the
+-- alias; then the table of levels, how many changes of a consent are kept
+-- Ends the leaving of an alias: what was said while it was linked counts for it too, and the stricter consent holds, or the one
+-- that was set under this alias.
 local function identity_free(keys, argv)
   local known = identity(keys, argv)
   if not known.leaving or known.since ~= argv[6] then return status(argv[1], 'alone') end
-  local elsewhere = pack_map(add_uses(known.elsewhere, known.origin, argv[8], argv[3]))
-  local consent = stricter_consent(known.consent, argv[7], cmsgpack.unpack(argv[9]))
+  local elsewhere = pack_map(add_uses(known.elsewhere, known.origin, argv[9], argv[3]))
+  local consent, bound = argv[7], argv[8]
+  if argv[11] ~= '1' then
+    consent, bound = linked_consent(known.consent, known.bound, consent, bound, cmsgpack.unpack(argv[12]))
+  end
   redis.call('HDEL', keys[1], 'u')
+  set_or_delete(keys[1], 'w', argv[10] ~= '' and argv[10] .. ' ' .. consent_digest(consent, bound) or '')
   set_or_delete(keys[1], 'j', elsewhere)
-  keep_consent(keys, argv, known.consent, consent, argv[10])
+  keep_consent(keys, argv, known, consent, bound, argv[13])
   return changed(keys, argv, 'free')
 end
 

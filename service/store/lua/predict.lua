@@ -20,7 +20,7 @@ local function write_predicted(context, customer, groups, aside, ttl)
     values[#values + 1] = packed
   end
   redis.call('HSET', context, unpack(values))
-  redis.call('PEXPIRE', context, ttl)
+  redis.call('PEXPIRE', context, ttl, 'NX')  -- models alone keep nobody
 end
 
 -- KEYS: context, suppression
@@ -39,10 +39,8 @@ local function predict(keys, argv)
   end
   local now, groups, aside, fresh = now_ms(), {}, {}, false
   for _, op in ipairs(operations) do
-    local one = group_of(keys[1], op[2], groups, aside)
-    local before = group.touch(one, op[1], op[3]).state
-    group.fold(one, op, at, now)
-    fresh = fresh or one.touched[op[1]].state ~= before
+    local operation = operation_of(op[1], op[2], op[3], op[5], op[6], op[7], op[8], op[9])
+    fresh = group.fold(group_of(keys[1], op[2], groups, aside), operation, op[4], at, now) or fresh
   end
   if fresh then write_predicted(keys[1], argv[1], groups, aside, argv[3]) end
   return {argv[1], fresh and 1 or 0, ''}

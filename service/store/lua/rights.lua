@@ -18,13 +18,15 @@ end
 
 redis.register_function{function_name = 'tact_tell' .. VERSION, callback = tell, flags = {'no-writes'}}
 
--- KEYS and ARGV as for `tell`. Removes what stands in keys of the customer's own and leaves the digest with the moment; from
--- then on nothing is written about them. Repeated, the moment stays. Answers what was removed, as `tell` does.
+-- KEYS and ARGV as for `tell`, and a moment (ms) that it is not to be before. Removes what stands in keys of the customer's own
+-- and leaves the digest with the moment: now, or as far ahead as a consent was told with. From then on nothing is written about
+-- them. Repeated, the moment stays. Answers what was removed, as `tell` does.
 local function suppress(keys, argv)
   local told = tell(keys, argv)
   local before = erased_ms(keys[5], argv[2])
-  if told[7] == 0 then
-    told[7] = math.max(told[2], before and before + 1 or 0)
+  local ahead = math.max(tonumber(argv[3]), tonumber(redis.call('HGET', keys[1], 't') or 0))
+  if told[7] == 0 or told[7] < ahead then
+    told[7] = math.max(told[2], before and before + 1 or 0, ahead)
     redis.call('HSET', keys[5], argv[2], string.format('%.0f', told[7]))
   end
   redis.call('DEL', keys[1], keys[2], keys[3])

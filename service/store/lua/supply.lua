@@ -2,7 +2,7 @@
 --
 -- Every function here has the same KEYS, which share the hash tag of item and place: stock, units, held, accepted.
 
-local ENDED_AT_ONCE = 1000
+local ENDED_AT_ONCE, MOST_ENDED = 1000, 50000
 
 local function whole(number) return string.format('%.0f', number) end
 
@@ -26,16 +26,25 @@ local function units_of(keys, leases)
   return sum
 end
 
-local function ended_leases(keys, now)
-  return redis.call('ZRANGEBYSCORE', keys[3], '-inf', whole(now), 'LIMIT', 0, ENDED_AT_ONCE)
+-- Holds are ended in chunks, many of them in one call, but not so many that all other calls would wait for long.
+local function end_leases(keys, stock, now)
+  for _ = 1, MOST_ENDED / ENDED_AT_ONCE do
+    local ended = redis.call('ZRANGEBYSCORE', keys[3], '-inf', whole(now), 'LIMIT', 0, ENDED_AT_ONCE)
+    if #ended == 0 then return end
+    stock.held = stock.held - units_of(keys, ended)
+    redis.call('ZREM', keys[3], unpack(ended))
+    redis.call('HDEL', keys[2], unpack(ended))
+  end
 end
 
-local function end_leases(keys, stock, now)
-  local ended = ended_leases(keys, now)
-  if #ended == 0 then return end
-  stock.held = stock.held - units_of(keys, ended)
-  redis.call('ZREM', keys[3], unpack(ended))
-  redis.call('HDEL', keys[2], unpack(ended))
+-- Returns the units of all holds that have ended and still stand there, whether or not this call may end them.
+local function ended_units(keys, now)
+  local sum, from, last = 0, 0, redis.call('ZCOUNT', keys[3], '-inf', whole(now)) - 1
+  while from <= last do
+    sum = sum + units_of(keys, redis.call('ZRANGE', keys[3], from, math.min(from + ENDED_AT_ONCE - 1, last)))
+    from = from + ENDED_AT_ONCE
+  end
+  return sum
 end
 
 -- What was accepted is remembered so long that a repeated acceptance is known; then only its units count, if they do.
@@ -48,9 +57,9 @@ local function forget_accepted(keys, stock, now, ttl)
 end
 
 local function accepted_since(keys, counted)
-  local sum, from = 0, 0
+  local sum, from = 0, redis.call('ZCOUNT', keys[4], '-inf', '(' .. whole(counted))
   repeat
-    local some = redis.call('ZRANGEBYSCORE', keys[4], whole(counted), '+inf', 'LIMIT', from, ENDED_AT_ONCE)
+    local some = redis.call('ZRANGE', keys[4], from, from + ENDED_AT_ONCE - 1)
     sum, from = sum + units_of(keys, some), from + #some
   until #some < ENDED_AT_ONCE
   return sum
@@ -81,20 +90,24 @@ local function supply_report(keys, argv)
     forget_accepted(keys, stock, now, ttl)
   end
   keep_stock(keys, argv[1], stock, now, ttl)
+  stock.held = stock.held - ended_units(keys, now)
   return {argv[1], status, free_of(stock), stock.held, stock.accepted}
 end
 
 -- ARGV: name, lease, units, hold (ms), ttl (ms)
--- Answers 1 granted, 2 granted before, 0 not: too few are free, or no report holds; and what is free then.
+-- Answers 1 granted, 2 granted before, 0 not: too few are free, or no report holds; and what is free then. What was
+-- granted before is held for the whole hold from now on: whoever asks again is about to say it.
 local function supply_grant(keys, argv)
   local now, units = now_ms(), tonumber(argv[3])
   local stock, status = stock_of(keys, argv[1]), 0
   if not stock.there then return {argv[1], 0, 0} end
   end_leases(keys, stock, now)
+  local ends = whole(now + tonumber(argv[4]))
   if redis.call('HEXISTS', keys[2], argv[2]) == 1 then
+    redis.call('ZADD', keys[3], 'XX', 'GT', ends, argv[2])
     status = 2
   elseif stock.expires > now and free_of(stock) >= units then
-    redis.call('ZADD', keys[3], whole(now + tonumber(argv[4])), argv[2])
+    redis.call('ZADD', keys[3], ends, argv[2])
     redis.call('HSET', keys[2], argv[2], argv[3])
     stock.held, status = stock.held + units, 1
   end
@@ -103,7 +116,8 @@ local function supply_grant(keys, argv)
 end
 
 -- ARGV: name, lease, units, when it was accepted (ms; empty: now), ttl (ms)
--- Answers 1 for an acceptance and 2 for a repeated one. It counts also when its lease has ended: it is a fact.
+-- Answers 1 for an acceptance and 2 for a repeated one. It counts also when its lease has ended: it is a fact. What was
+-- held until now counts until the next report, whenever it is said to have been accepted: a caller's clock frees nothing.
 local function supply_accept(keys, argv)
   local now, ttl = now_ms(), tonumber(argv[5])
   local stock = stock_of(keys, argv[1])
@@ -111,7 +125,9 @@ local function supply_accept(keys, argv)
   local at = math.min(tonumber(argv[4]) or now, now)
   end_leases(keys, stock, now)
   local units = redis.call('HGET', keys[2], argv[2]) or argv[3]
-  if redis.call('ZREM', keys[3], argv[2]) == 1 then stock.held = stock.held - tonumber(units) end
+  if redis.call('ZREM', keys[3], argv[2]) == 1 then
+    stock.held, at = stock.held - tonumber(units), math.max(at, stock.counted)
+  end
   redis.call('HSET', keys[2], argv[2], units)
   redis.call('ZADD', keys[4], whole(at), argv[2])
   if at >= stock.counted then stock.accepted = stock.accepted + tonumber(units) end
@@ -136,8 +152,17 @@ end
 -- ARGV: name.  Answers with what is free, when that was counted and until when the report holds; 0 for no report.
 local function supply_stock(keys, argv)
   local stock = stock_of(keys, argv[1])
-  stock.held = stock.held - units_of(keys, ended_leases(keys, now_ms()))
+  stock.held = stock.held - ended_units(keys, now_ms())
   return {argv[1], free_of(stock), stock.observed or 0, stock.expires}
+end
+
+-- ARGV: name, lease, units.  Answers 1 when the lease holds its units, or would be granted them now, and 0 otherwise.
+local function supply_look(keys, argv)
+  local now, stock = now_ms(), stock_of(keys, argv[1])
+  local held = tonumber(redis.call('ZSCORE', keys[3], argv[2]) or nil)
+  if (held and held > now) or redis.call('ZSCORE', keys[4], argv[2]) then return {argv[1], 1} end
+  stock.held = stock.held - ended_units(keys, now)
+  return {argv[1], stock.expires > now and free_of(stock) >= tonumber(argv[3]) and 1 or 0}
 end
 
 redis.register_function('tact_supply_report' .. VERSION, supply_report)
@@ -146,3 +171,5 @@ redis.register_function('tact_supply_accept' .. VERSION, supply_accept)
 redis.register_function('tact_supply_give_back' .. VERSION, supply_give_back)
 redis.register_function{
   function_name = 'tact_supply_stock' .. VERSION, callback = supply_stock, flags = {'no-writes'}}
+redis.register_function{
+  function_name = 'tact_supply_look' .. VERSION, callback = supply_look, flags = {'no-writes'}}

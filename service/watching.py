@@ -1,0 +1,95 @@
+"""Watch the store: that it is there, is set as it must be, and may be used with this strategy."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from service.core.strategy import Strategy
+from service.store.connection import Connections, StoreError, StoreForbidden
+from service.store.embedded import EmbeddedStore
+from service.store.settings import StoreRefused, check_store, server_run
+from service.store.store import Store
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 1.0
+
+
+class StoreWatch:
+    """Sees, as long as the service runs, that the store is there, is set as it must be and has the functions.
+
+    Looking also opens connections again after an outage. A store that was restarted is checked anew. `until_refused`
+    ends with the reason when the store turns out to be one that the service does not run on, or the embedded one dies.
+    """
+
+    def __init__(
+        self, connections: Connections, store: Store, embedded: EmbeddedStore | None, strategy: Strategy
+    ) -> None:
+        self._refused: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.warnings: tuple[str, ...] = ()
+        self._connections, self._store = connections, store
+        self._embedded = embedded
+        self._strategy = strategy
+        self._checked = ""
+        self._watching: asyncio.Task[None] | None = None
+
+    async def look(self) -> None:
+        """Look once, and from then on; raise `StoreRefused` for a store that cannot be used."""
+        try:
+            await self._check()
+        except StoreRefused:
+            raise
+        except StoreError as error:
+            if isinstance(error, StoreForbidden):
+                raise StoreRefused(f"{error} Mend the store's URL, or what it lets us do.") from None
+            self.warnings = (f"{error} Until the store is back, every answer is a safe greeting and is flagged.",)
+        self._watching = asyncio.create_task(self._watch())
+
+    async def until_refused(self) -> str:
+        """Wait until the store turns out to be unusable, which it normally never does; return why."""
+        return await asyncio.shield(self._refused)
+
+    async def close(self) -> None:
+        """Stop looking."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait((self._watching,))
+
+    async def _check(self) -> None:
+        """See which run of the store answers; check its settings and give it the functions unless that was done.
+
+        The erasure key is compared each time: another process may have erased the first customer since. So are the
+        purposes of the fields: the store may have been emptied since, and a process with another strategy be the first.
+        """
+        found = await server_run(self._connections.execute)
+        if found != self._checked:
+            self.warnings = tuple(await check_store(self._connections.execute))
+            await self._store.calls.load_functions()
+            self._checked = found
+        await self._store.purposes.claim()
+        await self._store.rights.check_key()
+        await self._store.words.keep(self._strategy)
+
+    async def _watch(self) -> None:
+        away = not self._checked
+        while not self._refused.done():
+            await asyncio.sleep(LOOK_EVERY_S)
+            if self._embedded is not None and not self._embedded.running:
+                self._refused.set_result("The embedded store has ended by itself; its log is beside its data.")
+                return
+            try:
+                await self._check()
+            except StoreRefused as refused:
+                self._refused.set_result(str(refused))
+                return
+            except StoreError as error:
+                if not away:
+                    log.warning("the store is away: %s", type(error).__name__)
+                away = True
+                continue
+            if away:
+                log.warning("the store is there again")
+                for warning in self.warnings:
+                    log.warning(warning)
+            away = False
