@@ -99,7 +99,7 @@ class Yielding:
 
     async def kept(self, customer: str, deadline_s: float | None) -> Kept:
         """Keep nothing."""
-        return Kept(NOW_MS, None, None, (), {}, {}, (), (), "", 0, False, "0-0", "0-0", {})
+        return Kept(NOW_MS, None, None, (), {}, {}, (), "", (), "", 0, False, "0-0", "0-0", {})
 
     async def decisions(self, customer: str, up_to: str, deadline_s: float | None) -> AsyncIterator[KeptDecision]:
         """Know none."""
