@@ -198,6 +198,8 @@ def test_one_customer_who_cannot_be_read_holds_nobody_up(served: Process, folder
         assert "a customer could not be read: " in ran.stderr
         assert "broken" not in ran.stderr
         assert refreshed(served, folder).seen == 0  # the others are finished; this one is lent for a minute
+        with Redis.from_url(url) as raw:
+            assert raw.zscore(keys.changed_key(keys.bucket("broken")), "broken")
     finally:
         with Redis.from_url(url) as raw:
             raw.delete(keys.context_key("broken"), keys.changed_key(keys.bucket("broken")))
