@@ -119,7 +119,7 @@ def test_the_very_same_consent_again_changes_nothing(store: Running) -> None:
     assert history(store, customer) == [FULL]
 
 
-@pytest.mark.parametrize("given_ms", [0, LATER_MS + 1])
+@pytest.mark.parametrize("given_ms", [0, LATER_MS + 1], ids=["undated", "dated ahead"])
 @pytest.mark.parametrize("held", ["a consent", "a bound", "an erasure"])
 def test_a_clock_of_the_store_that_went_back_refuses_no_withdrawal(store_url: str, held: str, given_ms: int) -> None:
     """Given now, a consent is never older than what is stored, also where another server dated that in the future."""
