@@ -49,9 +49,9 @@ class Plan:
     seconds: float = 5.0
     warmup_s: float = 1.0
     batch: int = 500
-    in_flight: int = 4
+    in_flight: int = 8
     customers: int = 20_000
-    rounds: int = 3
+    rounds: int = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class Stage:
             server.target, method, file, in_flight=plan.in_flight, seconds=plan.seconds, warmup_s=plan.warmup_s,
             watched=(server.pid, self.store_pid), samples=samples, sample_every=1, timeout_s=20.0,
         )  # fmt: skip
-        measured = loadgen.drive(self.program, asked, core=CLIENT_CORE)
+        measured = loadgen.drive(self.program, asked, core=SERVER_CORE)
         if measured.errors or not measured.ok:
             raise NotStored(f"{method}: {measured.ok} OK, {measured.errors}, {measured.error_texts}")
         return measured
@@ -230,13 +230,13 @@ def as_folded(stage: Stage, events: Sequence[Happened]) -> int:
 def main(
     quick: Annotated[bool, typer.Option("--quick", help="One round of two seconds.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write everything that was measured here.")] = None,
-    rounds: Annotated[int | None, typer.Option(min=1, help="Rounds; 3, or 1 with --quick.")] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Rounds; 5, or 1 with --quick.")] = None,
     batch: Annotated[int, typer.Option(min=1, max=1000, help="Events a call.")] = 500,
 ) -> None:
     """Measure how many events a second one service process and one store take in, and what a customer weighs."""
     console = Console(stderr=True, highlight=False)
     say = partial(console.print, soft_wrap=True)
-    plan = Plan(seconds=2.0 if quick else 5.0, batch=batch, rounds=rounds or (1 if quick else 3))
+    plan = Plan(seconds=2.0 if quick else 5.0, batch=batch, rounds=rounds or (1 if quick else 5))
     before = report.machine()
     try:
         with tempfile.TemporaryDirectory(prefix="tact-bench-") as folder, Stage(Path(folder)) as stage:
