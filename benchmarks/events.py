@@ -212,7 +212,8 @@ def as_folded(stage: Stage, events: Sequence[Happened]) -> int:
     """Compare what is stored of some customers with what Python folds in order; return how many were compared."""
     folding = folds.Folding(load_context(stage.strategy))
     wanted: defaultdict[str, dict[int, folds.State]] = defaultdict(dict)
-    chosen = set(sorted({event.customer for event in events})[:: max(1, len(events) // CHECKED)][:CHECKED])
+    customers = sorted({event.customer for event in events})
+    chosen = set(customers[:: max(1, len(customers) // CHECKED)][:CHECKED])
     for event in events:
         if event.customer in chosen:
             states = wanted[event.customer]

@@ -1,0 +1,38 @@
+"""Commands that are put together by hand are those that the general way of packing gives."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.core.decision import Commit
+from service.store.connection import pack
+from service.store.reading import Committing
+
+KEPT_MS = (63_072_000_000, 1_209_600_000, 7_776_000_000)
+PLACES = (b"tact:{0a3}:c:anna", b"tact:{0a3}:log", b"tact:{0a3}:d:0a3", b"tact:{0a3}:x")
+NAMES = st.text(min_size=1, max_size=40).filter(lambda name: name.isprintable())
+
+
+@given(
+    customer=NAMES,
+    asked=st.just("") | NAMES,
+    parts=st.tuples(st.binary(max_size=8), st.binary(max_size=300), st.binary(max_size=60), st.binary(max_size=16)),
+    moments=st.tuples(st.integers(0, 2**53), st.integers(0, 2**53)),
+    candidates=st.lists(st.binary(max_size=80), max_size=4),
+)
+def test_a_commit_is_packed_as_any_command(
+    customer: str,
+    asked: str,
+    parts: tuple[bytes, bytes, bytes, bytes],
+    moments: tuple[int, int],
+    candidates: list[bytes],
+) -> None:
+    """The commit that is packed by hand has the bytes of the same command packed in general, whatever is in it."""
+    digest, entry, consent, erased = parts
+    commit = Commit(customer, "0a3" + "0" * 23, digest, moments[0], entry, (), moments[1], (), asked, consent)
+    packed = Committing.of("tact_commit_1", KEPT_MS).packed(PLACES, commit, erased, candidates)
+    assert packed == pack(
+        "FCALL", "tact_commit_1", 4, *PLACES, customer, moments[0], digest, entry, *KEPT_MS, erased, moments[1],
+        asked or customer, consent, *candidates,
+    )  # fmt: skip
