@@ -109,7 +109,8 @@ class IdentityStore:
                 return word is Word.LINKED or mark.newly == b"1"  # a reader may have taken the second step
             if word is not Word.LEAVING:
                 await self._withdraw(alias, customer, deadline_s)
-                raise refusal_of(word)
+                if word is not Word.FULL or not await self._tidied(customer, deadline_s):
+                    raise refusal_of(word)
         raise Unsettled("The identities of a customer do not settle.")
 
     async def unlink(self, alias: str, customer: str = "", deadline_s: float | None = None) -> bool:
@@ -185,6 +186,14 @@ class IdentityStore:
                 await self.forget(person, alias, since, deadline_s)
         return tuple(standing)
 
+    async def _tidied(self, person: str, deadline_s: float | None) -> bool:
+        """Take ids whose join came after they had left off a person's list; whether it is another list now."""
+        word, told = await self._seen(person, deadline_s)
+        if word is not Word.PERSON:
+            return True
+        listed = _aliases(told)
+        return await self._standing(person, listed, deadline_s) != listed
+
     async def _retake(self, alias: str, person: str, deadline_s: float | None) -> None:
         if alias != person:
             try:
@@ -197,6 +206,8 @@ class IdentityStore:
         word, *told = await self._step("mark", alias, (customer, secrets.token_urlsafe(6)), deadline_s)
         if word is Word.LEAVING:
             await self._finish(alias, told[0], deadline_s)
+            return None
+        if word is Word.PERSON and await self._tidied(alias, deadline_s):
             return None
         if word is not Word.LINKED:
             raise refusal_of(word)

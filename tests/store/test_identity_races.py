@@ -11,16 +11,18 @@ from collections import Counter as Tally
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from service.core.decision import Commit
 from service.core.records import ConsentRecord
 from service.errors import CustomerLinked, LinkRefused
 from service.store import keys
+from service.store.link_words import MOST_ALIASES
 from service.store.store import Store
 from tests.folding import START_MS
 from tests.store import linking
-from tests.store.identities import SOON_MS, known, link, merging, new_ids, step, unused
+from tests.store.identities import SOON_MS, known, link, merging, new_ids, step, unlink, unused
 from tests.store.linking import FREE, store_over
 from tests.store.running import Running, states_of
 
@@ -71,6 +73,41 @@ def test_nothing_is_committed_under_an_id_that_is_on_its_way_out(store: Running)
         store.wait(store.store.customers.commit(commit))
     assert known(store, alias).counters == {}
     assert store.wait(store.store.customers.commit(commit)).chosen == (0,), "the read took the last steps"
+
+
+def joined_too_late(store: Running, alias: str, person: str) -> None:
+    """List an id with a person after it has left, as a process does that was held up before the last step of a link."""
+    told = step(store, "mark", alias, person, "origin")[1:-1]
+    unlink(store, alias)
+    levels = msgspec.msgpack.encode({"of": {}, "lowest": "none"})
+    assert step(store, "join", person, alias, told[0], "origin", *told[1:], levels, 1) == [b"linked"]
+
+
+def test_an_id_that_lists_only_who_has_left_can_be_linked(store: Running) -> None:
+    """A join that came too late does not make its person one with aliases: it becomes an alias like any other."""
+    late, alias, person = new_ids(3)
+    joined_too_late(store, late, alias)
+    assert link(store, alias, person)
+    assert store.wait(store.store.identities.person(person)).identities == (person, alias)
+
+
+def test_an_id_whose_aliases_stand_is_not_linked_because_one_has_left(store: Running) -> None:
+    """Where one of two on the list has left and the other has not, the id is still a person and refused as an alias."""
+    late, standing, alias, person = new_ids(4)
+    link(store, standing, alias)
+    joined_too_late(store, late, alias)
+    with pytest.raises(LinkRefused, match="has aliases of its own"):
+        link(store, alias, person)
+    assert store.wait(store.store.identities.person(alias)).identities == (alias, standing)
+
+
+def test_whoever_has_left_takes_no_room_on_a_full_list(store: Running) -> None:
+    """Of sixteen on the list, one that has left makes room for the next."""
+    person, late, *aliases = new_ids(MOST_ALIASES + 2)
+    joined_too_late(store, late, person)
+    for alias in aliases:
+        assert link(store, alias, person)
+    assert store.wait(store.store.identities.person(person)).identities == (person, *aliases)
 
 
 def test_four_processes_that_link_unlink_and_decide_lose_and_double_nothing(store: Running, store_url: str) -> None:
