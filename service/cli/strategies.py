@@ -69,7 +69,7 @@ def _refused(refused: DocumentsRefused, json: bool) -> int:
 
 
 def _counts(strategy: Strategy) -> dict[str, object]:
-    from service.core.strategy import Kind
+    from service.core.rules import Kind
 
     kinds = {f"{kind}s": sum(action.kind is kind for action in strategy.actions) for kind in Kind}
     return {

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from service.core.decision import Counter, Reason, ReasonCode
+from service.core.rules import Cap, Per
 from service.core.selection import bits, mask
 from service.core.stockroom import OUT, UNGRANTED
-from service.core.strategy import Action, Cap, Per, Strategy
+from service.core.strategy import Action, Strategy
 
 
 @dataclass(frozen=True, slots=True)

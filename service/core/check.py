@@ -14,8 +14,9 @@ from datetime import datetime
 from typing import Any
 
 from models.context import Purpose, Scalar
+from service.core.rules import Guardrail, Kind
 from service.core.snapshot import Snapshot
-from service.core.strategy import Action, Guardrail, Kind, Strategy
+from service.core.strategy import Action, Strategy
 
 _Term = Callable[[Sequence[Scalar | None], int], Any]
 _TOKEN = re.compile(

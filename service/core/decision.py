@@ -12,6 +12,7 @@ from enum import IntEnum
 from msgspec import Struct
 
 from models.context import Scalar
+from service.core.memory import NOTHING_OFF, NOTHING_REMEMBERED, Give, Memory, Switched
 
 
 class ReasonCode(IntEnum):
@@ -40,15 +41,28 @@ class ReasonCode(IntEnum):
     CUSTOMER_ERASED = 21
     NO_LONGER_OFFERED = 22
     DECLINED = 23
+    NOT_APPLICABLE = 24
+    APPLICABILITY_UNKNOWN = 25
+    NOT_SUITABLE = 26
+    SUITABILITY_UNKNOWN = 27
+    SWITCHED_OFF = 28
+    COOLING_OFF = 29
+    NEVER_AGAIN = 30
+    PROMISED_OTHERWISE = 31
+    PROMISED = 32
 
 
 class Reason(Struct, frozen=True, array_like=True):
-    """Why: a code, a sentence, the rule that is meant and the fields that were looked at (never their values)."""
+    """Why: a code, a sentence, the rule that is meant and the fields that were looked at (never their values).
+
+    `until_ms` is when it ends by itself, such as a cap that frees; unset where only a change of the facts ends it.
+    """
 
     code: ReasonCode
     sentence: str
     rule: str = ""
     fields: tuple[str, ...] = ()
+    until_ms: int | None = None
 
 
 class Request(Struct, frozen=True):
@@ -102,14 +116,25 @@ class Known(Struct, frozen=True):
     customer: str = ""
     linked: Linked | None = None
     consent: bytes = b""
+    memory: Memory = NOTHING_REMEMBERED
+    off: Switched = NOTHING_OFF
 
 
-class Counter(Struct, frozen=True):
-    """One cap counter that a candidate would use: its key, how many fit, and the rolling window in milliseconds."""
+class Counter(Struct, frozen=True, omit_defaults=True):
+    """One cap counter that a candidate would use: its key, how many fit, and the rolling window in milliseconds.
+
+    Where `since_ms` is set, the uses from that moment on count instead of those in the window, and it frees at
+    `frees_ms`: a calendar day. Where `hold_ms` is set, the commit only reserves the use for so long, and an outcome of
+    kind `on` (a number of the public contract) makes it one.
+    """
 
     key: str
     at_most: int
     within_ms: int
+    since_ms: int = 0
+    frees_ms: int = 0
+    hold_ms: int = 0
+    on: int = 0
 
 
 class Take(Struct, frozen=True, array_like=True):
@@ -131,6 +156,8 @@ class Commit(Struct, frozen=True):
     holds what candidates take of the supply, which must be granted before. `asked` is the identity that was asked for;
     the commit is refused when it no longer belongs to the customer. Empty means the customer. `consent` is the one that
     it was decided under, as it was read; another one by then refuses the commit. Empty means that none was needed.
+    `gives` holds the promises that candidates give. `memory` is the version of the memory that was read, another one by
+    then refuses the commit; None asks for no comparison. `channel` is where it is said.
     """
 
     customer: str
@@ -143,6 +170,9 @@ class Commit(Struct, frozen=True):
     takes: tuple[Take, ...] = ()
     asked: str = ""
     consent: bytes = b""
+    gives: tuple[Give, ...] = ()
+    memory: int | None = None
+    channel: str = ""
 
 
 class Bound(Struct, frozen=True, array_like=True):

@@ -15,9 +15,10 @@ from msgspec import Struct
 from models.context import Purpose
 from service.core.cel import Conditions, Program, check_condition
 from service.core.decision import Reason, ReasonCode
+from service.core.rules import Eligibility, Guardrail, Kind, Selector, Weight
 from service.core.selection import mask
 from service.core.snapshot import Snapshot
-from service.core.strategy import Eligibility, Guardrail, Kind, Selector, Strategy, Weight
+from service.core.strategy import Strategy
 
 
 @dataclass(frozen=True, slots=True)

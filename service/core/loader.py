@@ -17,8 +17,9 @@ from models.shapes import NAME, Misfit, Reference, Text, nearest
 from models.trees import Items, Leaf, Mapping, Node, shown
 from service.core.loader_rules import Rules, read_rules
 from service.core.loader_supply import read_consumes, read_demand
+from service.core.rules import Eligibility, Kind
 from service.core.selection import mask
-from service.core.strategy import Action, Channel, ConsentLevel, Eligibility, Kind, Strategy, Treatment
+from service.core.strategy import Action, Channel, ConsentLevel, Strategy, Treatment
 
 REQUIRED = {
     "strategy": "write `strategy:` with name, says, currency and safe_greeting",

@@ -14,8 +14,9 @@ from models.shapes import NAME, Reference, Shape
 from models.trees import Leaf
 from service.core.cel import ConditionRefused, check_condition
 from service.core.check import reading
+from service.core.rules import Cap, Condition, Eligibility, Guardrail, Kind, Per, Selector, Weight
 from service.core.selection import bits, mask
-from service.core.strategy import Action, Cap, Condition, Eligibility, Guardrail, Kind, Per, Selector, Weight
+from service.core.strategy import Action
 
 T = TypeVar("T")
 

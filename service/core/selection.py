@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from service.core.strategy import Action, Selector
+from service.core.rules import Selector
+from service.core.strategy import Action
 
 
 def mask(selector: Selector, actions: tuple[Action, ...], channel: str) -> int:

@@ -5,15 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from models.context import ContextSchema, Purpose
-
-
-class Kind(StrEnum):
-    """What an action is: a greeting, an offer that sells, or a message that does not."""
-
-    GREETING = "greeting"
-    OFFER = "offer"
-    MESSAGE = "message"
+from models.context import ContextSchema, Purpose, Scalar, ValueType
+from service.core.rules import Cap, CoolOff, Eligibility, Exemption, Guardrail, Kind, Promise, Weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,79 +54,16 @@ class Action:
     lever: float
     propensity: float
     consumes: Consumes | None = None
+    attributes: tuple[tuple[str, Scalar], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Selector:
-    """Which actions a rule is about: within a part any one fits, and every part that is not empty must fit."""
+class ActionAttribute:
+    """A typed property of actions that conditions may compare with what is known of the customer, as `action.NAME`."""
 
-    ids: tuple[str, ...] = ()
-    kinds: tuple[Kind, ...] = ()
-    intents: tuple[str, ...] = ()
-    groups: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    channels: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """A CEL expression over the context and where it stands, for errors. An empty `source` means always."""
-
-    source: str
-    file: str
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class Guardrail:
-    """A rule that forbids the selected actions while its condition holds, or while that cannot be known."""
-
-    id: str
+    name: str
+    type: ValueType
     says: str
-    forbid: Selector
-    when: Condition
-    instead: Selector | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Eligibility:
-    """A rule that the selected actions need: they are permitted only while its condition is known to hold."""
-
-    id: str
-    says: str
-    permit: Selector
-    when: Condition
-
-
-class Per(StrEnum):
-    """What a cap is counted for, apart from the customer."""
-
-    ACTION = "action"
-    CHANNEL = "channel"
-    PLACEMENT = "placement"
-
-
-@dataclass(frozen=True, slots=True)
-class Cap:
-    """At most so many of the selected actions per customer (and per `per`) within a rolling window of milliseconds."""
-
-    id: str
-    says: str
-    count: Selector
-    at_most: int
-    within_ms: int
-    per: tuple[Per, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Weight:
-    """Multiplies the net value's revenue part of the selected actions while its condition is known to hold."""
-
-    id: str
-    says: str
-    boost: Selector
-    factor: float
-    when: Condition
 
 
 class DemandKind(StrEnum):
@@ -186,7 +116,8 @@ class Strategy:
 
     `version` is `name@` and the first 12 hexadecimal digits of the SHA-256 over all documents. The first consent
     level is the lowest and the one of unknown customers. `safe_greeting` is the action that is said when nothing is
-    known. `explore` is the probability of exploration. `features` are the field ids that models see.
+    known. `explore` is the probability of exploration. `features` are the field ids that models see. `household` is the
+    id of the field that names the customer's household, empty where there is none.
     """
 
     name: str
@@ -205,3 +136,8 @@ class Strategy:
     explore: float
     features: tuple[str, ...]
     demand: tuple[DemandRule, ...] = ()
+    attributes: tuple[ActionAttribute, ...] = ()
+    cool_offs: tuple[CoolOff, ...] = ()
+    promises: tuple[Promise, ...] = ()
+    exemptions: tuple[Exemption, ...] = ()
+    household: str = ""

@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from models.clock import BUILT_IN
 from models.context import ContextSchema, Scalar
 from service.core.decision import Answer, Decision, Explanation, Reason, Request
-from service.core.strategy import Kind
+from service.core.rules import Kind
 from service.rpc import checks
 from service.rpc.edge import Edge, Vocabulary
 from service.rpc.values import scalar_of, value_of
@@ -132,7 +132,9 @@ def _fill_words(message: pb.Greeting | pb.Offer, answer: Answer) -> None:
 def add_reasons(messages: RepeatedCompositeFieldContainer[values_pb2.Reason], reasons: Iterable[Reason]) -> None:
     """Add reasons to a list of them."""
     for reason in reasons:
-        messages.add(code=reason.code, sentence=reason.sentence, rule_id=reason.rule, fields=reason.fields)
+        added = messages.add(code=reason.code, sentence=reason.sentence, rule_id=reason.rule, fields=reason.fields)
+        if reason.until_ms is not None:
+            _set_moment(added.until, reason.until_ms)
 
 
 def _set_moment(message: Timestamp, ms: int) -> None:

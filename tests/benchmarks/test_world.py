@@ -12,7 +12,7 @@ from benchmarks import world
 from benchmarks.population import HISTORY_DAYS, Population, seen_now
 from models.context import FoldKind
 from service.core.loader import load_strategy
-from service.core.strategy import Kind
+from service.core.rules import Kind
 
 NOW_MS = 1_793_491_200_000
 

@@ -16,7 +16,8 @@ from models.propensity import Folded
 from service.core import plan
 from service.core.decision import Committed, Decision, Known, ReasonCode, Request
 from service.core.engine import Engine
-from service.core.strategy import Action, Cap, Kind, Selector, Strategy
+from service.core.rules import Cap, Kind, Selector
+from service.core.strategy import Action, Strategy
 from service.decide import STORE_GONE
 from tests.core.expressions import NOW_MS, SCHEMA
 from tests.core.test_cel import oracle

@@ -17,7 +17,8 @@ from models.context import FoldKind, Purpose, Tense, ValueType
 from models.documents import DocumentsRefused, Problem
 from service.core.cel import check_condition
 from service.core.loader import load_strategy
-from service.core.strategy import Kind, Per, Selector, Strategy, Treatment
+from service.core.rules import Kind, Per, Selector
+from service.core.strategy import Strategy, Treatment
 from tests.strategies import SECTIONS, edited, write_strategy
 
 LONGEST_S = 0.1

@@ -16,8 +16,9 @@ from service.core.caps import CapTable
 from service.core.check import Checker
 from service.core.decision import Bound, Committed, Known, ReasonCode, Request
 from service.core.engine import Engine
+from service.core.rules import Cap, Condition, Kind, Selector, Weight
 from service.core.snapshot import Snapshot
-from service.core.strategy import Action, Cap, Condition, Kind, Selector, Strategy, Treatment, Weight
+from service.core.strategy import Action, Strategy, Treatment
 from service.decide import STORE_GONE
 from tests.core.expressions import NOW_MS, SCHEMA
 from tests.core.worlds import EMPTY, FEATURES, HELLO, LEVELS, TICKET

@@ -15,8 +15,9 @@ from service.core.check import Checker
 from service.core.decision import Decision, Known, ReasonCode
 from service.core.engine import Engine
 from service.core.judge import Judge, Verdicts
+from service.core.rules import Kind
 from service.core.stock import NOTHING_KNOWN
-from service.core.strategy import Channel, Kind, Strategy
+from service.core.strategy import Channel, Strategy
 from service.core.validity import GONE, Issued, Standing, standings
 from tests.core.expressions import NOW_MS
 from tests.core.test_engine import World, decide, decided, several

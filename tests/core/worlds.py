@@ -11,21 +11,8 @@ from models.context import Purpose, Scalar
 from models.features import FeatureSpace
 from models.propensity import Folded
 from service.core.decision import Known, Request
-from service.core.strategy import (
-    Action,
-    Cap,
-    Channel,
-    Condition,
-    ConsentLevel,
-    Eligibility,
-    Guardrail,
-    Kind,
-    Per,
-    Selector,
-    Strategy,
-    Treatment,
-    Weight,
-)
+from service.core.rules import Cap, Condition, Eligibility, Guardrail, Kind, Per, Selector, Weight
+from service.core.strategy import Action, Channel, ConsentLevel, Strategy, Treatment
 from tests.core.expressions import CONDITIONS, NOW_MS, SCHEMA, contexts
 
 LEVELS = (

@@ -15,9 +15,10 @@ from service.core.decision import Known, Request
 from service.core.engine import Engine
 from service.core.judge import Judge
 from service.core.loader import load_strategy
+from service.core.rules import Kind
 from service.core.selection import bits
 from service.core.snapshot import Snapshot
-from service.core.strategy import Kind, Strategy
+from service.core.strategy import Strategy
 from training.worlds import demo, pilot, telling
 from training.worlds.facts import Observer, facts_of, may_be_said
 from training.worlds.files import moment_ms

@@ -25,21 +25,21 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14tact/v1/values.proto\x12\x07tact.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcf\x01\n\x05Value\x12\x14\n\nbool_value\x18\x01 \x01(\x08H\x00\x12\x13\n\tint_value\x18\x02 \x01(\x03H\x00\x12\x16\n\x0c\x64ouble_value\x18\x03 \x01(\x01H\x00\x12\x16\n\x0cstring_value\x18\x04 \x01(\tH\x00\x12\x35\n\x0ftimestamp_value\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12,\n\rstrings_value\x18\x06 \x01(\x0b\x32\x13.tact.v1.StringListH\x00\x42\x06\n\x04kind\"\x1c\n\nStringList\x12\x0e\n\x06values\x18\x01 \x03(\t\"^\n\x06Reason\x12!\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x13.tact.v1.ReasonCode\x12\x10\n\x08sentence\x18\x02 \x01(\t\x12\x0f\n\x07rule_id\x18\x03 \x01(\t\x12\x0e\n\x06\x66ields\x18\x04 \x03(\t\"+\n\x08Versions\x12\x10\n\x08strategy\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t*\xfe\x05\n\nReasonCode\x12\x1b\n\x17REASON_CODE_UNSPECIFIED\x10\x00\x12!\n\x1dREASON_CODE_HIGHEST_NET_VALUE\x10\x01\x12\x1b\n\x17REASON_CODE_EXPLORATION\x10\x02\x12\x17\n\x13REASON_CODE_INSTEAD\x10\x03\x12\x19\n\x15REASON_CODE_GUARDRAIL\x10\x04\x12!\n\x1dREASON_CODE_GUARDRAIL_UNKNOWN\x10\x05\x12\x1c\n\x18REASON_CODE_NOT_ELIGIBLE\x10\x06\x12#\n\x1fREASON_CODE_ELIGIBILITY_UNKNOWN\x10\x07\x12\x1a\n\x16REASON_CODE_NO_CONSENT\x10\x08\x12%\n!REASON_CODE_NO_CONTACT_PERMISSION\x10\t\x12\x1b\n\x17REASON_CODE_CAP_REACHED\x10\n\x12$\n REASON_CODE_NOTHING_WORTH_SAYING\x10\x0b\x12\x1c\n\x18REASON_CODE_NO_TREATMENT\x10\x0c\x12\x1c\n\x18REASON_CODE_CHECK_FAILED\x10\r\x12!\n\x1dREASON_CODE_STORE_UNAVAILABLE\x10\x0e\x12\x18\n\x14REASON_CODE_NO_MODEL\x10\x0f\x12\"\n\x1eREASON_CODE_DEADLINE_TOO_SHORT\x10\x10\x12\x1d\n\x19REASON_CODE_ALREADY_SHOWN\x10\x11\x12\x1d\n\x19REASON_CODE_SAFE_GREETING\x10\x12\x12\x1c\n\x18REASON_CODE_OUT_OF_STOCK\x10\x13\x12\x1c\n\x18REASON_CODE_SHORT_SUPPLY\x10\x14\x12\x1f\n\x1bREASON_CODE_CUSTOMER_ERASED\x10\x15\x12!\n\x1dREASON_CODE_NO_LONGER_OFFERED\x10\x16\x12\x18\n\x14REASON_CODE_DECLINED\x10\x17\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14tact/v1/values.proto\x12\x07tact.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcf\x01\n\x05Value\x12\x14\n\nbool_value\x18\x01 \x01(\x08H\x00\x12\x13\n\tint_value\x18\x02 \x01(\x03H\x00\x12\x16\n\x0c\x64ouble_value\x18\x03 \x01(\x01H\x00\x12\x16\n\x0cstring_value\x18\x04 \x01(\tH\x00\x12\x35\n\x0ftimestamp_value\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12,\n\rstrings_value\x18\x06 \x01(\x0b\x32\x13.tact.v1.StringListH\x00\x42\x06\n\x04kind\"\x1c\n\nStringList\x12\x0e\n\x06values\x18\x01 \x03(\t\"\x89\x01\n\x06Reason\x12!\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x13.tact.v1.ReasonCode\x12\x10\n\x08sentence\x18\x02 \x01(\t\x12\x0f\n\x07rule_id\x18\x03 \x01(\t\x12\x0e\n\x06\x66ields\x18\x04 \x03(\t\x12)\n\x05until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"+\n\x08Versions\x12\x10\n\x08strategy\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t*\x9e\x08\n\nReasonCode\x12\x1b\n\x17REASON_CODE_UNSPECIFIED\x10\x00\x12!\n\x1dREASON_CODE_HIGHEST_NET_VALUE\x10\x01\x12\x1b\n\x17REASON_CODE_EXPLORATION\x10\x02\x12\x17\n\x13REASON_CODE_INSTEAD\x10\x03\x12\x19\n\x15REASON_CODE_GUARDRAIL\x10\x04\x12!\n\x1dREASON_CODE_GUARDRAIL_UNKNOWN\x10\x05\x12\x1c\n\x18REASON_CODE_NOT_ELIGIBLE\x10\x06\x12#\n\x1fREASON_CODE_ELIGIBILITY_UNKNOWN\x10\x07\x12\x1a\n\x16REASON_CODE_NO_CONSENT\x10\x08\x12%\n!REASON_CODE_NO_CONTACT_PERMISSION\x10\t\x12\x1b\n\x17REASON_CODE_CAP_REACHED\x10\n\x12$\n REASON_CODE_NOTHING_WORTH_SAYING\x10\x0b\x12\x1c\n\x18REASON_CODE_NO_TREATMENT\x10\x0c\x12\x1c\n\x18REASON_CODE_CHECK_FAILED\x10\r\x12!\n\x1dREASON_CODE_STORE_UNAVAILABLE\x10\x0e\x12\x18\n\x14REASON_CODE_NO_MODEL\x10\x0f\x12\"\n\x1eREASON_CODE_DEADLINE_TOO_SHORT\x10\x10\x12\x1d\n\x19REASON_CODE_ALREADY_SHOWN\x10\x11\x12\x1d\n\x19REASON_CODE_SAFE_GREETING\x10\x12\x12\x1c\n\x18REASON_CODE_OUT_OF_STOCK\x10\x13\x12\x1c\n\x18REASON_CODE_SHORT_SUPPLY\x10\x14\x12\x1f\n\x1bREASON_CODE_CUSTOMER_ERASED\x10\x15\x12!\n\x1dREASON_CODE_NO_LONGER_OFFERED\x10\x16\x12\x18\n\x14REASON_CODE_DECLINED\x10\x17\x12\x1e\n\x1aREASON_CODE_NOT_APPLICABLE\x10\x18\x12%\n!REASON_CODE_APPLICABILITY_UNKNOWN\x10\x19\x12\x1c\n\x18REASON_CODE_NOT_SUITABLE\x10\x1a\x12#\n\x1fREASON_CODE_SUITABILITY_UNKNOWN\x10\x1b\x12\x1c\n\x18REASON_CODE_SWITCHED_OFF\x10\x1c\x12\x1b\n\x17REASON_CODE_COOLING_OFF\x10\x1d\x12\x1b\n\x17REASON_CODE_NEVER_AGAIN\x10\x1e\x12\"\n\x1eREASON_CODE_PROMISED_OTHERWISE\x10\x1f\x12\x18\n\x14REASON_CODE_PROMISED\x10 b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tact.v1.values_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REASONCODE']._serialized_start=448
-  _globals['_REASONCODE']._serialized_end=1214
+  _globals['_REASONCODE']._serialized_start=492
+  _globals['_REASONCODE']._serialized_end=1546
   _globals['_VALUE']._serialized_start=67
   _globals['_VALUE']._serialized_end=274
   _globals['_STRINGLIST']._serialized_start=276
   _globals['_STRINGLIST']._serialized_end=304
-  _globals['_REASON']._serialized_start=306
-  _globals['_REASON']._serialized_end=400
-  _globals['_VERSIONS']._serialized_start=402
-  _globals['_VERSIONS']._serialized_end=445
+  _globals['_REASON']._serialized_start=307
+  _globals['_REASON']._serialized_end=444
+  _globals['_VERSIONS']._serialized_start=446
+  _globals['_VERSIONS']._serialized_end=489
 # @@protoc_insertion_point(module_scope)

@@ -120,6 +120,42 @@ class _ReasonCodeEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ReasonCode.
     """The customer has refused just this already, by an outcome of the same decision (REFUSED or NEVER).
     Example: an e-mail is still in the queue, and the customer said no at the desk.
     """
+    REASON_CODE_NOT_APPLICABLE: _ReasonCode.ValueType  # 24
+    """An applicability rule says that the action does not fit now.
+    Example: a cart reminder while the customer is at the till.
+    """
+    REASON_CODE_APPLICABILITY_UNKNOWN: _ReasonCode.ValueType  # 25
+    """An applicability rule looks at a field that is unknown, and so does not permit the action.
+    Example: what the customer calls about is not known.
+    """
+    REASON_CODE_NOT_SUITABLE: _ReasonCode.ValueType  # 26
+    """A suitability rule says that the action is not right for this customer.
+    Example: a contract that costs more than the budget the customer named.
+    """
+    REASON_CODE_SUITABILITY_UNKNOWN: _ReasonCode.ValueType  # 27
+    """A suitability rule looks at a field that is unknown, and so does not permit the action.
+    Example: the budget is not known.
+    """
+    REASON_CODE_SWITCHED_OFF: _ReasonCode.ValueType  # 28
+    """An operator has switched the action off, or everything.
+    Example: an offer with a wrong price was withdrawn a minute ago.
+    """
+    REASON_CODE_COOLING_OFF: _ReasonCode.ValueType  # 29
+    """The customer said no to this, or to something like it, and it rests for a while.
+    Example: a refused upgrade is not offered again for 30 days.
+    """
+    REASON_CODE_NEVER_AGAIN: _ReasonCode.ValueType  # 30
+    """The customer asked never to hear this again.
+    Example: "no more offers for insurance, please".
+    """
+    REASON_CODE_PROMISED_OTHERWISE: _ReasonCode.ValueType  # 31
+    """Something else of this sort was promised to the customer, and the promise still holds.
+    Example: the e-mail of yesterday offered 10 % for staying, so the telephone does not offer 15 %.
+    """
+    REASON_CODE_PROMISED: _ReasonCode.ValueType  # 32
+    """This was promised to the customer, on whichever channel, and the promise still holds.
+    Example: the shop offers what the call of this morning did.
+    """
 
 class ReasonCode(_ReasonCode, metaclass=_ReasonCodeEnumTypeWrapper):
     """The machine-readable kind of a `Reason`. Numbers are never reused."""
@@ -218,6 +254,42 @@ REASON_CODE_DECLINED: ReasonCode.ValueType  # 23
 """The customer has refused just this already, by an outcome of the same decision (REFUSED or NEVER).
 Example: an e-mail is still in the queue, and the customer said no at the desk.
 """
+REASON_CODE_NOT_APPLICABLE: ReasonCode.ValueType  # 24
+"""An applicability rule says that the action does not fit now.
+Example: a cart reminder while the customer is at the till.
+"""
+REASON_CODE_APPLICABILITY_UNKNOWN: ReasonCode.ValueType  # 25
+"""An applicability rule looks at a field that is unknown, and so does not permit the action.
+Example: what the customer calls about is not known.
+"""
+REASON_CODE_NOT_SUITABLE: ReasonCode.ValueType  # 26
+"""A suitability rule says that the action is not right for this customer.
+Example: a contract that costs more than the budget the customer named.
+"""
+REASON_CODE_SUITABILITY_UNKNOWN: ReasonCode.ValueType  # 27
+"""A suitability rule looks at a field that is unknown, and so does not permit the action.
+Example: the budget is not known.
+"""
+REASON_CODE_SWITCHED_OFF: ReasonCode.ValueType  # 28
+"""An operator has switched the action off, or everything.
+Example: an offer with a wrong price was withdrawn a minute ago.
+"""
+REASON_CODE_COOLING_OFF: ReasonCode.ValueType  # 29
+"""The customer said no to this, or to something like it, and it rests for a while.
+Example: a refused upgrade is not offered again for 30 days.
+"""
+REASON_CODE_NEVER_AGAIN: ReasonCode.ValueType  # 30
+"""The customer asked never to hear this again.
+Example: "no more offers for insurance, please".
+"""
+REASON_CODE_PROMISED_OTHERWISE: ReasonCode.ValueType  # 31
+"""Something else of this sort was promised to the customer, and the promise still holds.
+Example: the e-mail of yesterday offered 10 % for staying, so the telephone does not offer 15 %.
+"""
+REASON_CODE_PROMISED: ReasonCode.ValueType  # 32
+"""This was promised to the customer, on whichever channel, and the promise still holds.
+Example: the shop offers what the call of this morning did.
+"""
 
 @typing.final
 class Value(message.Message):
@@ -302,6 +374,7 @@ class Reason(message.Message):
     SENTENCE_FIELD_NUMBER: builtins.int
     RULE_ID_FIELD_NUMBER: builtins.int
     FIELDS_FIELD_NUMBER: builtins.int
+    UNTIL_FIELD_NUMBER: builtins.int
     code: ReasonCode.ValueType
     """The machine-readable kind of reason. Never `REASON_CODE_UNSPECIFIED` in an answer."""
     sentence: builtins.str
@@ -316,6 +389,12 @@ class Reason(message.Message):
         the features of the model that scored the action. Never their values.
         """
 
+    @builtins.property
+    def until(self) -> timestamp_pb2.Timestamp:
+        """When this ends by itself: when a cap frees, a cool-off or quiet hours end. Unset where only a change of the facts, or
+        of the strategy, ends it.
+        """
+
     def __init__(
         self,
         *,
@@ -323,10 +402,11 @@ class Reason(message.Message):
         sentence: builtins.str = ...,
         rule_id: builtins.str = ...,
         fields: abc.Iterable[builtins.str] | None = ...,
+        until: timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["code", b"code", "fields", b"fields", "rule_id", b"rule_id", "sentence", b"sentence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["code", b"code", "fields", b"fields", "rule_id", b"rule_id", "sentence", b"sentence", "until", b"until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
