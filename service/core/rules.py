@@ -172,7 +172,7 @@ class Promise:
 
 
 CONTACT_PERMISSION = "contact-permission"
-"""What an exemption names to let actions through without the customer's permission on a channel; no rule has this id."""
+"""What an exemption names to let actions through without permission to contact on a channel; no rule has this id."""
 
 
 @dataclass(frozen=True, slots=True)
