@@ -100,15 +100,19 @@ class IdentityStore:
         """
         if alias == customer:
             raise LinkRefused("alias_id is the same as customer_id; there is nothing to link.")
+        return await self._linked(alias, customer, deadline_s)
+
+    async def _linked(self, alias: str, customer: str, deadline_s: float | None, *, begun: bool = False) -> bool:
+        """Take both steps of a link; where only one that was `begun` is to go on, none that was undone meanwhile."""
         for _ in range(_ATTEMPTS):
-            mark = await self._mark(alias, customer, deadline_s)
+            mark = await self._mark(alias, customer, deadline_s, begun=begun)
             if mark is None:
                 continue
             word = await self._join(customer, alias, mark, deadline_s)
             if word in (Word.LINKED, Word.REPEATED):
                 return word is Word.LINKED or mark.newly == b"1"  # a reader may have taken the second step
             if word is not Word.LEAVING:
-                await self._withdraw(alias, customer, deadline_s)
+                await self._withdraw(alias, customer, mark.since, deadline_s)
                 if word is not Word.FULL or not await self._tidied(customer, deadline_s):
                     raise refusal_of(word)
         raise Unsettled("The identities of a customer do not settle.")
@@ -197,13 +201,14 @@ class IdentityStore:
     async def _retake(self, alias: str, person: str, deadline_s: float | None) -> None:
         if alias != person:
             try:
-                await self.link(alias, person, deadline_s)
+                await self._linked(alias, person, deadline_s, begun=True)
             except (LinkRefused, CustomerErased):
                 return  # then the link was undone, or never was
 
-    async def _mark(self, alias: str, customer: str, deadline_s: float | None) -> _Mark | None:
+    async def _mark(self, alias: str, customer: str, deadline_s: float | None, *, begun: bool) -> _Mark | None:
         """Point the alias to the customer; None when something else had to be ended first."""
-        word, *told = await self._step("mark", alias, (customer, secrets.token_urlsafe(6)), deadline_s)
+        arguments = customer, secrets.token_urlsafe(6), int(begun)
+        word, *told = await self._step("mark", alias, arguments, deadline_s)
         if word is Word.LEAVING:
             await self._finish(alias, told[0], deadline_s)
             return None
@@ -223,9 +228,9 @@ class IdentityStore:
             await self._finish(customer, told[0], deadline_s)
         return Word(word)
 
-    async def _withdraw(self, alias: str, customer: str, deadline_s: float | None) -> None:
-        """Undo a link that the customer refused."""
-        word, *told = await self._step("part", alias, (customer, "r"), deadline_s)
+    async def _withdraw(self, alias: str, customer: str, since: bytes, deadline_s: float | None) -> None:
+        """Undo a link that the customer refused, and none that was made later."""
+        word, *told = await self._step("part", alias, (customer, "r", since), deadline_s)
         if word is Word.LEAVING:
             await self._finish(alias, told[0], deadline_s)
 

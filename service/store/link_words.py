@@ -27,6 +27,7 @@ class Word(StrEnum):
 
 
 _REFUSED = {
+    Word.ALONE: "alias_id was unlinked meanwhile.",
     Word.ELSEWHERE: "alias_id is linked to another customer; unlink it first.",
     Word.PERSON: "alias_id has aliases of its own; unlink them first, or link customer_id to it instead.",
     Word.ALIAS: "customer_id is itself an alias; link to the customer it is linked to.",

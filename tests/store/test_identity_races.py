@@ -14,8 +14,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from service.core.decision import Commit
-from service.core.records import ConsentRecord
+from service.core.decision import Commit, Linked
+from service.core.records import ConsentRecord, Person
 from service.errors import CustomerLinked, LinkRefused
 from service.store import keys
 from service.store.link_words import MOST_ALIASES
@@ -89,6 +89,26 @@ def test_an_id_that_lists_only_who_has_left_can_be_linked(store: Running) -> Non
     joined_too_late(store, late, alias)
     assert link(store, alias, person)
     assert store.wait(store.store.identities.person(person)).identities == (person, alias)
+
+
+def test_a_link_that_was_undone_meanwhile_is_not_made_again_by_who_came_across_its_half(store: Running) -> None:
+    """Who saw half a link and is held up finishes it no more once it was unlinked: what was undone stays undone."""
+    alias, person = new_ids(2)
+    step(store, "mark", alias, person, "origin")
+    unlink(store, alias)
+    store.wait(store.store.identities.settle(alias, Linked(person=person)))
+    assert step(store, "seen", alias) == [b"alone"]
+    assert store.wait(store.store.identities.person(person)) == Person(person, ())
+
+
+def test_a_link_that_was_refused_ends_no_later_one(store: Running) -> None:
+    """Taking back a link that was refused leaves alone what was linked with the same person since."""
+    alias, person = new_ids(2)
+    since = step(store, "mark", alias, person, "origin")[1]
+    unlink(store, alias)
+    assert link(store, alias, person)
+    assert step(store, "part", alias, person, "r", since) == [b"alone"]
+    assert store.wait(store.store.identities.person(alias)).identities == (person, alias)
 
 
 def test_an_id_whose_aliases_stand_is_not_linked_because_one_has_left(store: Running) -> None:

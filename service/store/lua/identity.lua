@@ -63,7 +63,7 @@ local function changed(keys, argv, word)
   return status(argv[1], word)
 end
 
--- ARGV: person, a random origin
+-- ARGV: person, a random origin, 1 when only a link that was begun is to go on: then one that was undone stays undone
 -- Points an alias to its person; from then on no decision is committed and no consent set under it. Answers with
 -- linked, since when, its consent and bound, the origin of the person who has these already, its cap uses by origin and 1 if
 -- it was not linked before; or with why not.
@@ -72,6 +72,7 @@ local function identity_mark(keys, argv)
   if known.erased then return status(argv[1], 'erased') end
   if known.leaving then return status(argv[1], 'leaving', known.leaving) end
   if known.alias_of and known.alias_of ~= argv[6] then return status(argv[1], 'elsewhere') end
+  if argv[8] == '1' and not known.alias_of then return status(argv[1], 'alone') end
   if #known.members > 0 then return status(argv[1], 'person') end
   local origin, since = known.origin or argv[7], known.since
   local newly = not known.alias_of or not since
@@ -109,12 +110,13 @@ local function identity_join(keys, argv)
   return changed(keys, argv, 'linked')
 end
 
--- ARGV: person or '' for whichever, r or u
+-- ARGV: person or '' for whichever, r or u, since when or '' for whichever
 -- Turns an alias away from its person. Answers leaving and what is noted of it; or alone, person or elsewhere.
 local function identity_part(keys, argv)
   local known = identity(keys, argv)
   local leaving = known.leaving or (known.alias_of and argv[7] .. known.since .. ' ' .. known.alias_of)
   if not leaving then return status(argv[1], #known.members > 0 and 'person' or 'alone') end
+  if argv[8] and argv[8] ~= '' and argv[8] ~= known.since then return status(argv[1], 'alone') end
   if argv[6] ~= '' and argv[6] ~= leaving:sub(leaving:find(' ', 1, true) + 1) then return status(argv[1], 'elsewhere') end
   if not known.leaving then
     redis.call('HSET', keys[1], 'u', leaving)
