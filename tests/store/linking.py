@@ -55,6 +55,15 @@ async def say(store: Store, who: str, key: str, now_ms: int) -> str:
         return ("capped", "free")[done.chosen[0]]
 
 
+async def link(store: Store, alias: str, person: str) -> bool:
+    """Link two ids, again as long as others change them all the time."""
+    while True:
+        try:
+            return await store.identities.link(alias, person, 10.0)
+        except Unsettled:
+            continue
+
+
 async def work(url: str, prefix: str, seed: int, steps: int) -> dict[str, int]:
     """Take random steps, a few at once, and count them."""
     dice, left, done = Random(seed), iter(range(steps)), Tally[str]()
@@ -74,7 +83,7 @@ async def work(url: str, prefix: str, seed: int, steps: int) -> dict[str, int]:
                             who, [EventToFold(f"{seed}-{n}", time.time_ns() // 1_000_000, (COUNT,))]
                         )
                     elif what == "link":
-                        what = "linked" if await store.identities.link(who, whom, 10.0) else what
+                        what = "linked" if await link(store, who, whom) else what
                     else:
                         what = "unlinked" if await store.identities.unlink(who, "", 10.0) else what
                 except LinkRefused:
