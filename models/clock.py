@@ -5,9 +5,9 @@ The zones are those of the package tzdata, never the machine's: what serving saw
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableSequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping, MutableSequence, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import lru_cache
 from importlib.resources import files
 from zoneinfo import ZoneInfo
@@ -59,6 +59,8 @@ class Clock:
     _zone: int | None
     _zones: Mapping[str, ZoneInfo]
     _default: ZoneInfo | None
+    _days: dict[ZoneInfo, tuple[int, int]] = field(default_factory=dict, repr=False, compare=False)
+    """The day that was told last for each zone: most moments are in the same one as the moment before."""
 
     @classmethod
     def of(cls, schema: ContextSchema) -> Clock | None:
@@ -86,14 +88,60 @@ class Clock:
 
     def fill(self, values: MutableSequence[Scalar | None], now_ms: int) -> None:
         """Write hour and weekday at a moment (ms) into values that follow the schema's fields; None is unknown."""
-        name = None if self._zone is None else values[self._zone]
-        zone = self._default if name is None else self._zones.get(str(name))
-        try:
-            at = None if zone is None else datetime.fromtimestamp(now_ms // 1000, zone)
-        except _CALENDAR_ENDS:
-            at = None
+        at = self._told(values, now_ms)
         values[self._hour] = None if at is None else at.hour
         values[self._weekday] = None if at is None else at.isoweekday()
+
+    def day(self, values: Sequence[Scalar | None], now_ms: int) -> tuple[int, int] | None:
+        """Return when the day of a moment (ms) began there and when the next one begins (ms); None where it is unknown.
+
+        A midnight that the clock skips is the moment at which it skips it; one that it tells twice is the first.
+        """
+        zone = self._where(values)
+        if zone is None:
+            return None
+        told = self._days.get(zone)
+        if told is None or not told[0] <= now_ms < told[1]:
+            try:
+                told = self._days[zone] = _day(datetime.fromtimestamp(now_ms // 1000, zone))
+            except _CALENDAR_ENDS:
+                return None
+        return told
+
+    def next_hour(self, values: Sequence[Scalar | None], hour: int, now_ms: int) -> int | None:
+        """Return the next moment (ms) after one at which the clock shows that hour (0 to 23) there; None for unknown.
+
+        An hour that the clock skips comes when it skips it; one that it shows twice is the first.
+        """
+        at = self._told(values, now_ms)
+        if at is None:
+            return None
+        try:
+            today = datetime(at.year, at.month, at.day, hour, tzinfo=at.tzinfo)
+            days = (today + timedelta(days=days) for days in (0, 1, 2))
+            return next((told for day in days if (told := _ms(day)) > now_ms), None)
+        except _CALENDAR_ENDS:
+            return None
+
+    def _told(self, values: Sequence[Scalar | None], now_ms: int) -> datetime | None:
+        zone = self._where(values)
+        try:
+            return None if zone is None else datetime.fromtimestamp(now_ms // 1000, zone)
+        except _CALENDAR_ENDS:
+            return None
+
+    def _where(self, values: Sequence[Scalar | None]) -> ZoneInfo | None:
+        name = None if self._zone is None else values[self._zone]
+        return self._default if name is None else self._zones.get(str(name))
+
+
+def _day(at: datetime) -> tuple[int, int]:
+    began = datetime(at.year, at.month, at.day, tzinfo=at.tzinfo)
+    return _ms(began), _ms(began + timedelta(days=1))  # by the calendar, however long this day is
+
+
+def _ms(at: datetime) -> int:
+    return int(at.timestamp()) * 1000
 
 
 @lru_cache(maxsize=1)

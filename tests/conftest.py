@@ -40,6 +40,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("store_kind", wanted_stores(metafunc.config), scope="session", indirect=True)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have to say beside whether they passed: what they recorded as the property `printed`."""
+    for report in (report for found in ("passed", "failed") for report in terminalreporter.getreports(found)):
+        for said in (value for name, value in report.user_properties if name == "printed"):
+            terminalreporter.section(report.nodeid)
+            terminalreporter.write_line(str(said))
+
+
 def wanted_stores(config: pytest.Config) -> tuple[str, ...]:
     """Return the stores to test on."""
     named = [kind.strip() for words in config.getoption("--store") for kind in words.split(",")]

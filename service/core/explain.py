@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from service.core.arbitrate import Scores
 from service.core.decision import Explanation, Fate, FieldSeen, Reason, ReasonCode
 from service.core.judge import Veto
+from service.core.reasons import each_once
 from service.core.strategy import Strategy
 
 NO_TREATMENT = Reason(ReasonCode.NO_TREATMENT, "It has no treatment for this channel and these placements.")
@@ -28,4 +29,4 @@ def _fate(action_id: str, index: int, vetoes: Sequence[Veto], treated: bool, sco
     if not treated:
         reasons.append(NO_TREATMENT)
     propensity, baseline, net_value = scores.propensity(index), scores.baseline(index), scores.net_value(index)
-    return Fate(action_id, tuple(dict.fromkeys(reasons)), propensity, baseline, net_value)
+    return Fate(action_id, tuple(each_once(reasons)), propensity, baseline, net_value)

@@ -1,169 +1,115 @@
-"""Judge: all guardrails, eligibility rules and caps over all actions at once, every veto collected.
+"""Judge: all guardrails and all rules that permit over all actions at once, every veto collected.
 
-Each distinct condition is evaluated once; a rule's selector is a bit mask over the actions, so the cost hardly grows
-with their number. A guardrail forbids unless its condition is known not to hold; an eligibility rule permits only
-where its condition is known to hold.
+Each distinct condition is evaluated once; a rule's selector is a bit mask over the actions, and so is what a condition
+about actions gives, so the cost hardly grows with their number. A guardrail forbids unless its condition is known not
+to hold; a rule that permits does so only where its condition is known to hold.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from msgspec import Struct
 
+from models.clock import Clock
 from models.context import Purpose
-from service.core.cel import Conditions, Program, check_condition
+from service.core.cel import Truth
 from service.core.decision import Reason, ReasonCode
-from service.core.rules import Eligibility, Guardrail, Kind, Selector, Weight
+from service.core.epochs import Epochs
+from service.core.rules import Kind, Selector
+from service.core.ruling import FOR_ALL, Compiled, Placed, Ruled, Rulings, Veto, judging
 from service.core.selection import mask
 from service.core.snapshot import Snapshot
 from service.core.strategy import Strategy
 
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One compiled rule on one channel: it forbids its actions unless its condition's truth is `passes`.
-
-    What it asks for `instead` counts only while the condition is known to hold.
-    """
-
-    condition: int
-    passes: bool
-    mask: int
-    instead: int
-    held: Veto
-    unknown: Veto
-
-
-class Veto(Struct, frozen=True):
-    """Why the actions in a mask may not be said; `until_ms` is when a cap frees, unset for rules."""
-
-    mask: int
-    reason: Reason
-    until_ms: int | None = None
+__all__ = ["Judge", "Verdicts", "Veto"]
 
 
 class Verdicts(Struct, frozen=True):
     """The outcome of judging one request, apart from placements.
 
     `vetoes` holds everything that forbids, `vetoed` all actions that are forbidden, `preferred` the actions that a
-    guardrail asks for instead and `asks` the reason of the first guardrail that asks.
+    rule asks for instead and `asks` the reason of the first rule that asks.
     """
 
     vetoes: tuple[Veto, ...]
     vetoed: int
     preferred: int
     asks: Reason | None
-    truths: Sequence[bool | None]
+    truths: Sequence[Truth]
 
 
 class Judge:
     """Judges all actions of one strategy."""
 
     def __init__(self, strategy: Strategy) -> None:
-        self._conditions, places = _compiled(strategy)
-        self._rules = {c.id: _rules(strategy, c.id, places) for c in strategy.channels}
-        self._factors = {c.id: _factors(strategy, c.id, places) for c in strategy.channels}
+        compiled = Compiled(strategy)
+        self._conditions, places = compiled.conditions, compiled.places
+        valids = [*(rule.valid for rule in judging(strategy)), *(exemption.valid for exemption in strategy.exemptions)]
+        self._rulings = Epochs(valids, Rulings(strategy, places).at)
+        self._factors = {channel.id: _factors(strategy, channel.id, places) for channel in strategy.channels}
         self._no_consent = Veto(mask(Selector(kinds=(Kind.OFFER,)), strategy.actions, ""), NO_CONSENT)
-        self._no_permission = Veto((1 << len(strategy.actions)) - 1, NO_PERMISSION)
+        self._clock = Clock.of(strategy.schema)
 
     def judge(self, snapshot: Snapshot, channel: str) -> Verdicts:
         """Return every veto that holds for this snapshot on this channel."""
         truths = self._conditions(snapshot.values, snapshot.now_ms)
-        vetoes = list(self._consent_vetoes(snapshot))
+        ruling = self._rulings.at(snapshot.now_ms)[channel]
+        vetoes: list[Veto] = []
+        if Purpose.PERSONALIZATION not in snapshot.level.purposes:
+            vetoes.append(self._no_consent)
+        if not snapshot.permitted:
+            vetoes.append(ruling.unpermitted)
         preferred, asks = 0, None
-        for rule in self._rules[channel]:
+        for rule in ruling.rules:
             truth = truths[rule.condition]
-            if truth is rule.passes:
+            if rule.against != FOR_ALL:
+                known = _vetoes_over_some(rule, truth or 0, truths[rule.against] or 0, vetoes)
+            elif truth is rule.passes:
                 continue
-            veto = rule.unknown if truth is None else rule.held
-            vetoes.append(veto)
-            if rule.instead and truth is not None:
+            else:
+                known = truth is not None
+                vetoes.append(self._ending(rule, snapshot) if known else rule.unknown)
+            if rule.instead and known:
                 preferred |= rule.instead
-                asks = asks or veto.reason
+                asks = asks or rule.held.reason
         vetoed = 0
         for veto in vetoes:
             vetoed |= veto.mask
         return Verdicts(tuple(vetoes), vetoed, preferred, asks, truths)
 
-    def factors(self, channel: str, truths: Sequence[bool | None]) -> list[tuple[int, float]]:
+    def factors(self, channel: str, truths: Sequence[Truth]) -> list[tuple[int, float]]:
         """Return the weights whose condition is known to hold, as (mask, factor)."""
         return [(m, factor) for condition, m, factor in self._factors[channel] if truths[condition]]
 
-    def _consent_vetoes(self, snapshot: Snapshot) -> list[Veto]:
-        vetoes = []
-        if Purpose.PERSONALIZATION not in snapshot.level.purposes:
-            vetoes.append(self._no_consent)
-        if not snapshot.permitted:
-            vetoes.append(self._no_permission)
-        return vetoes
+    def _ending(self, rule: Ruled, snapshot: Snapshot) -> Veto:
+        """Return the veto of a rule that is known to hold back, with its end where that is an hour of the day."""
+        if rule.quiet_until is None or self._clock is None:
+            return rule.held
+        until_ms = self._clock.next_hour(snapshot.values, rule.quiet_until, snapshot.now_ms)
+        reason = rule.held.reason
+        told = Reason(reason.code, reason.sentence, reason.rule, reason.fields, until_ms)
+        return Veto(rule.mask, told, until_ms)
 
 
 NO_CONSENT = Reason(
     ReasonCode.NO_CONSENT, "Offers need consent to personalization, and this customer has not given it."
 )
-NO_PERMISSION = Reason(
-    ReasonCode.NO_CONTACT_PERMISSION, "This customer has not permitted to be contacted on this channel."
-)
 
 
-def _compiled(strategy: Strategy) -> tuple[Conditions, dict[str, tuple[int, tuple[str, ...]]]]:
-    """Compile every condition; return the function and, a source text, its place and the fields it reads."""
-    program = Program()
-    terms: list[str] = []
-    places: dict[str, tuple[int, tuple[str, ...]]] = {}
-    rules: list[Guardrail | Eligibility | Weight] = [*strategy.guardrails, *strategy.eligibility, *strategy.weights]
-    for source in dict.fromkeys(rule.when.source for rule in rules):
-        checked = check_condition(source, strategy.schema)
-        places[source] = (len(terms), checked.fields)
-        terms.append(program.add(checked.node))
-    return program.compile(terms, strategy.schema), places
+def _vetoes_over_some(rule: Ruled, passing: int, against: int, vetoes: list[Veto]) -> bool:
+    """Add what a condition about actions forbids; tell whether it is known to forbid any."""
+    forbidden = rule.mask & ~passing
+    held = forbidden & against
+    if held:
+        vetoes.append(Veto(held, rule.held.reason))
+    if held != forbidden:
+        vetoes.append(Veto(forbidden ^ held, rule.unknown.reason))
+    return held != 0
 
 
-_Places = Mapping[str, tuple[int, tuple[str, ...]]]
-
-
-def _rules(strategy: Strategy, channel: str, places: _Places) -> tuple[Rule, ...]:
-    rules = [_guardrail(rule, strategy, channel, places) for rule in strategy.guardrails]
-    rules += [_eligibility(rule, strategy, channel, places) for rule in strategy.eligibility]
-    return tuple(rule for rule in rules if rule.mask or rule.instead)
-
-
-def _guardrail(rule: Guardrail, strategy: Strategy, channel: str, places: _Places) -> Rule:
-    place, fields = places[rule.when.source]
-    selected = mask(rule.forbid, strategy.actions, channel)
-    return Rule(
-        condition=place,
-        passes=False,
-        mask=selected,
-        instead=mask(rule.instead, strategy.actions, channel) if rule.instead else 0,
-        held=Veto(selected, Reason(ReasonCode.GUARDRAIL, rule.says, rule.id, fields)),
-        unknown=Veto(selected, Reason(ReasonCode.GUARDRAIL_UNKNOWN, _not_known(rule.says), rule.id, fields)),
+def _factors(strategy: Strategy, channel: str, places: Mapping[str, Placed]) -> tuple[tuple[int, int, float], ...]:
+    found = (
+        (places[w.when.source].place, mask(w.boost, strategy.actions, channel), w.factor) for w in strategy.weights
     )
-
-
-def _eligibility(rule: Eligibility, strategy: Strategy, channel: str, places: _Places) -> Rule:
-    place, fields = places[rule.when.source]
-    selected = mask(rule.permit, strategy.actions, channel)
-    return Rule(
-        condition=place,
-        passes=True,
-        mask=selected,
-        instead=0,
-        held=Veto(selected, Reason(ReasonCode.NOT_ELIGIBLE, rule.says, rule.id, fields)),
-        unknown=Veto(selected, Reason(ReasonCode.ELIGIBILITY_UNKNOWN, _not_permitted(rule.says), rule.id, fields)),
-    )
-
-
-def _not_known(says: str) -> str:
-    return f"{says} (It is not known whether this holds, so it is taken to bind.)"
-
-
-def _not_permitted(says: str) -> str:
-    return f"{says} (It is not known whether this holds, so it does not permit.)"
-
-
-def _factors(strategy: Strategy, channel: str, places: _Places) -> tuple[tuple[int, int, float], ...]:
-    found = ((places[w.when.source][0], mask(w.boost, strategy.actions, channel), w.factor) for w in strategy.weights)
     return tuple(entry for entry in found if entry[1])

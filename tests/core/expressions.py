@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import strategies as st
 
 from models.context import Attribute, ContextSchema, Field, Purpose, Scalar, ValueType
+from service.core.strategy import ActionAttribute
 
 NOW_MS = 1_770_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -34,6 +35,16 @@ SCHEMA = ContextSchema.of(
         field("present.basket", ValueType.STRINGS),
     ),
 )
+
+ATTRIBUTES = (
+    ActionAttribute("price", ValueType.DOUBLE, ""),
+    ActionAttribute("stock", ValueType.INT, ""),
+    ActionAttribute("tier", ValueType.STRING, ""),
+    ActionAttribute("labels", ValueType.STRINGS, ""),
+    ActionAttribute("fresh", ValueType.BOOL, ""),
+    ActionAttribute("until", ValueType.TIMESTAMP, ""),
+)
+"""What the actions of random strategies can say of themselves."""
 
 WORDS = ("", "gold", "silver", "billing", "a'b", "\\", "ü", "ab", "z" * 5)
 INTS = st.sampled_from([0, 1, 2, 3, -1, -7, 10**6, 2**53, 2**63 - 1, -(2**63)]) | st.integers(-5, 5)
@@ -116,16 +127,44 @@ _atoms = st.one_of(
     _names(ValueType.BOOL),
     st.sampled_from(["true", "false"]),
 )
-CONDITIONS = st.recursive(
-    _atoms,
-    lambda inner: st.one_of(
-        _binary("&& ||", inner, inner),
-        inner.map(lambda a: f"!({a})"),
-        st.builds(lambda c, a, b: f"({c} ? {a} : {b})", inner, inner, inner),
-    ),
-    max_leaves=6,
-)
+
+
+def _connected(atoms: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.recursive(
+        atoms,
+        lambda inner: st.one_of(
+            _binary("&& ||", inner, inner),
+            inner.map(lambda a: f"!({a})"),
+            st.builds(lambda c, a, b: f"({c} ? {a} : {b})", inner, inner, inner),
+        ),
+        max_leaves=6,
+    )
+
+
+CONDITIONS = _connected(_atoms)
 """Well-typed conditions over `SCHEMA` that use all of Tact's part of CEL."""
+
+_amounts = st.sampled_from(["action.price", "action.value", "action.cost"])
+_texts = st.sampled_from(["action.tier", "action.group", "action.kind", "action.id"])
+_lists = st.sampled_from(["action.labels", "action.tags", "action.intents"])
+_about_actions = st.one_of(
+    _binary(_ordered, _amounts, DOUBLE_TERMS),
+    _binary(_ordered, DOUBLE_TERMS, _amounts),
+    _binary(_ordered, st.just("action.stock"), INT_TERMS),
+    _binary(_ordered, _texts, TEXT_TERMS),
+    _binary(_ordered, TIME_TERMS, st.just("action.until")),
+    _binary("in", _texts, LIST_TERMS),
+    _binary("in", TEXT_TERMS, _lists),
+    _binary("== !=", _lists, LIST_TERMS),
+    _binary(_ordered, _binary("+ - * /", _amounts, DOUBLE_TERMS), DOUBLE_TERMS),
+    st.builds(lambda a, b: f"{a}.startsWith({b})", _texts, TEXT_TERMS),
+    st.just("action.fresh"),
+)
+ACTION_CONDITIONS = _connected(_about_actions | _about_actions | _atoms)
+"""The same over what actions say of themselves, too, which is what `ATTRIBUTES` declares and what every action has."""
+
+attribute_values = st.fixed_dictionaries({}, optional={one.name: _VALUES[one.type] for one in ATTRIBUTES})
+"""What an action says of itself, by name; it lacks some."""
 
 
 def activation(values: tuple[Scalar | None, ...]) -> dict[str, object]:
@@ -133,11 +172,12 @@ def activation(values: tuple[Scalar | None, ...]) -> dict[str, object]:
     data: dict[str, object] = {"now": _moment(NOW_MS)}
     for declared, value in zip(SCHEMA.fields, values, strict=True):
         if value is not None:
-            data[declared.id] = _native(declared.type, value)
+            data[declared.id] = native(declared.type, value)
     return data
 
 
-def _native(kind: ValueType, value: Scalar) -> object:
+def native(kind: ValueType, value: Scalar) -> object:
+    """Return a value as the CEL engine takes it."""
     if kind is ValueType.TIMESTAMP and isinstance(value, int):
         return _moment(value)
     return list(value) if isinstance(value, tuple) else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -12,7 +13,9 @@ from cel_expr_python import cel
 
 from models.clock import BUILT_IN, NO_CLOCK
 from models.context import ContextSchema, ValueType
-from service.core.cel import emit, tree
+from service.core.cel import emit, refused, tree
+from service.core.cel.attributes import PREFIX, variables
+from service.core.strategy import ActionAttribute
 
 LONGEST = 2_000
 
@@ -43,15 +46,23 @@ class ConditionRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A condition that is known to be well typed: its tree and the ids of the fields it reads, sorted."""
+    """A condition that is known to be well typed: its tree, and the ids of the fields it reads, sorted.
+
+    `attributes` are what it reads of the action that it is asked about, such as `action.price`, sorted.
+    """
 
     source: str
     node: tree.Node
     fields: tuple[str, ...]
+    attributes: tuple[str, ...] = ()
 
 
-def check_condition(source: str, schema: ContextSchema) -> Checked:
+def check_condition(
+    source: str, schema: ContextSchema, attributes: tuple[ActionAttribute, ...] | None = None
+) -> Checked:
     """Return the checked tree of a condition over the context; an empty one always holds.
+
+    With `attributes`, be they none, it may also read `action.NAME`: these, and what every action has.
 
     Raises ConditionRefused when it does not parse, is not of type bool, names an unknown field or uses a part of CEL
     that Tact does not evaluate.
@@ -60,28 +71,31 @@ def check_condition(source: str, schema: ContextSchema) -> Checked:
         return Checked("", tree.constant(True), ())
     if len(source) > LONGEST:
         raise ConditionRefused(f"the condition has {len(source)} characters; split it into rules of at most {LONGEST}")
-    signature = tuple((field.id, field.type) for field in schema.fields)
+    for message, offset in refused.by_name(source):
+        raise ConditionRefused(message, *_place(source, offset))
     try:
-        expression = _environment(signature).compile(source)
+        expression = environment(schema, attributes).compile(source)
     except RuntimeError as error:
-        raise _refusal(str(error), source, schema) from None
+        raise _refusal(str(error), schema, attributes) from None
     if expression.return_type() != cel.Type.BOOL:
         kind = str(expression.return_type()).lower()
         raise ConditionRefused(f"the condition is of type {kind}; compare it with something, so it is true or false")
     node = _supported(expression.serialize())
     read = sorted(set(tree.names(node)) - {"now"})
-    return Checked(source, node, tuple(read))
+    of_action = tuple(name for name in read if name.startswith(PREFIX))
+    return Checked(source, node, tuple(name for name in read if name not in of_action), of_action)
 
 
-def environment(schema: ContextSchema) -> Any:  # noqa: ANN401  the CEL library ships no type for it
-    """Return the CEL environment that declares the schema's fields and `now`: the oracle of the tests."""
-    return _environment(tuple((field.id, field.type) for field in schema.fields))
+def environment(schema: ContextSchema, attributes: tuple[ActionAttribute, ...] | None = None) -> Any:  # noqa: ANN401  the CEL library ships no type for it
+    """Return the CEL environment that declares all that a condition may read: the oracle of the tests."""
+    fields = tuple((field.id, field.type) for field in schema.fields)
+    return _environment(fields + (() if attributes is None else tuple(variables(attributes).items())))
 
 
 @lru_cache(maxsize=8)
 def _environment(signature: tuple[tuple[str, ValueType], ...]) -> Any:  # noqa: ANN401  as above
-    variables = {name: _TYPES[kind] for name, kind in signature}
-    return cel.NewEnv(variables={**variables, "now": cel.Type.TIMESTAMP})
+    declared = {name: _TYPES[kind] for name, kind in signature}
+    return cel.NewEnv(variables={**declared, "now": cel.Type.TIMESTAMP})
 
 
 def _supported(serialized: bytes) -> tree.Node:
@@ -93,22 +107,42 @@ def _supported(serialized: bytes) -> tree.Node:
     return node
 
 
-def _refusal(text: str, source: str, schema: ContextSchema) -> ConditionRefused:
+def _place(source: str, offset: int) -> tuple[int, int]:
+    before = source[:offset]
+    return before.count("\n") + 1, offset - before.rfind("\n")
+
+
+def _refusal(text: str, schema: ContextSchema, attributes: tuple[ActionAttribute, ...] | None) -> ConditionRefused:
     found = _POSITION.search(text)
     if not found:
         return ConditionRefused("the condition cannot be read; compare it with the examples in docs/strategies.md")
     line, column, message = int(found[1]), int(found[2]), found[3]
-    return ConditionRefused(_in_plain_words(message, schema), line, column)
-
-
-def _in_plain_words(message: str, schema: ContextSchema) -> str:
     undeclared = _UNDECLARED.search(message)
-    if undeclared:
-        if undeclared[1] in BUILT_IN:
-            return f"{undeclared[1]} {NO_CLOCK}"
-        near = difflib.get_close_matches(undeclared[1], [*(f.id for f in schema.fields), "now"], 1)
-        remedy = f"did you mean {near[0]}?" if near else "declare it under fields"
-        return f"there is no field {undeclared[1]}; {remedy}"
+    said = _unknown(undeclared[1], schema, attributes) if undeclared else _in_plain_words(message)
+    return ConditionRefused(said, line, column)
+
+
+def _unknown(name: str, schema: ContextSchema, attributes: tuple[ActionAttribute, ...] | None) -> str:
+    if name in BUILT_IN:
+        return f"{name} {NO_CLOCK}"
+    if f"{name}.".startswith(PREFIX):
+        if attributes is None:
+            return (
+                f"{name} is asked of an action, and only guardrails, eligibility, applicability and suitability do "
+                "so; select the actions instead"
+            )
+        known = variables(attributes)
+        return f"actions have no attribute {name}; {_nearest(name, known, PREFIX) or 'declare it under attributes'}"
+    fields = [*(field.id for field in schema.fields), "now"]
+    return f"there is no field {name}; {_nearest(name, fields) or 'declare it under fields'}"
+
+
+def _nearest(name: str, known: Iterable[str], prefix: str = "") -> str:
+    near = difflib.get_close_matches(name.removeprefix(prefix), [one.removeprefix(prefix) for one in known], 1)
+    return f"did you mean {prefix}{near[0]}?" if near else ""
+
+
+def _in_plain_words(message: str) -> str:
     if "no matching overload" in message:
         remedy = "both sides need the same type"
         if "double" in message and "int" in message:

@@ -3,20 +3,24 @@
 Each distinct subexpression of all conditions is computed once. Unknown is None and spreads as in Kleene's logic and as
 errors do in CEL (cel-spec, doc/langdef.md, "Logical Operators"): `false && unknown` is false, `true || unknown` is
 true, and every other operation on unknown is unknown. So is what CEL calls an error: overflow of 64 bits, division by
-zero, a moment beyond the years 1 to 9999.
+zero, a moment beyond the years 1 to 9999, a span of more than 292 years.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from models.context import ContextSchema, Scalar
 from service.core.cel.tree import Call, Const, ListOf, Name, Node, NotInLanguage
 
-Conditions = Callable[[Sequence[Scalar | None], int], tuple[bool | None, ...]]
+Truth = int | None
+"""Whether a condition holds: True, False, or None where that is not known. Of a condition over actions there are two
+instead, as masks: for which it holds, and for which it does not."""
+
+Conditions = Callable[[Sequence[Scalar | None], int], tuple[Truth, ...]]
 """Given the snapshot's values in schema order and now in milliseconds, the truth of every condition."""
 
 LANGUAGE = (
@@ -26,7 +30,7 @@ LANGUAGE = (
 
 _INT_MAX = (1 << 63) - 1
 _YEAR_1_MS, _YEAR_10000_MS = -62_135_596_800_000, 253_402_300_800_000
-_LONGEST_MS = 315_576_000_000_000
+_LONGEST_MS = 9_223_372_036_854  # CEL reckons spans in 64 bits of nanoseconds
 _DURATION = re.compile(r"(-)?((?:\d+(?:h|m|s|ms))+)")
 _UNITS_MS = {"h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
 
@@ -64,6 +68,17 @@ def _divide(a: float, b: float) -> float:
     return math.copysign(math.inf, a) * math.copysign(1.0, b)
 
 
+def _same(a: object, b: object) -> bool:
+    """Compare lists whose items may be no number: such an item equals nothing, itself included."""
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(map(_same, a, b))
+    return a == b
+
+
+def _among(item: object, items: Sequence[object]) -> bool:
+    return any(_same(item, other) for other in items)
+
+
 HELPERS: dict[str, object] = {
     "whole": _whole,
     "moment": _moment,
@@ -71,6 +86,8 @@ HELPERS: dict[str, object] = {
     "divide_whole": _divide_whole,
     "remainder": _remainder,
     "divide": _divide,
+    "same": _same,
+    "among": _among,
 }
 
 _COMPARED = ("bool", "int64", "double", "string", "timestamp", "duration")
@@ -112,16 +129,26 @@ STRICT: dict[str, str] = {
 }
 
 
+_ITEM_BY_ITEM: dict[str, str] = {
+    "equals": "same({0}, {1})",
+    "not_equals": "not same({0}, {1})",
+    "in_list": "among({0}, {1})",
+}
+
+
 class Program:
     """Collects conditions and writes one function over all of them, each distinct subexpression once.
 
-    A term is either a literal in Python's spelling or the name of a variable that may be None.
+    A term is either a literal in Python's spelling or the name of a variable that may be None. `given` holds the terms
+    of what is computed elsewhere, and `letter` begins the names of variables.
     """
 
-    def __init__(self) -> None:
-        self._lines: list[str] = []
-        self._terms: dict[Node, str] = {}
+    def __init__(self, given: Mapping[Node, str] | None = None, letter: str = "t") -> None:
+        self.lines: list[str] = []
+        self.scope: dict[str, object] = dict(HELPERS)
+        self._terms: dict[Node, str] = dict(given or {})
         self._fields: dict[str, str] = {}
+        self._letter = letter
 
     def add(self, node: Node) -> str:
         """Add a tree and return its term. Raises NotInLanguage for an operation that is not supported."""
@@ -132,12 +159,16 @@ class Program:
         return self._terms[node]
 
     def compile(self, results: Sequence[str], schema: ContextSchema) -> Conditions:
-        """Return the function that gives the truth of each of the terms."""
-        loads = [f"    {term} = values[{schema.index[name]}]" for name, term in self._fields.items()]
-        body = "\n".join([*loads, *(f"    {line}" for line in self._lines)])
+        """Return the function that gives each of these terms, from a snapshot's values and now."""
+        return self.over(results, schema.index)
+
+    def over(self, results: Sequence[str], index: Mapping[str, int]) -> Conditions:
+        """Return the function that gives each of these terms, from values that stand where `index` says, and now."""
+        loads = [f"    {term} = values[{index[name]}]" for name, term in self._fields.items()]
+        body = "\n".join([*loads, *(f"    {line}" for line in self.lines)])
         returned = "".join(f"{term}, " for term in results)
         source = f"def conditions(values, now):\n{body}\n    return ({returned})\n"
-        scope: dict[str, object] = dict(HELPERS)
+        scope = dict(self.scope)
         exec(compile(source, "<conditions>", "exec"), scope)  # noqa: S102  written above from a checked tree alone
         return scope["conditions"]  # type: ignore[return-value]  # exec gives no types
 
@@ -168,7 +199,7 @@ class Program:
             return self._assign(f"None if {test} is None else {then} if {test} else {otherwise}")
         if node.overload not in STRICT:
             raise NotInLanguage(f"{node.function.strip('_')}() as {node.overload or 'a dynamic call'}")
-        return self._assign(self._strict(STRICT[node.overload].format(*(f"({term})" for term in terms)), terms))
+        return self._assign(self._strict(_spelling(node).format(*(f"({term})" for term in terms)), terms))
 
     def _connect(self, terms: list[str], decides: str, otherwise: str) -> str:
         a, b = terms
@@ -186,9 +217,16 @@ class Program:
         return f"({node.spelling})"
 
     def _assign(self, expression: str) -> str:
-        name = f"t{len(self._lines)}"
-        self._lines.append(f"{name} = {expression}")
+        name = f"{self._letter}{len(self.lines)}"
+        self.lines.append(f"{name} = {expression}")
         return name
+
+
+def _spelling(node: Call) -> str:
+    """Return how Python says it: it takes no number to be itself in a list, where CEL takes it to be nothing."""
+    if node.overload in _ITEM_BY_ITEM and any("(double" in arg.kind or "(list" in arg.kind for arg in node.args):
+        return _ITEM_BY_ITEM[node.overload]
+    return STRICT[node.overload]
 
 
 def _literals(terms: Sequence[str]) -> bool:
@@ -211,7 +249,7 @@ def duration_ms(text: str) -> int:
         raise NotInLanguage(f"the duration {text!r} (write whole h, m, s or ms, such as '36h')")
     total = sum(int(n) * _UNITS_MS[unit] for n, unit in re.findall(r"(\d+)(ms|h|m|s)", found[2]))
     if _span(total) is None:
-        raise NotInLanguage(f"the duration {text!r} (it is longer than CEL allows)")
+        raise NotInLanguage(f"the duration {text!r} (write at most 292 years)")
     return -total if found[1] else total
 
 

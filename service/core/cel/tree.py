@@ -15,31 +15,49 @@ class Const:
     value: bool | int | float | str
     spelling: str
 
+    @property
+    def kind(self) -> str:
+        """Return its type, as `Name.kind` does."""
+        return {bool: "bool", int: "int", float: "double", str: "string"}[type(self.value)]
+
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A variable: the id of a context field, or `now`."""
+    """A variable: the id of a context field, `now`, or `action.NAME`.
+
+    `kind` is its type: bool, int, double, string, timestamp, duration, or `list(…)` of one of these; `dyn` where CEL
+    leaves it open.
+    """
 
     id: str
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
 class ListOf:
-    """A list literal."""
+    """A list literal of the type `kind`."""
 
     items: tuple[Node, ...]
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An operator or function, named by the overload that the checker chose, such as `greater_int64`."""
+    """An operator or function, named by the overload that the checker chose, such as `greater_int64`.
+
+    `kind` is the type of what it gives.
+    """
 
     overload: str
     function: str
     args: tuple[Node, ...]
+    kind: str
 
 
 Node = Const | Name | ListOf | Call
+
+_PRIMITIVE = {1: "bool", 2: "int", 4: "double", 5: "string"}
+_WELL_KNOWN = {2: "timestamp", 3: "duration"}
 
 
 class NotInLanguage(Exception):
@@ -57,7 +75,8 @@ def parse(serialized: bytes) -> Node:
         key, names = _reference(entry)
         if names:
             overloads[key] = names[0]
-    return _node(_only(checked, 4), overloads)
+    kinds = dict(_typed(entry) for entry in _all(checked, 3))
+    return _Parser(overloads, kinds).node(_only(checked, 4))
 
 
 def constant(value: bool | int | float | str) -> Const:
@@ -65,36 +84,69 @@ def constant(value: bool | int | float | str) -> Const:
     return Const(value, repr(value))
 
 
+def parts(node: Node) -> tuple[Node, ...]:
+    """Return what a node is made of, itself left out."""
+    return node.items if isinstance(node, ListOf) else node.args if isinstance(node, Call) else ()
+
+
 def names(node: Node) -> Iterator[str]:
     """Yield every variable that the tree reads, with repeats."""
     if isinstance(node, Name):
         yield node.id
-    elif isinstance(node, ListOf | Call):
-        for child in node.items if isinstance(node, ListOf) else node.args:
-            yield from names(child)
+    for child in parts(node):
+        yield from names(child)
 
 
-def _node(message: bytes, overloads: Mapping[int, str]) -> Node:
-    parts = dict(wire.fields(message))
-    for number, name in ((5, "a field of a field"), (8, "a message or map"), (9, "a macro such as exists() or all()")):
-        if number in parts:
-            raise NotInLanguage(name)
-    if 3 in parts:
-        return _const(_bytes(parts[3]))
-    if 4 in parts:
-        return Name(_only(_bytes(parts[4]), 1).decode())
-    if 7 in parts:
-        return ListOf(tuple(_node(item, overloads) for item in _all(_bytes(parts[7]), 1)))
-    if 6 in parts:
-        ident = parts.get(2, 0)
-        return _call(_bytes(parts[6]), overloads.get(ident if isinstance(ident, int) else 0, ""), overloads)
-    raise NotInLanguage("an empty expression")
+@dataclass(frozen=True, slots=True)
+class _Parser:
+    """Reads expressions, whose overloads and types stand apart, by the expression's number."""
+
+    overloads: Mapping[int, str]
+    kinds: Mapping[int, str]
+
+    def node(self, message: bytes) -> Node:
+        parts = dict(wire.fields(message))
+        for number, name in ((5, "a field of a field"), (8, "a message or map"), (9, "a macro such as exists()")):
+            if number in parts:
+                raise NotInLanguage(name)
+        found = parts.get(2, 0)
+        ident = found if isinstance(found, int) else 0
+        kind = self.kinds.get(ident, "dyn")
+        if 3 in parts:
+            return _const(_bytes(parts[3]))
+        if 4 in parts:
+            return Name(_only(_bytes(parts[4]), 1).decode(), kind)
+        if 7 in parts:
+            return self._list(_bytes(parts[7]), kind)
+        if 6 in parts:
+            return self._call(_bytes(parts[6]), self.overloads.get(ident, ""), kind)
+        raise NotInLanguage("an empty expression")
+
+    def _list(self, message: bytes, kind: str) -> ListOf:
+        items = tuple(self.node(item) for item in _all(message, 1))
+        if items and "dyn" in kind:
+            raise NotInLanguage("a list whose items are of different types")
+        return ListOf(items, kind)
+
+    def _call(self, message: bytes, overload: str, kind: str) -> Call:
+        args = [*_all(message, 1), *_all(message, 3)]
+        function = _only(message, 2).decode()
+        return Call(overload, function, tuple(self.node(arg) for arg in args), kind)
 
 
-def _call(message: bytes, overload: str, overloads: Mapping[int, str]) -> Call:
-    args = [*_all(message, 1), *_all(message, 3)]
-    function = _only(message, 2).decode()
-    return Call(overload, function, tuple(_node(arg, overloads) for arg in args))
+def _typed(entry: bytes) -> tuple[int, str]:
+    parts = dict(wire.fields(entry))
+    key = parts.get(1, 0)
+    return key if isinstance(key, int) else 0, _kind(_bytes(parts.get(2, b"")))
+
+
+def _kind(message: bytes) -> str:
+    number, value = next(wire.fields(message), (1, b""))
+    if number == 3 and isinstance(value, int):
+        return _PRIMITIVE.get(value, "dyn")
+    if number == 5 and isinstance(value, int):
+        return _WELL_KNOWN.get(value, "dyn")
+    return f"list({_kind(_only(_bytes(value), 1))})" if number == 6 else "dyn"
 
 
 def _const(message: bytes) -> Const:
