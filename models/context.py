@@ -54,6 +54,15 @@ class Source(StrEnum):
     CLOCK = "clock"
     SUPPLY = "supply"
     MODEL = "model"
+    MEMORY = "memory"
+
+
+class Told(StrEnum):
+    """Whether words may name what is known: customers expect it; or it may steer decisions and is never said."""
+
+    EXPECTED = "expected"
+    INFERRED = "inferred"
+    SENSITIVE = "sensitive"
 
 
 class FoldKind(StrEnum):
@@ -135,7 +144,7 @@ class Field:
 
     `max_age_ms` is the age beyond which the value is unknown; unset means that it never grows stale.
     `bounds` checks values that come with a request and names the categories of text. `supplied` says what a field of
-    the supply counts.
+    the supply counts. `told` says whether words may name the value; what models write is inferred.
     """
 
     id: str
@@ -148,6 +157,7 @@ class Field:
     key: int
     given_by: Source = Source.REQUEST
     supplied: Supplied | None = None
+    told: Told = Told.EXPECTED
 
     @property
     def source(self) -> Source:

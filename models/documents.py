@@ -13,6 +13,8 @@ from models.trees import Budget, Items, Leaf, Mapping, Node, Problem, grow, show
 
 __all__ = ["Documents", "DocumentsRefused", "Items", "Leaf", "Mapping", "Node", "Problem", "read_folder", "shown"]
 
+CASES = "cases"
+"""The subfolder that holds examples of what the strategy decides: no documents, and so no part of its version."""
 LARGEST_FILE = 1_000_000
 MOST_FILES = 256
 MOST_NODES = 100_000
@@ -52,7 +54,7 @@ class Documents:
 
 
 def read_folder(path: Path) -> Documents:
-    """Read all `*.yaml` files that stand directly in a folder.
+    """Read all `*.yaml` files that stand directly in a folder, and not those of its subfolder `cases`.
 
     Raises DocumentsRefused when a file cannot be read as a document; what can be read is checked all the same.
     """
@@ -79,7 +81,7 @@ def _contents(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, str]
     try:
         home = folder.resolve(strict=True)
         names = sorted(entry.name for entry in folder.iterdir() if _may_be_meant(entry))
-        lost = sorted(path.relative_to(folder).as_posix() for path in folder.glob("[!.]*/*") if _may_be_meant(path))
+        lost = sorted(path.relative_to(folder).as_posix() for path in folder.glob("[!.]*/*") if _is_lost(path))
     except (OSError, ValueError, RuntimeError) as error:
         problems.append(
             Problem(str(folder), 1, f"cannot be read as a folder ({_why(error)}); name a strategy's folder")
@@ -101,6 +103,10 @@ def _contents(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, str]
 def _may_be_meant(path: Path) -> bool:
     """Say whether a name is a document's or nearly so: what is nearly so is refused rather than left out silently."""
     return _YAML.fullmatch(path.suffix) is not None and not path.name.startswith(".")
+
+
+def _is_lost(path: Path) -> bool:
+    return path.parent.name != CASES and _may_be_meant(path)
 
 
 class _Unread(Exception):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from models import context
 from models.clock import BUILT_IN, clock_fields
+from models.contact import OF_CONTACTS, contact_fields, names_contacts
 from models.context import (
     Attribute,
     ContextSchema,
@@ -19,6 +20,7 @@ from models.context import (
     FoldKind,
     Purpose,
     Tense,
+    Told,
     ValueType,
     field_key,
 )
@@ -75,6 +77,8 @@ def parse_context(documents: Documents, problems: list[Problem]) -> ContextSchem
         field = _field(record, places, events)
         if field and field.id in BUILT_IN:
             record.refuse(f"`{field.id}` is built in, by the section `time_zone`; remove it here", "id")
+        elif field and field.id in OF_CONTACTS:
+            record.refuse(f"`{field.id}` is built in, wherever a document names it; remove it here", "id")
         elif field and field.id not in fields:
             _claim_key(record, field, keys)
             fields[field.id] = field
@@ -83,7 +87,8 @@ def parse_context(documents: Documents, problems: list[Problem]) -> ContextSchem
     happening = tuple(event for event in events.values() if event.id)
     time_zone = read_time_zone(documents, fields, _undeclared(documents, fields), problems)
     told = clock_fields() if time_zone else ()
-    return ContextSchema.of(happening, (*fields.values(), *told), time_zone)
+    before = contact_fields() if names_contacts(documents) else ()
+    return ContextSchema.of(happening, (*fields.values(), *told, *before), time_zone)
 
 
 def unread_fields(documents: Documents, schema: ContextSchema) -> tuple[str, ...]:
@@ -158,6 +163,7 @@ def _field(record: Record, places: dict[str, str], events: abc.Mapping[str, Even
     key = record.whole("key", field_key(field_id), 0, 0xFFFF)
     fold, folded = _origin(record, kind, events)
     given_by = _given_by(record)
+    told = _told(record, given_by)
     supplied = read_supplied(record, field_id, kind, purpose) if given_by is context.Source.SUPPLY else None
     record.rest_is_refused()
     if not field_id or not kind or not purpose:
@@ -166,7 +172,18 @@ def _field(record: Record, places: dict[str, str], events: abc.Mapping[str, Even
         bounds = _categories(record, bounds, folded)
     if given_by is context.Source.MODEL and fold is None:
         fold = _written_by_a_model(record, field_id)
-    return Field(field_id, kind, purpose, says, fold, max_age, bounds, key, given_by, supplied)
+    return Field(field_id, kind, purpose, says, fold, max_age, bounds, key, given_by, supplied, told)
+
+
+def _told(record: Record, given_by: context.Source) -> Told:
+    """Return whether words may name the field; nobody expects to hear what a model guesses."""
+    modelled = given_by is context.Source.MODEL
+    if not record.has("told"):
+        return Told.INFERRED if modelled else Told.EXPECTED
+    told = record.choice("told", Told) or Told.SENSITIVE
+    if modelled and told is Told.EXPECTED:
+        record.refuse("what a model writes is inferred, and words never name it; write `told: inferred`", "told")
+    return told
 
 
 def _written_by_a_model(record: Record, field_id: str) -> Fold:

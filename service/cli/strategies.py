@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from service.cli.cases import check_cases, count_cases, show_refused
 from service.cli.options import Json, example
 from service.cli.output import note, row, say, say_json, show, table
 
 if TYPE_CHECKING:
-    from models.documents import DocumentsRefused
     from service.core.strategy import Strategy
 
-EXAMPLE = example("tact check strategies/demo")
+EXAMPLE = example("tact check strategies/demo --cases")
 
 
 def check(
     strategy: Annotated[Path, typer.Argument(metavar="STRATEGY", help="The strategy's folder.", show_default=False)],
+    cases: Annotated[
+        bool, typer.Option("--cases", help="Decide the strategy's cases, and end with 1 where one comes out otherwise.")
+    ] = False,
+    model: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="With --cases: the model to decide with (default: priors).")
+    ] = None,
     json: Json = False,
 ) -> int:
     """Load a strategy and say what is in it, or everything that is wrong, with file, line and what would be right."""
@@ -29,56 +36,60 @@ def check(
     try:
         loaded = load_strategy(strategy)
     except DocumentsRefused as refused:
-        return _refused(refused, json)
+        return show_refused(refused, json)
     Engine(loaded, None)  # what can be loaded must also compile
-    warnings = _warnings(loaded)
-    summary = {"ok": True, "version": loaded.version, "says": loaded.says, **_counts(loaded), "warnings": warnings}
+    if cases:
+        return check_cases(strategy, loaded, model, json)
+    _show_summary(loaded, strategy, json)
+    return 0
+
+
+def _show_summary(loaded: Strategy, folder: Path, json: bool) -> None:
+    from service.core.advice import advice
+
+    warnings, many = list(advice(loaded, int(time.time() * 1000))), count_cases(folder, loaded)
+    if many is None:
+        warnings.append("the cases cannot be read; see what is wrong with them with --cases")
+    counts = {**_counts(loaded, folder), "cases": many}
     if json:
-        say_json(summary)
-        return 0
+        say_json({"ok": True, "version": loaded.version, "says": loaded.says, **counts, "warnings": warnings})
+        return
     say(f"{loaded.version}: {loaded.says}")
     made = table("What", "How many or which")
-    for name, value in _counts(loaded).items():
+    for name, value in counts.items():
         row(made, name.replace("_", " "), value)
     show(made)
     for warning in warnings:
         note(f"warning: {warning}")
-    return 0
 
 
-def _warnings(strategy: Strategy) -> list[str]:
-    """Say what a strategy may lack but hardly should."""
-    found = []
-    if not strategy.guardrails:
-        found.append("there are no guardrails: nothing is ever forbidden, not even selling over an open ticket")
-    if not strategy.caps:
-        found.append("there are no caps: nobody is ever contacted too often")
-    return found
+def _counts(strategy: Strategy, folder: Path) -> dict[str, object]:
+    from models.documents import read_folder
+    from models.predictions import parse_predictions
+    from models.records import section_records
+    from service.core.rules import Kind, Layer
 
-
-def _refused(refused: DocumentsRefused, json: bool) -> int:
-    if json:
-        problems = [{"file": p.file, "line": p.line, "message": p.message} for p in refused.problems]
-        say_json({"ok": False, "problems": problems})
-        return 1
-    for problem in refused.problems:
-        say(f"{problem.file}:{problem.line}: {problem.message}")
-    many = len(refused.problems)
-    note(f"tact: {many} problem{'s' if many > 1 else ''}; nothing was loaded")
-    return 1
-
-
-def _counts(strategy: Strategy) -> dict[str, object]:
-    from service.core.rules import Kind
-
+    documents = read_folder(folder)
+    predictions = parse_predictions(documents, strategy.schema, [])
+    layers = {f"{layer}_rules": sum(rule.layer is layer for rule in strategy.eligibility) for layer in Layer}
     kinds = {f"{kind}s": sum(action.kind is kind for action in strategy.actions) for kind in Kind}
     return {
         "actions": len(strategy.actions),
         **kinds,
+        "attributes": len(strategy.attributes),
         "guardrails": len(strategy.guardrails),
-        "eligibility_rules": len(strategy.eligibility),
+        "recovery_rules": len(section_records(documents, "recovery", "", [])),
+        "quiet_hours": len(section_records(documents, "quiet_hours", "", [])),
+        **layers,
         "caps": len(strategy.caps),
+        "cool_offs": len(strategy.cool_offs),
+        "consistency_rules": len(strategy.promises),
+        "exemptions": len(strategy.exemptions),
         "weights": len(strategy.weights),
+        "supplies": len({field.supplied for field in strategy.schema.fields if field.supplied}),
+        "actions_that_consume": sum(action.consumes is not None for action in strategy.actions),
+        "demand_rules": len(strategy.demand),
+        "predictions": len(predictions),
         "events": len(strategy.schema.events),
         "fields": len(strategy.schema.fields),
         "features": len(strategy.features),

@@ -48,7 +48,12 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Guardrail:
-    """A rule that forbids the selected actions while its condition holds, or while that cannot be known."""
+    """A rule that forbids the selected actions while its condition holds, or while that cannot be known.
+
+    `quiet` is set where the rule is a section of quiet hours: from which hour of the customer's day it forbids (0 to
+    23), and the hour at which that ends (0 to 24, on the next day where it is not later); unset where it ends at no
+    one hour.
+    """
 
     id: str
     says: str
@@ -57,6 +62,7 @@ class Guardrail:
     instead: Selector | None = None
     owner: str = ""
     valid: Valid = ALWAYS
+    quiet: tuple[int, int] | None = None
 
 
 class Layer(StrEnum):
@@ -191,10 +197,15 @@ class Exemption:
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """Multiplies the net value's revenue part of the selected actions while its condition is known to hold."""
+    """Multiplies the net value's revenue part of the selected actions while its condition is known to hold.
+
+    That the weight is in force is a part of the condition.
+    """
 
     id: str
     says: str
     boost: Selector
     factor: float
     when: Condition
+    owner: str = ""
+    valid: Valid = ALWAYS

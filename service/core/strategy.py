@@ -10,12 +10,37 @@ from service.core.rules import Cap, CoolOff, Eligibility, Exemption, Guardrail, 
 
 
 @dataclass(frozen=True, slots=True)
+class Worded:
+    """The words of one language (a BCP 47 tag in small letters): a text that may have slots, such as
+    `{past.first_name}`, and what is said `otherwise`, where a slot cannot be filled; that is empty without slots.
+    """
+
+    language: str
+    text: str
+    otherwise: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Treatment:
-    """An action in a channel's form, at one placement."""
+    """An action in a channel's form, at one placement.
+
+    `text` and `otherwise` are as in `Worded`, in the strategy's default language, or in the first that is written;
+    `languages` holds the words of every language where they are written in several, that one included.
+    """
 
     channel: str
     placement: str
     text: str
+    otherwise: str = ""
+    languages: tuple[Worded, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """Which field tells the language that a customer prefers, and the language (BCP 47) of those who tell none."""
+
+    field: str
+    default: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +142,8 @@ class Strategy:
     `version` is `name@` and the first 12 hexadecimal digits of the SHA-256 over all documents. The first consent
     level is the lowest and the one of unknown customers. `safe_greeting` is the action that is said when nothing is
     known. `explore` is the probability of exploration. `features` are the field ids that models see. `household` is the
-    id of the field that names the customer's household, empty where there is none.
+    id of the field that names the customer's household, empty where there is none. `language` says in whose words
+    things are said where texts are written in several languages.
     """
 
     name: str
@@ -141,3 +167,4 @@ class Strategy:
     promises: tuple[Promise, ...] = ()
     exemptions: tuple[Exemption, ...] = ()
     household: str = ""
+    language: Language | None = None

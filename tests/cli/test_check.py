@@ -5,6 +5,13 @@ import shutil
 from pathlib import Path
 
 from tests.cli.commands import DEMO, tact, typed
+from tests.core.policies import changed, write_policy
+
+COUNTED = {
+    "attributes": 6, "guardrails": 5, "recovery_rules": 1, "quiet_hours": 2, "eligibility_rules": 2,
+    "applicability_rules": 1, "suitability_rules": 1, "caps": 4, "cool_offs": 2, "consistency_rules": 1,
+    "exemptions": 2, "weights": 1, "predictions": 0,
+}  # fmt: skip
 
 
 def test_a_good_strategy_is_summed_up() -> None:
@@ -15,6 +22,20 @@ def test_a_good_strategy_is_summed_up() -> None:
     assert said["actions"] == said["greetings"] + said["offers"] + said["messages"] >= 25
     assert set(said["channels"]) == {"desk", "web", "email"}
     assert said["version"] in typed("check", DEMO).stdout
+
+
+def test_every_kind_of_rule_is_counted_and_what_does_nothing_is_named(tmp_path: Path) -> None:
+    """Policy, supply, demand and predictions are counted; a rule that is over is a warning and no problem."""
+    over = changed("caps", "    owner: Marketing\n", "    owner: Marketing\n    until: 2020-01-01\n")
+    ran = typed("check", write_policy(tmp_path, caps=over), "--json")
+    said = json.loads(ran.stdout)
+    assert (ran.returncode, said["ok"]) == (0, True)
+    assert {name: said[name] for name in COUNTED} == COUNTED
+    (warning,) = said["warnings"]
+    assert warning.startswith("`one-offer-a-day` is over")
+    trucks = json.loads(typed("check", DEMO.parent / "trucks", "--json").stdout)
+    assert (trucks["supplies"], trucks["actions_that_consume"], trucks["demand_rules"]) == (2, 1, 2)
+    assert json.loads(typed("check", DEMO, "--json").stdout)["predictions"] == 3
 
 
 def spoiled(folder: Path) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from models.clock import HOUR, NO_CLOCK, WEEKDAY, Clock, clock_fields, zone_names, zone_of
@@ -263,3 +263,43 @@ def test_the_example_of_the_guide_is_one(tmp_path: Path) -> None:
     assert {shown.fields[shown.index[name]].max_age_ms for name in ("past.interest", "present.views_10m")} == {
         None, 600_000,
     }  # fmt: skip
+
+
+QUARTER_MS = 900_000
+LIVELY = ("Europe/Berlin", "America/Havana", "Australia/Lord_Howe", "Asia/Kathmandu", "America/Sao_Paulo", "UTC")
+"""Zones that move their clocks at midnight, at two, by half an hour, or not at all."""
+
+
+_any_second = st.integers(1_500_000_000, 1_800_000_000)
+_full_hour = st.integers(416_667, 500_000).map(lambda hours: hours * 3_600)
+
+
+@given(st.sampled_from(LIVELY), _any_second | _full_hour, st.integers(0, 23))
+@example("UTC", 1_790_006_400, 16)
+def test_the_next_hour_is_the_first_at_which_the_clock_turns_to_it(zone: str, now_s: int, hour: int) -> None:
+    """Going on by quarters of an hour, no earlier one shows that hour for the first time, or passes over it."""
+    clock = Clock.of(schema())
+    assert clock is not None
+    found = clock.next_hour([zone, None, None], hour, now_s * 1000)
+    assert found is not None
+    step = (now_s * 1000 // QUARTER_MS + 1) * QUARTER_MS
+    while not _turns(zone, step, hour):
+        step += QUARTER_MS
+    assert found == step
+
+
+def _turns(zone: str, at_ms: int, hour: int) -> bool:
+    before, after = told(zone, at_ms - 1)[0], told(zone, at_ms)[0]
+    assert isinstance(before, int)
+    assert isinstance(after, int)
+    passed = {(before + 1 + hours) % 24 for hours in range((after - before) % 24)} if after != (before - 1) % 24 else ()
+    return hour in passed
+
+
+def test_nobody_knows_the_next_hour_of_a_zone_that_is_none() -> None:
+    """Where the customer's clock is unknown, or ends, so is the moment at which it shows anything."""
+    clock = Clock.of(schema())
+    assert clock is not None
+    assert clock.next_hour(["Mars/Olympus", None, None], 8, 0) is None
+    assert clock.next_hour([None, None, None], 8, 0) is None
+    assert clock.next_hour(["UTC", None, None], 8, 253_402_300_799_999) is None
