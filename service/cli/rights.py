@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_format
 import os
+from base64 import b64encode
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +21,10 @@ _LISTS = {
     "consent": "consents",
     "field": "fields",
     "cap_uses": "cap_uses",
+    "refusal": "refusals",
+    "promise": "promises",
+    "reservation": "reservations",
+    "contact": "contacts",
     "decision": "decisions",
     "outcome": "outcomes",
     "remnant": "remnants",
@@ -36,6 +41,7 @@ _COUNTED = {
     "outcome_records": "records to know repeated outcomes",
     "links": "links between ids",
     "supply_holds": "holds of supply",
+    "remembered": "refusals, promises, reserved contacts and the latest contact",
 }
 
 
@@ -59,13 +65,17 @@ def export(
                 found.setdefault(_LISTS.get(kind, kind), []).append(item)
         return found
 
-    document = json_format.dumps(call(target, exported), ensure_ascii=False, indent=2)
+    document = json_format.dumps(call(target, exported), ensure_ascii=False, indent=2, default=_in_base64)
     if out is None:
         say(document)
         return
     with open(out, "w", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
         file.write(document + "\n")
     note(f"written to {out}")
+
+
+def _in_base64(content: bytes) -> str:
+    return b64encode(content).decode()
 
 
 def erase(

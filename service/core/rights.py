@@ -9,8 +9,21 @@ from msgspec import Struct
 from msgspec.structs import astuple
 
 from service.core.decision import Committed
+from service.core.memory import Contact, Promised, Refusal
 from service.core.plan import Entry
 from service.core.records import ConsentRecord
+
+
+class KeptReservation(Struct, frozen=True):
+    """A contact that counts for a counter: reserved at a moment until its hold ends (ms), waiting for an outcome of
+    kind `on`; or there for good, then `at_ms` is when that outcome came, and the other two are 0. `mark` finds it.
+    """
+
+    counter: str
+    at_ms: int
+    ends_ms: int
+    on: int
+    mark: bytes
 
 
 class Kept(Struct, frozen=True):
@@ -22,7 +35,8 @@ class Kept(Struct, frozen=True):
     `alias_of` the id that this one is linked to, if it is; `event_ids` how many ids of events are remembered,
     `changed` whether predictions wait to be made anew. `erased_ms` is set for an erased customer of whom nothing is
     kept. `log_end` and `out_end` are where the streams of the customer's bucket ended. `remnants` is what stands
-    there and cannot be read, by its name.
+    there and cannot be read, by its name. `refusals`, `promised`, `reserved` and `last` are what is remembered of what
+    was said and answered.
     """
 
     now_ms: int
@@ -40,6 +54,15 @@ class Kept(Struct, frozen=True):
     log_end: str
     out_end: str
     remnants: Mapping[str, bytes]
+    refusals: tuple[Refusal, ...] = ()
+    promised: tuple[Promised, ...] = ()
+    reserved: tuple[KeptReservation, ...] = ()
+    last: Contact | None = None
+
+    @property
+    def remembered(self) -> int:
+        """Return how much is remembered of what was said and answered."""
+        return len(self.refusals) + len(self.promised) + len(self.reserved) + (self.last is not None)
 
 
 class KeptDecision(Struct, frozen=True):
@@ -67,7 +90,7 @@ class Erased(Struct, frozen=True):
 
     `decisions` are entries of the log, `repeatable` those of them that could still be repeated under their key,
     `outcome_records` what stood beside decisions to know an outcome that is repeated, `holds` units of supply that were
-    given back.
+    given back, `remembered` refusals, promises, reserved contacts and the latest contact.
     """
 
     identities: tuple[str, ...]
@@ -83,6 +106,7 @@ class Erased(Struct, frozen=True):
     outcome_records: int
     links: int
     holds: int
+    remembered: int
 
     @classmethod
     def total(cls, parts: Sequence[Self]) -> Self:

@@ -11,9 +11,10 @@ from msgspec.structs import replace
 from models import folds, states
 from models.context import ContextSchema, Field, Purpose, Source, ValueType
 from service.core.decision import Take
+from service.core.memory import Promised, Refusal
 from service.core.plan import Entry
 from service.core.records import ConsentRecord, Person
-from service.core.rights import Erased, Kept, KeptDecision, KeptOutcome
+from service.core.rights import Erased, Kept, KeptDecision, KeptOutcome, KeptReservation
 from service.core.words import Words
 from service.rpc.checks import timestamp
 from service.rpc.convert_consent import consent_message
@@ -95,6 +96,55 @@ def cap_items(customer: str, kept: Kept) -> Iterator[pb.ExportItem]:
                 origin=origin,
             )
             yield pb.ExportItem(cap_uses=used)
+
+
+def memory_items(customer: str, kept: Kept) -> Iterator[pb.ExportItem]:
+    """Yield what is remembered of what was said and answered."""
+    for refusal in kept.refusals:
+        yield pb.ExportItem(refusal=_refusal(customer, refusal))
+    for promise in kept.promised:
+        yield pb.ExportItem(promise=_promise(customer, promise))
+    for one in kept.reserved:
+        yield pb.ExportItem(reservation=_reservation(customer, one))
+    if kept.last is not None:
+        at, said = timestamp(kept.last.at_ms), kept.last.actions
+        contact = pb.ExportedContact(customer_id=customer, channel=kept.last.channel, at=at, action_ids=said)
+        yield pb.ExportItem(contact=contact)
+
+
+def _refusal(customer: str, refusal: Refusal) -> pb.ExportedRefusal:
+    return pb.ExportedRefusal(
+        customer_id=customer,
+        action_id=refusal.action,
+        group=refusal.group,
+        intents=refusal.intents,
+        kind=outcome_pb2.OutcomeKind.ValueType(refusal.kind),
+        refused_at=timestamp(refusal.at_ms),
+        mark=refusal.mark.hex(),
+    )
+
+
+def _promise(customer: str, promise: Promised) -> pb.ExportedPromise:
+    return pb.ExportedPromise(
+        customer_id=customer,
+        key=promise.key,
+        action_id=promise.action,
+        given_at=timestamp(promise.given_ms),
+        until=timestamp(promise.until_ms),
+        decision_id=promise.decision_id,
+        facts=promise.facts.hex(),
+    )
+
+
+def _reservation(customer: str, one: KeptReservation) -> pb.ExportedReservation:
+    return pb.ExportedReservation(
+        customer_id=customer,
+        counter=one.counter,
+        at=timestamp(one.at_ms),
+        held_until=timestamp(one.ends_ms) if one.ends_ms else None,
+        waits_for=outcome_pb2.OutcomeKind.ValueType(one.on),
+        mark=one.mark.hex(),
+    )
 
 
 def remnant_items(customer: str, kept: Kept) -> Iterator[pb.ExportItem]:
@@ -198,5 +248,6 @@ def erased_answer(erased: Erased, rewrites: bool) -> pb.EraseCustomerResponse:
         outcome_records=erased.outcome_records,
         links=erased.links,
         supply_holds=erased.holds,
+        remembered=erased.remembered,
         rewrite_started=rewrites,
     )

@@ -77,4 +77,5 @@ def _held(customer: str, person: Person, kept: Kept, edge: Edge) -> Iterator[pb.
     yield from convert.consent_items(customer, kept)
     yield from convert.field_items(customer, kept, edge.strategy.schema)
     yield from convert.cap_items(customer, kept)
+    yield from convert.memory_items(customer, kept)
     yield from convert.remnant_items(customer, kept)

@@ -13,14 +13,17 @@ from functools import partial
 import msgspec
 
 from service.core.decision import Bound, Commit, Committed, Known, Linked
-from service.errors import ConsentChanged, CustomerErased, CustomerLinked, TactError
+from service.core.memory import NOTHING_OFF, NOTHING_REMEMBERED, Switched
+from service.errors import ConsentChanged, CustomerErased, CustomerLinked, MemoryChanged, TactError
 from service.store import keys
 from service.store.calls import Calls, StoreUnreadable
 from service.store.connection import StoreReplied
 from service.store.consents import consent_of
 from service.store.reading import Committing, Reading
+from service.store.remembered import memory_of, with_reserved
 from service.store.retention import Retention, milliseconds
 from service.store.suppression import Suppression
+from service.store.switches import switched_of
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_counters = msgspec.msgpack.Decoder(dict[str, tuple[int, ...]]).decode
@@ -34,6 +37,7 @@ _REFUSALS: Mapping[str, Callable[[], TactError]] = {
     "ERASED": partial(CustomerErased, "the customer was erased"),
     "LINKED": partial(CustomerLinked, "the customer was linked or unlinked"),
     "CONSENT": partial(ConsentChanged, "the consent was replaced"),
+    "MEMORY": partial(MemoryChanged, "more is remembered of the customer"),
 }
 """What it means when the store refuses a commit. A table: every commit passes here."""
 
@@ -71,11 +75,12 @@ class CustomerStore:
 
     async def read(self, customer: str, decision_id: str | None, deadline_s: float | None = None) -> Known:
         """Return what the customer's consent allows to be known, and the decision if it was made before."""
-        place = [keys.context_key(customer), keys.suppression_key(keys.bucket(customer))]
+        bucket = keys.bucket(customer)
+        place = [keys.context_key(customer), keys.suppression_key(bucket), keys.switch_key(bucket)]
         if decision_id is not None:
             place += self._places(customer, decision_id)
         packed = self._reading.packed(place, customer.encode(), self._erased(customer))
-        reply = await self._calls.reply(customer.encode(), packed, deadline_s, 8)
+        reply = await self._calls.reply(customer.encode(), packed, deadline_s, 9)
         return self._known(*reply[1:])
 
     async def context(self, customer: str, deadline_s: float | None = None) -> Known:
@@ -89,19 +94,21 @@ class CustomerStore:
         read, or is an alias now, or no longer the one behind the identity that was asked about.
         """
         decision, log = self._places(commit.customer, commit.decision_id)
-        context, erased = keys.context_key(commit.customer), keys.suppression_key(commit.decision_id[:3])
+        bucket = commit.decision_id[:3]
+        context, erased = keys.context_key(commit.customer), keys.suppression_key(bucket)
         candidates = [_in_a_row(placed) for placed in commit.candidates]
         packed = self._committing.packed(
-            (context, log, decision, erased), commit, self._erased(commit.customer), candidates
+            (context, log, decision, erased, keys.switch_key(bucket)), commit, self._erased(commit.customer), candidates
         )
         try:
-            reply = await self._calls.reply(decision, packed, deadline_s, 6)
+            reply = await self._calls.reply(decision, packed, deadline_s, 7)
         except StoreReplied as error:
             if error.prefix not in _REFUSALS:
                 raise
             raise _REFUSALS[error.prefix]() from None
         repeated = reply[1] == 1
-        return committed_of(reply[2] if repeated else commit.entry, *reply[3:], repeated=repeated)
+        entry = reply[2] if repeated else commit.entry
+        return committed_of(entry, *reply[3:6], repeated=repeated, off=switched_of(reply[6]))
 
     def _places(self, customer: str, decision_id: str) -> tuple[bytes, bytes]:
         """Return the decision and log keys, which stand in the customer's bucket."""
@@ -119,9 +126,11 @@ class CustomerStore:
         decided: list[bytes] | None,
         erased: int,
         linked: list[bytes | None] | None,
+        memory: list[bytes | None] | None,
     ) -> Known:
-        consent = consent_of(packed_consent)
+        consent, off = consent_of(packed_consent), switched_of(memory[5]) if memory else NOTHING_OFF
         allowed = self._lowest if consent is None else self._groups.get(consent.level, self._lowest)
+        counters = _counters(values[1], linked)
         groups = {
             letter: packed
             for letter, packed in zip(letters.decode(), values[2:], strict=True)
@@ -132,11 +141,13 @@ class CustomerStore:
             level=consent.level if consent else None,
             channels=consent.channels if consent and consent.level in self._groups else (),
             groups=groups,
-            counters=_counters(values[1], linked),
-            decided=committed_of(*decided[:4], repeated=True) if decided else None,
+            counters=with_reserved(counters, memory[3], now_ms) if memory else counters,
+            decided=committed_of(*decided[:4], repeated=True, off=off) if decided else None,
             erased=erased == 1,
             consent=packed_consent or b"",
             linked=_linked(linked, allowed) if linked else None,
+            memory=memory_of(memory) if memory else NOTHING_REMEMBERED,
+            off=off,
         )
 
 
@@ -174,9 +185,11 @@ def _linked(told: list[bytes | None], allowed: str) -> Linked:
         raise StoreUnreadable("The identities of a customer cannot be read.") from None
 
 
-def committed_of(entry: bytes, digest: bytes, chosen: bytes, bound: bytes, *, repeated: bool) -> Committed:
+def committed_of(
+    entry: bytes, digest: bytes, chosen: bytes, bound: bytes, *, repeated: bool, off: Switched = NOTHING_OFF
+) -> Committed:
     """Return what a commit did, from what is stored of it; raise `StoreUnreadable`."""
     try:
-        return Committed(entry, digest, _decode_chosen(chosen), _decode_bound(bound), repeated)
+        return Committed(entry, digest, _decode_chosen(chosen), _decode_bound(bound), repeated, off)
     except msgspec.DecodeError:
         raise StoreUnreadable("A stored decision cannot be read.") from None

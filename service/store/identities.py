@@ -50,6 +50,7 @@ class _Mark(Struct, frozen=True):
     bound: bytes
     brought_to: bytes
     uses: bytes
+    memory: bytes
     newly: bytes
 
 
@@ -64,6 +65,7 @@ class _Left(Struct, frozen=True):
     uses: bytes = b""
     origin: bytes = b""
     told: bytes = b"0"
+    memory: bytes = b""
 
 
 class Unsettled(StoreError):
@@ -221,7 +223,7 @@ class IdentityStore:
     async def _join(self, customer: str, alias: str, mark: _Mark, deadline_s: float | None) -> Word:
         arguments = (
             alias, mark.since, secrets.token_urlsafe(6), mark.consent, mark.bound, mark.brought_to, mark.uses,
-            self._levels, CHANGES_KEPT,
+            mark.memory, self._levels, CHANGES_KEPT,
         )  # fmt: skip
         word, *told = await self._step("join", customer, arguments, deadline_s)
         if word is Word.LEAVING:
@@ -240,7 +242,8 @@ class IdentityStore:
         left = await self._leave(person.decode(), alias, since, deadline_s)
         if leaving.startswith(b"r") and left.word is Word.ABSENT:
             left = _Left(Word.ABSENT)
-        arguments = (since, left.consent, left.bound, left.uses, left.origin, left.told, self._levels, CHANGES_KEPT)
+        person_said = left.consent, left.bound, left.uses, left.origin, left.told
+        arguments = (since, *person_said, self._levels, CHANGES_KEPT, left.memory)
         await self._step("free", alias, arguments, deadline_s)
 
     async def _leave(self, person: str, alias: str, since: bytes, deadline_s: float | None) -> _Left:

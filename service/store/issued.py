@@ -32,12 +32,15 @@ class IssuedStore:
 
     async def issued(self, decision_id: str, deadline_s: float | None = None) -> Issued | None:
         """Return what was said and to whom; None when there is no such decision (any more)."""
-        customer, channel, at_ms, strategy, said, names = await self._called("issued", decision_id, (), 7, deadline_s)
+        customer, channel, at_ms, strategy, said, names, level = await self._called(
+            "issued", decision_id, (), 8, deadline_s
+        )
         if customer is None:
             return None
         where = customer.decode(), channel.decode(), int(at_ms), strategy.decode()
         try:
-            return Issued(decision_id, *where, _said(said), tuple(sorted(_outcome(name.decode()) for name in names)))
+            outcomes = tuple(sorted(_outcome(name.decode()) for name in names))
+            return Issued(decision_id, *where, _said(said), outcomes, level.decode())
         except (msgspec.DecodeError, ValueError):
             raise StoreUnreadable("A stored decision cannot be read.") from None
 

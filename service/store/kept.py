@@ -10,19 +10,20 @@ import msgspec
 
 from models.states import cells, unpacked
 from service.core.plan import unpack
-from service.core.rights import Erased, Kept, KeptDecision, KeptOutcome
+from service.core.rights import Erased, Kept, KeptDecision, KeptOutcome, KeptReservation
 from service.store.calls import StoreUnreadable
 from service.store.consents import consent_of
 from service.store.customers import committed_of
 from service.store.keys import EVENT_DIGEST_BYTES
+from service.store.remembered import contact_of, promised_of, refusals_of, reserved_of
 
 Counts: TypeAlias = Counter[str]
 """How much was removed, by the names of `Erased`."""
 
 GROUPS = ("s", "p", "f", "qs", "qp", "qf")
 # The id, what it is linked to and since when, origins of cap uses, the digests of its last events, what bounds its
-# consent and how far ahead of its arrival it was dated.
-_TOLD_OTHERWISE = frozenset("iauloenwyt")
+# consent, how far ahead of its arrival it was dated, and the version of what is remembered.
+_TOLD_OTHERWISE = frozenset("iauloenwytg")
 
 _times = msgspec.msgpack.Decoder(dict[str, tuple[int, ...]]).decode
 _elsewhere = msgspec.msgpack.Decoder(dict[str, dict[str, tuple[int, ...]]]).decode
@@ -36,7 +37,10 @@ def kept_of(reply: Sequence[Any]) -> Kept:
     groups = {name: held[name] for name in GROUPS if name in held and _readable(held[name])}
     counters, elsewhere = _decoded(_times, held.get("k")), _decoded(_elsewhere, held.get("j"))
     aliases, consent = _decoded(_aliases, held.get("m")), consent_of(held.get("c"))
+    refusals, promised = _decoded(refusals_of, held.get("z")), _decoded(promised_of, held.get("v"))
+    reserved, last = _decoded(_reservations, held.get("r")), _decoded(contact_of, held.get("h"))
     told = {**groups, "k": counters, "j": elsewhere, "m": aliases, "c": consent}
+    told |= {"z": refusals, "v": promised, "r": reserved, "h": last}
     return Kept(
         now_ms=now_ms,
         erased_ms=erased_ms or None,
@@ -57,6 +61,10 @@ def kept_of(reply: Sequence[Any]) -> Kept:
             for name, value in held.items()
             if name not in _TOLD_OTHERWISE and (told.get(name) is None or (name in groups and _leaves_out(value)))
         },
+        refusals=refusals or (),
+        promised=promised or (),
+        reserved=reserved or (),
+        last=last,
     )
 
 
@@ -108,6 +116,7 @@ def erased_of(customer: str, kept: Kept, counts: Counts) -> Erased:
         outcome_records=counts["outcome_records"],
         links=len(kept.aliases),
         holds=counts["holds"],
+        remembered=kept.remembered,
     )
 
 
@@ -127,8 +136,16 @@ def _leaves_out(group: bytes) -> bool:
 def _decoded(decode: Any, packed: bytes | None) -> Any:  # noqa: ANN401 - of whatever type it decodes to
     try:
         return None if packed is None else decode(packed)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except ValueError:  # of msgspec too
         return None
+
+
+def _reservations(packed: bytes) -> tuple[KeptReservation, ...]:
+    return tuple(
+        KeptReservation(counter, one.at_ms, one.ends_ms, one.on, bytes.fromhex(one.mark))
+        for counter, ones in reserved_of(packed).items()
+        for one in ones
+    )
 
 
 def _moment(at: str) -> int:

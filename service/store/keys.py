@@ -7,16 +7,21 @@
                                        under way; m aliases of a person; o origin of k, j cap uses of other origins;
                                        n a bound of the consent, y the alias it was set under (lua/consent.lua),
                                        w what was brought to whom before, t the latest moment (ms) ahead of now
-                                       that a consent was told with
+                                       that a consent was told with; of what was said and answered (lua/memory.lua):
+                                       z refusals, v promises, r reserved uses of caps, h the latest contact,
+                                       g the version of z and v
     tact:{0a3}:e:<customer>   string   digests (6 bytes each) of event ids before those in e: at least the last 4,096
     tact:{0a3}:h:<customer>   list     the last 100 changes of the consent, the oldest first
-    tact:{0a3}:log            stream   one entry a decision: i customer, e entry, c chosen, b bound, a actions
+    tact:{0a3}:log            stream   one entry a decision: i customer, e entry, c chosen, b bound, a actions,
+                                       r what was reserved, by action and cap counter
     tact:{0a3}:d:<decision>   string   the decision's place in the log and the digest of its request
     tact:{0a3}:out            stream   outcomes: d decision, i customer, a action, k kind, t time (ms), m amount
-    tact:{0a3}:o:<decision>   hash     action|kind to time|amount
+    tact:{0a3}:o:<decision>   hash     action|kind to time|amount|when it was recorded (ms)
     tact:{0a3}:n              zset     customers whose context changed since a job asked the models about them, to the
                                        moment (ms) of the first such change, or, while lent to a job, of the loan's end
     tact:{0a3}:g:<customer>   string   the ids that an erasure asked for under this one has not finished with
+    tact:{0a3}:w              string   the version and the actions of what is switched off; absent: nothing; kept for
+                                       ever
     tact:{0a3}:x              hash     keyed digest (16 bytes) of an erased customer to the moment (ms); kept for ever
 
 What is shared by all customers stands apart, the supply of each item and place with a hash tag of its own:
@@ -26,6 +31,11 @@ What is shared by all customers stands apart, the supply of each item and place 
     tact:{s:truck@berlin}:units     hash   lease to its units
     tact:{s:truck@berlin}:held      zset   lease to the end of its hold (ms)
     tact:{s:truck@berlin}:accepted  zset   lease to when it was accepted (ms)
+    tact:{switch}:off               hash   what operators switched off (an action, * for everything) to since when,
+                                           why and by whom; # version, = the version that every bucket has;
+                                           kept for ever
+    tact:{h:6f1a…}:uses             hash   what a household was told: decision|action to [when (ms), when its last window
+                                           ends, when it was granted (0: it was said), counters]; named by a digest
     tact:{erasure}:key              string fingerprint of the key that the digests of the erased are made with;
                                            kept for ever
     tact:{fields}:purposes          hash   field key to the letter of the purpose that it is kept for; kept for ever
@@ -107,6 +117,17 @@ def suppression_key(bucket: str) -> bytes:
     return f"tact:{{{bucket}}}:x".encode()
 
 
+@lru_cache(maxsize=BUCKETS)
+def switch_key(bucket: str) -> bytes:
+    """Return the key of a bucket's copy of what is switched off."""
+    return f"tact:{{{bucket}}}:w".encode()
+
+
+def switches_key() -> bytes:
+    """Return the key of the master copy of what is switched off."""
+    return b"tact:{switch}:off"
+
+
 def going_key(customer: str) -> bytes:
     """Return the key of the ids with which an erasure that was asked for under this one is not finished."""
     return _key(bucket(customer), "g", customer)
@@ -170,6 +191,16 @@ def shelf_keys(item: str, place: str) -> tuple[bytes, bytes, bytes, bytes]:
     """Return the keys of an item at a place: its stock, the units of its leases, those held, those accepted."""
     tag = b"tact:{s:" + shelf_name(item, place) + b"}:"
     return tag + b"stock", tag + b"units", tag + b"held", tag + b"accepted"
+
+
+def household_name(household: str) -> bytes:
+    """Return the name of a household: a digest, for what it is called can be an address."""
+    return blake2b(household.encode(), digest_size=16, person=b"tact household").hexdigest().encode()
+
+
+def household_key(name: bytes) -> bytes:
+    """Return the key of what the household of this name was told."""
+    return b"tact:{h:" + name + b"}:uses"
 
 
 def lease(decision_id: str, action: str) -> str:

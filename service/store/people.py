@@ -88,7 +88,7 @@ class _Reading:
         if known.decided is not None or not linked.aliases:
             return known
         members = await asyncio.gather(*(self._member(person, *alias, linked.letters) for alias in linked.aliases))
-        decided = next((one for _, one in members if one is not None), None)
+        decided = next((replace(one, off=known.off) for _, one in members if one is not None), None)
         groups = [known.groups, *(groups for groups, _ in members)]
         return replace(known, groups=self._merged(linked.letters, groups), decided=decided)
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from service.core.decision import Commit
 
 _BULK = b"$%d\r\n%b\r\n"
+_encode = msgspec.msgpack.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,24 +43,34 @@ class Committing:
     @classmethod
     def of(cls, function: str, kept_ms: Sequence[int]) -> Committing:
         """Prepare the command for a function and the times to live of the context, of decisions and of the log (ms)."""
-        head = b"".join(map(_bulk, (b"FCALL", function.encode(), b"4")))
+        head = b"".join(map(_bulk, (b"FCALL", function.encode(), b"5")))
         return cls(head, b"".join(_bulk(b"%d" % ms) for ms in kept_ms))
 
     def packed(self, places: Sequence[bytes], commit: Commit, digest: bytes, candidates: Sequence[bytes]) -> bytes:
-        """Return the command for these four keys, with the digest that says whether the customer was erased."""
-        context, log, decision, erased = places
+        """Return the command for these five keys, with the digest that says whether the customer was erased."""
+        context, log, decision, erased, switch = places
         customer, now, read = commit.customer.encode(), b"%d" % commit.now_ms, b"%d" % commit.read_ms
-        asked = commit.asked.encode() or customer
+        asked, remembered = commit.asked.encode() or customer, _remembered(commit)
         return _COMMIT % (
-            18 + len(candidates), self.head, len(context), context, len(log), log, len(decision), decision,
-            len(erased), erased, len(customer), customer, len(now), now, len(commit.digest), commit.digest,
-            len(commit.entry), commit.entry, self.kept, len(digest), digest, len(read), read, len(asked), asked,
-            len(commit.consent), commit.consent, b"".join(map(_bulk, candidates)),
+            20 + len(candidates), self.head, len(context), context, len(log), log, len(decision), decision,
+            len(erased), erased, len(switch), switch, len(customer), customer, len(now), now,
+            len(commit.digest), commit.digest, len(commit.entry), commit.entry, self.kept, len(digest), digest,
+            len(read), read, len(asked), asked,
+            len(commit.consent), commit.consent, len(remembered), remembered, b"".join(map(_bulk, candidates)),
         )  # fmt: skip
 
 
-_COMMIT = b"".join((b"*%d\r\n%b", 8 * _BULK, b"%b", 4 * _BULK, b"%b"))
+_COMMIT = b"".join((b"*%d\r\n%b", 9 * _BULK, b"%b", 5 * _BULK, b"%b"))
 """How many parts; the function; the keys, customer, moment, digest, entry; times to live; the rest; the candidates."""
+
+
+def _remembered(commit: Commit) -> bytes:
+    """Pack what a commit has to do with what is remembered; empty for nothing at all."""
+    if commit.memory is None and not commit.gives and not commit.channel:
+        return b""
+    # The store packs and unpacks texts, but no bytes.
+    gives = [(give.action, give.key, give.until_ms, give.facts.hex()) for give in commit.gives]
+    return _encode((False if commit.memory is None else commit.memory, commit.channel, gives))
 
 
 def _bulk(part: bytes) -> bytes:

@@ -16,8 +16,8 @@ class Retention:
     """How long the store keeps what. Times run from the last write, for streams from each entry. An event
     renews the time of a context only when a thousandth of it has passed.
 
-    `context` must be at least the longest cap. `decision` bounds both how long a request can be repeated and how long
-    its outcomes can come in; `log` must be at least as long.
+    `context` must be at least the longest cap, cool-off and promise. `decision` bounds both how long a request can be
+    repeated and how long its outcomes can come in; `log` must be at least as long.
     """
 
     context: timedelta = timedelta(days=730)
@@ -89,6 +89,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(r"tact:\{erasure\}:key", "a fingerprint of the erasure key", "", False),
     Kind(r"tact:\{fields\}:purposes", "what fields are kept for", "", False),
     Kind(r"tact:\{words\}:.+", "fields and texts of a strategy", "log", False),
+    Kind(r"tact:\{h:[0-9a-f]{32}\}:uses", "what households were told", "context", False),
     Kind(f"{_SHELF}(stock|units|held|accepted)", "supply of an item at a place", "supply", False),
     Kind(r"tact:\{demand\}:(log|n|p:.+)", "what was wanted", "demand", False),
 )

@@ -14,8 +14,10 @@ from service.store.consents import ConsentStore
 from service.store.customers import CustomerStore
 from service.store.demand import DemandStore
 from service.store.events import EventStore
+from service.store.households import HouseholdStore
 from service.store.identities import IdentityStore
 from service.store.issued import IssuedStore
+from service.store.memory import MemoryStore
 from service.store.outcomes import Outcomes, OutcomeStore
 from service.store.people import People
 from service.store.predictions import PredictionStore
@@ -48,6 +50,8 @@ class Store:
     demand: DemandStore
     purposes: PurposeStore
     words: WordStore
+    memory: MemoryStore
+    households: HouseholdStore
 
     @classmethod
     def over(
@@ -85,4 +89,6 @@ class Store:
             demand=DemandStore(calls, retention),
             purposes=PurposeStore(calls, stored_fields(schema)),
             words=WordStore(calls, retention),
+            memory=MemoryStore(calls, retention, suppression, identities),
+            households=HouseholdStore(calls, retention),
         )

@@ -26,6 +26,7 @@ from service.core.decision import Bound, Commit, Committed, Counter
 from service.store import keys
 from service.store.connection import Connections
 from service.store.store import Store
+from tests.store.plain_caps import Candidates, Room, Use
 from tests.store.running import LEVELS
 
 IN_FLIGHT = 16
@@ -34,12 +35,11 @@ ALL = Counter("all", 5, 300)
 APOLOGIES = Counter("apologies", 3, 7 * 86_400_000)
 EACH = {action: Counter(f"each|{action}", 2, 200) for action in ACTIONS}
 
-Candidates = tuple[tuple[tuple[str, tuple[Counter, ...]], ...], ...]
-Uses = dict[str, list[int]]
 Logged = tuple[int, Candidates]  # the moment and the candidates of a commit, as its log entry
 
 _pack = msgspec.msgpack.encode
 _unpack = msgspec.msgpack.Decoder(Logged).decode
+_unpack_uses = msgspec.msgpack.Decoder(dict[str, list[int]]).decode
 
 
 def plan(dice: Random) -> Candidates:
@@ -56,37 +56,11 @@ def _counters(action: str) -> tuple[Counter, ...]:
     return (ALL, EACH[action], APOLOGIES) if action == "apology" else (ALL, EACH[action])
 
 
-def take(uses: Uses, now_ms: int, candidates: Candidates) -> tuple[tuple[int, ...], tuple[Bound, ...]]:
-    """Take what fits and count it: the plain rule that the store must follow. Uses are never forgotten here."""
-    chosen, bound, taken = [], [], set[str]()
-    for placement, ranked in enumerate(candidates):
-        chosen.append(-1)
-        for rank, (action, counters) in enumerate(ranked):
-            if action in taken:
-                continue
-            binding = [(frees, counter.key) for counter in counters if (frees := frees_ms(uses, counter, now_ms))]
-            if not binding:
-                taken.add(action)
-                chosen[-1] = rank
-                for counter in counters:
-                    uses[counter.key].append(now_ms)
-                break
-            latest = max(frees for frees, _ in binding)
-            bound.append(Bound(placement, rank, next(key for frees, key in binding if frees == latest), latest))
-    return tuple(chosen), tuple(bound)
-
-
-def frees_ms(uses: Uses, counter: Counter, now_ms: int) -> int:
-    """Return when a counter fits again, 0 when it does now."""
-    inside = sorted(t for t in uses[counter.key] if t > now_ms - counter.within_ms)
-    return 0 if len(inside) < counter.at_most else inside[-counter.at_most] + counter.within_ms
-
-
 def differences(entries: Iterable[bytes], results: Iterable[tuple[tuple[int, ...], tuple[Bound, ...]]]) -> list[int]:
     """Return the places of the log whose result is not that of the plain rule, applied in the order of the log."""
-    uses: Uses = defaultdict(list)
+    room = Room()
     pairs = enumerate(zip(entries, results, strict=True))
-    return [place for place, (entry, result) in pairs if take(uses, *_unpack(entry)) != result]
+    return [place for place, (entry, result) in pairs if room.take(*_unpack(entry)) != result]
 
 
 def overruns(entries: Iterable[bytes], results: Iterable[Sequence[int]]) -> list[str]:
@@ -114,9 +88,11 @@ async def commit_naively(raw: Redis, commit: Commit) -> Committed:
     """Check, then count: right for one process, wrong for two."""
     bucket = keys.bucket(commit.customer)
     packed = cast("bytes | None", await raw.hget(keys.context_key(commit.customer), "k"))
-    uses: Uses = defaultdict(list, msgspec.msgpack.decode(packed) if packed else {})
-    chosen, bound = take(uses, commit.now_ms, commit.candidates)
-    await raw.hset(keys.context_key(commit.customer), "k", _pack(uses))
+    before = _unpack_uses(packed) if packed else {}
+    room = Room(defaultdict(list, {key: [Use(at_ms) for at_ms in times] for key, times in before.items()}))
+    chosen, bound = room.take(commit.now_ms, commit.candidates)
+    after = {key: [use.at_ms for use in uses] for key, uses in room.uses.items()}
+    await raw.hset(keys.context_key(commit.customer), "k", _pack(after))
     fields = {
         "e": commit.entry,
         "c": _pack(chosen),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter as Tally
@@ -15,17 +16,23 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from redis import Redis
 
-from service.core.decision import Bound, Commit, Committed, Counter
+from service.core import plan
+from service.core.decision import Bound, Commit, Committed, Counter, Known
+from service.core.plan import Entry
+from service.core.records import OutcomeRecord, OutcomeStatus
 from service.store import keys
 from tests.folding import DETERMINISTIC
 from tests.store import hammer
-from tests.store.hammer import Candidates, Uses, differences, overruns, take
+from tests.store.hammer import differences, overruns
+from tests.store.plain_caps import Candidates, Room, Use, taken
 from tests.store.running import Running, running
 
 PROCESSES = 4
 COMMITS_EACH = 1_500
+HISTORIES = int(os.environ.get("TACT_CAP_HISTORIES", "80"))
 ROOT = Path(__file__).parents[2]
 NOW_MS = 1_790_000_000_000
 _numbers = count()
@@ -39,10 +46,22 @@ def store(store_url: str) -> Iterator[Running]:
         yield one
 
 
+def decide(store: Running, customer: str, now_ms: int, candidates: Candidates) -> tuple[str, Committed]:
+    """Commit under a decision id of its own; return it too."""
+    decision = keys.repeatable_decision_id(customer, f"{next(_numbers)}")
+    entry = plan.pack(Entry(decision, customer, "web", now_ms, "small@1", "", "full", (), None, (), (), (), ()))
+    commit = Commit(customer, decision, b"digest", now_ms, entry, candidates)
+    return decision, store.wait(store.store.customers.commit(commit))
+
+
 def commit(store: Running, customer: str, now_ms: int, candidates: Candidates) -> Committed:
     """Commit under a decision id of its own."""
-    decision = keys.repeatable_decision_id(customer, f"{next(_numbers)}")
-    return store.wait(store.store.customers.commit(Commit(customer, decision, b"digest", now_ms, b"entry", candidates)))
+    return decide(store, customer, now_ms, candidates)[1]
+
+
+def known(store: Running, customer: str) -> Known:
+    """Return what is known of a customer."""
+    return store.wait(store.store.customers.context(customer))
 
 
 def new_customer() -> str:
@@ -50,11 +69,13 @@ def new_customer() -> str:
     return f"capped-{next(_numbers)}"
 
 
-def run_processes(url: str, customer: str, how: str) -> list[tuple[str, list[int], str, bool]]:
+def run_processes(
+    url: str, customer: str, how: str, commits: int = COMMITS_EACH
+) -> list[tuple[str, list[int], str, bool]]:
     """Let four processes commit for one customer at once and return all that came back."""
     arguments = [sys.executable, "-m", hammer.__name__, url, customer]
     running_now = [
-        subprocess.Popen([*arguments, str(seed), str(COMMITS_EACH), how], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen([*arguments, str(seed), str(commits), how], cwd=ROOT, stdout=subprocess.PIPE, text=True)
         for seed in range(PROCESSES)
     ]
     outputs = [process.communicate(timeout=120)[0] for process in running_now]
@@ -97,29 +118,81 @@ def test_four_processes_never_exceed_a_cap(clean_store_url: str) -> None:
 def test_the_check_finds_caps_that_are_counted_after_the_check(clean_store_url: str) -> None:
     """The same hammering with check-then-count in two steps exceeds caps, and is caught."""
     customer = "everybody's favourite"
-    run_processes(clean_store_url, customer, "naive")
+    run_processes(clean_store_url, customer, "naive", COMMITS_EACH // 3)
     entries, results = logged(clean_store_url, customer)
     assert overruns(entries, [chosen for chosen, _ in results])
     assert differences(entries, results)
 
 
-counters = st.builds(Counter, st.sampled_from("abc"), st.integers(1, 3), st.sampled_from([100, 1_000]))
+day_length = 700
+
+
+def a_day(counter: Counter, now_ms: int) -> Counter:
+    """Return a counter of the day that it is; days are short here."""
+    if not counter.since_ms:
+        return counter
+    since_ms = now_ms - now_ms % day_length
+    return replace(counter, since_ms=since_ms, frees_ms=since_ms + day_length)
+
+
+counters = st.builds(
+    Counter, st.sampled_from("abc"), st.integers(0, 3), st.sampled_from([100, 1_000]),
+    since_ms=st.sampled_from([0, 0, 1]), hold_ms=st.sampled_from([0, 0, 50, 900]), on=st.sampled_from([1, 2]),
+)  # fmt: skip
 ranked = st.lists(
     st.tuples(st.sampled_from("vwxyz"), st.lists(counters, max_size=3, unique_by=lambda one: one.key).map(tuple)),
     max_size=4, unique_by=lambda one: one[0],
 ).map(tuple)  # fmt: skip
 plans = st.lists(ranked, max_size=3).map(tuple)
+outcomes = st.tuples(st.integers(0, 14), st.integers(0, 2), st.sampled_from([1, 1, 1, 2, 4]), st.integers(-100, 1_200))
 
 
-@settings(DETERMINISTIC, max_examples=60)
-@given(st.lists(st.tuples(st.integers(-1_500, 1_500), plans), min_size=1, max_size=15))
-def test_every_commit_follows_the_plain_rule(store: Running, planned: list[tuple[int, Candidates]]) -> None:
-    """Whatever the candidates, bounds, windows and clocks: what is taken, bound and freed is what the rule says."""
-    customer = new_customer()
-    uses: Uses = defaultdict(list)
-    for offset_ms, candidates in planned:
-        done = commit(store, customer, NOW_MS + offset_ms, candidates)
-        assert (done.chosen, done.bound) == take(uses, NOW_MS + offset_ms, candidates)
+@settings(DETERMINISTIC, max_examples=HISTORIES)
+@given(st.lists(st.tuples(st.integers(-1_500, 1_500), plans | outcomes), min_size=1, max_size=15))
+def test_every_commit_follows_the_plain_rule(
+    store: Running, planned: list[tuple[int, Candidates | tuple[int, int, int, int]]]
+) -> None:
+    """Whatever the candidates, bounds, windows, days, holds, clocks and outcomes: what is taken, bound and freed is
+    what the rule says, and the next read tells the same uses.
+    """
+    customer, room, made = new_customer(), Room(), list[tuple[str, int, list[str]]]()
+    start_ms = known(store, customer).now_ms - 10_000
+    for offset_ms, what in planned:
+        now_ms = start_ms + offset_ms
+        if len(what) == 4 and isinstance(what[0], int):
+            tell(store, customer, room, made, what)
+            continue
+        candidates = tuple(
+            tuple((action, tuple(a_day(one, now_ms) for one in used)) for action, used in ranked) for ranked in what
+        )
+        decision, done = decide(store, customer, now_ms, candidates)
+        assert (done.chosen, done.bound) == room.take(now_ms, candidates, decision)
+        made.append((decision, now_ms, [action for action, _ in taken(candidates, done.chosen)]))
+    known_now = known(store, customer)
+    assert known_now.counters == {
+        key: tuple(sorted(times)) for key, uses in room.uses.items() if (times := standing(uses, known_now.now_ms))
+    }
+
+
+def standing(uses: list[Use], now_ms: int) -> list[int]:
+    """Return the times of the uses that have not been given back; no hold of this test lasts until it ends."""
+    return [use.at_ms for use in uses if not use.ends_ms or use.ends_ms > now_ms]
+
+
+def tell(
+    store: Running, customer: str, room: Room, made: list[tuple[str, int, list[str]]], what: tuple[int, int, int, int]
+) -> None:
+    """Let an outcome come of something that was said, if anything was."""
+    number, place, kind, after_ms = what
+    if not made or not (said := made[number % len(made)])[2]:
+        return
+    decision, decided_ms, actions = said
+    action, at_ms = actions[place % len(actions)], decided_ms + after_ms
+    outcome = OutcomeRecord(decision, action, kind, at_ms, 0.0)
+    if store.wait(store.store.outcomes.record_outcome(outcome)) is OutcomeStatus.CONFLICT:
+        return
+    store.wait(store.store.memory.remember(customer, decision, action, kind, at_ms, "", (), None))
+    room.told(decision, action, kind, max(at_ms, decided_ms))
 
 
 @settings(DETERMINISTIC, max_examples=25)

@@ -328,7 +328,7 @@ async def test_a_decision_of_another_customer_is_never_used(clean_store_url: str
 
 async def test_a_reply_about_somebody_else_is_never_used() -> None:
     """When replies are mixed up on the way, the id inside gives them away: an error, and no data."""
-    theirs: list[Any] = [b"bob", NOW_MS, None, b"", [b"bob", None], None, 0, None]
+    theirs: list[Any] = [b"bob", NOW_MS, None, b"", [b"bob", None], None, 0, None, None]
 
     distrusted = 0
 

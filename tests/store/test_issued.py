@@ -84,10 +84,11 @@ def commit(store: Running, entry: Entry) -> tuple[tuple[str, str], ...]:
 def test_the_store_takes_every_log_entry_apart_as_it_was_put_together(
     store: Running, entry: Entry, data: st.DataObject
 ) -> None:
-    """For any plan: who, where, when, by which strategy, what was said; and exactly the values that are asked for."""
+    """For any plan: who, where, when, by which strategy and consent, what was said; and the values asked for alone."""
     said = commit(store, entry)
     issued = store.wait(store.store.issued.issued(entry.decision_id))
-    assert issued == Issued(entry.decision_id, entry.customer, entry.channel, NOW_MS, entry.strategy, said)
+    where = entry.customer, entry.channel, NOW_MS, entry.strategy
+    assert issued == Issued(entry.decision_id, *where, said, (), entry.level)
     asked = data.draw(st.lists(st.integers(0, len(entry.values) + 1), unique=True, max_size=8))
     told = store.wait(store.store.issued.given(entry.decision_id, asked))
     known = {at: entry.values[at] for at in asked if at < len(entry.values) and entry.values[at] is not None}
@@ -100,7 +101,7 @@ def raw_reply(store: Running, function: str, decision_id: str, *asked: Any) -> b
     place = keys.decision_key(decision_id), keys.log_key(decision_id[:3]), keys.outcomes_key(decision_id)
     reply = store.wait(
         store.store.calls.function(
-            function, place, (decision_id, *asked), about=decision_id.encode(), length=7 if function == "issued" else 2,
+            function, place, (decision_id, *asked), about=decision_id.encode(), length=8 if function == "issued" else 2,
             deadline_s=None,
         )
     )  # fmt: skip

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from service.core.decision import Commit
+from service.core.memory import Give
 from service.store.connection import pack
 from service.store.reading import Committing
 
 KEPT_MS = (63_072_000_000, 1_209_600_000, 7_776_000_000)
-PLACES = (b"tact:{0a3}:c:anna", b"tact:{0a3}:log", b"tact:{0a3}:d:0a3", b"tact:{0a3}:x")
+PLACES = (b"tact:{0a3}:c:anna", b"tact:{0a3}:log", b"tact:{0a3}:d:0a3", b"tact:{0a3}:x", b"tact:{0a3}:w")
 NAMES = st.text(min_size=1, max_size=40).filter(lambda name: name.isprintable())
 
 
@@ -20,6 +23,9 @@ NAMES = st.text(min_size=1, max_size=40).filter(lambda name: name.isprintable())
     parts=st.tuples(st.binary(max_size=8), st.binary(max_size=300), st.binary(max_size=60), st.binary(max_size=16)),
     moments=st.tuples(st.integers(0, 2**53), st.integers(0, 2**53)),
     candidates=st.lists(st.binary(max_size=80), max_size=4),
+    memory=st.none() | st.integers(0, 2**31),
+    channel=st.just("") | NAMES,
+    gives=st.lists(st.builds(Give, NAMES, NAMES, st.integers(0, 2**53), st.binary(max_size=8)), max_size=2).map(tuple),
 )
 def test_a_commit_is_packed_as_any_command(
     customer: str,
@@ -27,12 +33,19 @@ def test_a_commit_is_packed_as_any_command(
     parts: tuple[bytes, bytes, bytes, bytes],
     moments: tuple[int, int],
     candidates: list[bytes],
+    memory: int | None,
+    channel: str,
+    gives: tuple[Give, ...],
 ) -> None:
     """The commit that is packed by hand has the bytes of the same command packed in general, whatever is in it."""
     digest, entry, consent, erased = parts
     commit = Commit(customer, "0a3" + "0" * 23, digest, moments[0], entry, (), moments[1], (), asked, consent)
+    commit = replace(commit, memory=memory, channel=channel, gives=gives)
+    told = [[give.action, give.key, give.until_ms, give.facts.hex()] for give in gives]
+    nothing = memory is None and not channel and not gives
+    remembered = b"" if nothing else msgspec.msgpack.encode([False if memory is None else memory, channel, told])
     packed = Committing.of("tact_commit_1", KEPT_MS).packed(PLACES, commit, erased, candidates)
     assert packed == pack(
-        "FCALL", "tact_commit_1", 4, *PLACES, customer, moments[0], digest, entry, *KEPT_MS, erased, moments[1],
-        asked or customer, consent, *candidates,
+        "FCALL", "tact_commit_1", 5, *PLACES, customer, moments[0], digest, entry, *KEPT_MS, erased, moments[1],
+        asked or customer, consent, remembered, *candidates,
     )  # fmt: skip

@@ -12,7 +12,7 @@ from redis import Redis
 
 from models.fold_merge import stored_fields
 from models.schema import load_context
-from service.core.decision import Take
+from service.core.decision import Counter, Take
 from service.core.supplies import SupplyReport, Wanted, Wanting
 from service.store.purposes import PurposeStore
 from service.store.retention import KINDS, Kind, Retention
@@ -34,6 +34,8 @@ async def exercise(store: Store) -> None:
     for key in ("held", "accepted"):
         await store.supply.grant(take, a_commit("anna", key).decision_id)
     await store.supply.accept(take, a_commit("anna", "accepted").decision_id, None)
+    two_years = Counter("seldom", 1, 730 * 86_400_000)
+    await store.households.grant("home", a_commit("anna", "any").decision_id, 2 * NOW_MS, [[("a", (two_years,))]])
     await store.demand.tell("process", 1, (Wanted("truck", "berlin", Wanting(1), 1, 1),))
     await store.words.keep(strategy())
     await store.identities.link("visitor", "anna")

@@ -9,11 +9,14 @@ from msgspec.structs import replace
 from redis import Redis
 
 from models.states import packed, unpacked
-from service.core.decision import Take
+from service.core.decision import Counter, Take
+from service.core.memory import Contact, Give, Promised, Refusal
 from service.core.records import ConsentRecord, EventFate, OutcomeRecord, OutcomeStatus
+from service.core.rights import KeptReservation
 from service.core.supplies import SupplyReport
 from service.errors import CustomerErased, ErasureKeyMissing
 from service.store import keys, rights
+from service.store.remembered import mark_of
 from service.store.settings import StoreRefused
 from service.store.suppression import Suppression
 from tests.service.shop import now_ms
@@ -50,6 +53,41 @@ async def test_all_that_is_kept_is_told(clean_store_url: str) -> None:
     assert [(one.decision_id, one.action, one.kind, one.at_ms, one.amount) for one in outcomes] == [
         (decision, "a", 3, NOW_MS, 9.5)
     ]
+
+
+async def test_what_was_said_and_answered_is_told_and_erased(clean_store_url: str) -> None:
+    """Refusals, promises, reserved contacts and the latest contact: all of it is in the export, and goes."""
+    held = Counter("seen", 3, 1_000, hold_ms=60_000, on=1)
+    async with opened(clean_store_url) as store:
+        refused = a_commit("anna", "refused")
+        kept_promise = Give("b", "story|g:care", NOW_MS + 1_000, b"facts")
+        said = replace(a_commit("anna", "said"), candidates=((("b", (held,)),),), gives=(kept_promise,), channel="desk")
+        for one in (refused, said):
+            await store.customers.commit(one)
+        await store.memory.remember("anna", refused.decision_id, "a", 4, NOW_MS, "care", ("service",), None)
+        kept = await store.rights.kept("anna")
+        erased = await store.rights.erase("anna")
+        left = await store.rights.kept("anna")
+    mark = bytes.fromhex(mark_of(refused.decision_id, "a"))
+    assert kept.refusals == (Refusal("a", "care", ("service",), 4, NOW_MS, mark),)
+    assert kept.promised == (Promised("story|g:care", "b", NOW_MS, NOW_MS + 1_000, said.decision_id, b"facts"),)
+    waiting = KeptReservation("seen", NOW_MS, NOW_MS + 60_000, 1, bytes.fromhex(mark_of(said.decision_id, "b")))
+    assert kept.reserved == (waiting,)
+    assert kept.last == Contact("desk", NOW_MS, ("b",))
+    assert (dict(kept.remnants), erased.remembered, left.remembered) == ({}, 4, 0)
+    assert mentions(clean_store_url, "anna", said.decision_id, refused.decision_id) == []
+
+
+async def test_a_memory_that_cannot_be_read_is_told_as_it_stands(clean_store_url: str) -> None:
+    """What is remembered and cannot be read is shown as bytes, and erased like everything else."""
+    async with opened(clean_store_url) as store:
+        await store.customers.commit(a_commit("anna"))
+        with Redis.from_url(clean_store_url) as raw:
+            raw.hset(keys.context_key("anna"), mapping=dict.fromkeys("zvrh", b"\xc1canary"))
+        kept = await store.rights.kept("anna")
+        await store.rights.erase("anna")
+    assert dict(kept.remnants) == dict.fromkeys("zvrh", b"\xc1canary")
+    assert mentions(clean_store_url, "canary") == []
 
 
 async def test_an_erasure_leaves_nothing_but_a_digest(clean_store_url: str) -> None:

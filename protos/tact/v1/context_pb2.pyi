@@ -71,6 +71,10 @@ class _FieldSourceEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_FieldSourc
     """What is available of something, as it was reported; the same for all customers. Not stored about the customer."""
     FIELD_SOURCE_MODEL: _FieldSource.ValueType  # 5
     """Computed by a model from what is known of the customer, and stored."""
+    FIELD_SOURCE_MEMORY: _FieldSource.ValueType  # 6
+    """Told by the contact before, which decisions are remembered for: on which channel something was said, and how long
+    ago. Kept with the contacts, not as a field.
+    """
 
 class FieldSource(_FieldSource, metaclass=_FieldSourceEnumTypeWrapper):
     """Where the value of a field comes from. Numbers are never reused."""
@@ -87,6 +91,10 @@ FIELD_SOURCE_SUPPLY: FieldSource.ValueType  # 4
 """What is available of something, as it was reported; the same for all customers. Not stored about the customer."""
 FIELD_SOURCE_MODEL: FieldSource.ValueType  # 5
 """Computed by a model from what is known of the customer, and stored."""
+FIELD_SOURCE_MEMORY: FieldSource.ValueType  # 6
+"""Told by the contact before, which decisions are remembered for: on which channel something was said, and how long
+ago. Kept with the contacts, not as a field.
+"""
 
 class _FieldKnowledge:
     ValueType = typing.NewType("ValueType", builtins.int)

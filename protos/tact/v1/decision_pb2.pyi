@@ -71,7 +71,9 @@ class DecideRequest(message.Message):
     long as the service keeps decisions (14 days). At most 64 bytes. Empty: every call is its own
     decision. The key with another channel, placements or context is refused with ALREADY_EXISTS. The answer is what
     was decided then, also when the consent was withdrawn or the hold of its units has ended since: `ValidateDecision` says
-    whether it may still be said, and holds the units again.
+    whether it may still be said, and holds the units again. Only its words are made anew, of what is known and agreed to
+    now, in the language preferred now: they can be others than those of the first answer. What an operator has switched
+    off since is held back, as SWITCHED_OFF.
     """
     request_id: builtins.str
     """Returned as it is in the answer, to match answers to requests on a stream. At most 64 bytes. May be empty."""
@@ -238,7 +240,9 @@ class Greeting(message.Message):
     action_id: builtins.str
     """The action, as the strategy spells it. Send it back with outcomes."""
     text: builtins.str
-    """The words for this channel."""
+    """The words for this channel, in the customer's language as far as the strategy has it. Plain text without control
+    characters, never markup: escape it where it is shown. May name what the consent allows, such as a first name.
+    """
     @builtins.property
     def intents(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """What it is for, such as `welcome` or `recovery`, as the strategy spells it."""
@@ -271,7 +275,9 @@ class Offer(message.Message):
     action_id: builtins.str
     """The action, as the strategy spells it. Send it back with outcomes."""
     text: builtins.str
-    """The words for this channel."""
+    """The words for this channel, in the customer's language as far as the strategy has it. Plain text without control
+    characters, never markup: escape it where it is shown. May name what the consent allows, such as a first name.
+    """
     propensity: builtins.float
     """The probability that the action's outcome happens, from 0 to 1."""
     net_value: builtins.float

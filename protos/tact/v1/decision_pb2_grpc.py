@@ -93,7 +93,12 @@ class DecisionServiceServicer:
         Ask just before it goes out. What was chosen is judged again by the strategy that is in force now, with the consent
         and the facts of now; what came with the request counts as it did then, as far as the strategy is still the same
         one and the consent allows it, and is unknown otherwise. Caps are not counted again: this contact was counted when
-        it was decided. What the customer has refused since, by an outcome of this decision, may not be said any more. Units
+        it was decided. What the customer has refused since, by an outcome of this decision, may not be said any more. What
+        rests by now after any answer of the customer's (COOLING_OFF, NEVER_AGAIN), what is switched off, and what is another
+        story than the one that is promised by now (PROMISED_OTHERWISE) may not either; the promise that this decision gave
+        itself forbids nothing of it. Nor may
+        words that were filled with what the customer no longer agrees to (NO_CONSENT with the fields; of another version of the
+        strategy, whatever its words were, once any purpose was withdrawn): decide again for other words. Units
         that it consumes are held from now on for the whole hold, again where the hold has ended and enough are left; with
         `as_of` nothing is held.
 

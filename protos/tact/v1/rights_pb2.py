@@ -29,7 +29,7 @@ from tact.v1 import outcome_pb2 as tact_dot_v1_dot_outcome__pb2
 from tact.v1 import values_pb2 as tact_dot_v1_dot_values__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14tact/v1/rights.proto\x12\x07tact.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15tact/v1/context.proto\x1a\x16tact/v1/decision.proto\x1a\x15tact/v1/outcome.proto\x1a\x14tact/v1/values.proto\",\n\x15\x45xportCustomerRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\"\xf3\x02\n\nExportItem\x12-\n\x08identity\x18\x01 \x01(\x0b\x32\x19.tact.v1.ExportedIdentityH\x00\x12+\n\x07\x63onsent\x18\x02 \x01(\x0b\x32\x18.tact.v1.ExportedConsentH\x00\x12\'\n\x05\x66ield\x18\x03 \x01(\x0b\x32\x16.tact.v1.ExportedFieldH\x00\x12,\n\x08\x63\x61p_uses\x18\x04 \x01(\x0b\x32\x18.tact.v1.ExportedCapUsesH\x00\x12-\n\x08\x64\x65\x63ision\x18\x05 \x01(\x0b\x32\x19.tact.v1.ExportedDecisionH\x00\x12+\n\x07outcome\x18\x06 \x01(\x0b\x32\x18.tact.v1.ExportedOutcomeH\x00\x12+\n\x07remnant\x18\x07 \x01(\x0b\x32\x18.tact.v1.ExportedRemnantH\x00\x12!\n\x03\x65nd\x18\x08 \x01(\x0b\x32\x12.tact.v1.ExportEndH\x00\x42\x06\n\x04item\"\xcf\x01\n\x10\x45xportedIdentity\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x11\n\tcanonical\x18\x02 \x01(\x08\x12-\n\tlinked_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\terased_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1c\n\x14remembered_event_ids\x18\x05 \x01(\x03\x12\x17\n\x0fpredictions_due\x18\x06 \x01(\x08\"X\n\x0f\x45xportedConsent\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12!\n\x07\x63onsent\x18\x02 \x01(\x0b\x32\x10.tact.v1.Consent\x12\r\n\x05holds\x18\x03 \x01(\x08\"\xaa\x02\n\rExportedField\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x10\n\x08\x66ield_id\x18\x02 \x01(\t\x12\x0f\n\x07purpose\x18\x03 \x01(\t\x12\x1d\n\x05value\x18\x04 \x01(\x0b\x32\x0e.tact.v1.Value\x12\x11\n\tkept_json\x18\x05 \x01(\t\x12$\n\x06source\x18\x06 \x01(\x0e\x32\x14.tact.v1.FieldSource\x12\x15\n\rmodel_version\x18\x07 \x01(\t\x12/\n\x0boccurred_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\narrived_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tfield_key\x18\n \x01(\x03\"\x87\x01\n\x0f\x45xportedCapUses\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63ounter\x18\x02 \x01(\t\x12+\n\x07used_at\x18\x03 \x03(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\telsewhere\x18\x04 \x01(\x08\x12\x0e\n\x06origin\x18\x05 \x01(\t\"\xf9\x01\n\x10\x45xportedDecision\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12)\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32\x17.tact.v1.DecideResponse\x12\x0f\n\x07\x63hannel\x18\x03 \x01(\t\x12\x15\n\rconsent_level\x18\x04 \x01(\t\x12$\n\x05\x66\x61\x63ts\x18\x05 \x03(\x0b\x32\x15.tact.v1.ExportedFact\x12(\n\x07\x63hoices\x18\x06 \x03(\x0b\x32\x17.tact.v1.ExportedChoice\x12-\n\tlogged_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"T\n\x0c\x45xportedFact\x12\x10\n\x08\x66ield_id\x18\x01 \x01(\t\x12\x13\n\x0b\x66ield_index\x18\x02 \x01(\x05\x12\x1d\n\x05value\x18\x03 \x01(\x0b\x32\x0e.tact.v1.Value\"\x94\x01\n\x0e\x45xportedChoice\x12\x11\n\tplacement\x18\x01 \x01(\t\x12.\n\ncandidates\x18\x02 \x03(\x0b\x32\x1a.tact.v1.ExportedCandidate\x12\x0c\n\x04\x64raw\x18\x03 \x01(\x01\x12\x11\n\theld_back\x18\x04 \x03(\x05\x12\x0c\n\x04pool\x18\x05 \x01(\x05\x12\x10\n\x08\x65xplored\x18\x06 \x01(\x08\"\xc1\x01\n\x11\x45xportedCandidate\x12\x11\n\taction_id\x18\x01 \x01(\t\x12\x12\n\npropensity\x18\x02 \x01(\x01\x12 \n\x13\x62\x61seline_propensity\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\tnet_value\x18\x04 \x01(\x01\x12\x13\n\x0bprobability\x18\x05 \x01(\x01\x12#\n\x04take\x18\x06 \x01(\x0b\x32\x15.tact.v1.ExportedTakeB\x16\n\x14_baseline_propensity\"P\n\x0c\x45xportedTake\x12\x0c\n\x04item\x18\x01 \x01(\t\x12\r\n\x05place\x18\x02 \x01(\t\x12\r\n\x05units\x18\x03 \x01(\x03\x12\x14\n\x0chold_seconds\x18\x04 \x01(\x01\"y\n\x0f\x45xportedOutcome\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12!\n\x07outcome\x18\x02 \x01(\x0b\x32\x10.tact.v1.Outcome\x12.\n\narrived_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"S\n\x0f\x45xportedRemnant\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x04 \x01(\x0c\"K\n\tExportEnd\x12/\n\x0b\x65xported_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05items\x18\x02 \x01(\x03\"M\n\x14\x45raseCustomerRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12 \n\x18rewrite_append_only_file\x18\x02 \x01(\x08\"\xd6\x02\n\x15\x45raseCustomerResponse\x12\x14\n\x0c\x63ustomer_ids\x18\x01 \x03(\t\x12-\n\terased_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x66ields\x18\x03 \x01(\x03\x12\x10\n\x08\x63onsents\x18\x04 \x01(\x03\x12\x14\n\x0c\x63\x61p_counters\x18\x05 \x01(\x03\x12\x11\n\tevent_ids\x18\x06 \x01(\x03\x12\x14\n\x0c\x63hange_marks\x18\x07 \x01(\x03\x12\x11\n\tdecisions\x18\x08 \x01(\x03\x12\x1b\n\x13idempotency_records\x18\t \x01(\x03\x12\x10\n\x08outcomes\x18\n \x01(\x03\x12\x17\n\x0foutcome_records\x18\x0b \x01(\x03\x12\r\n\x05links\x18\x0c \x01(\x03\x12\x14\n\x0csupply_holds\x18\r \x01(\x03\x12\x17\n\x0frewrite_started\x18\x0e \x01(\x08\x32\xa8\x01\n\rRightsService\x12G\n\x0e\x45xportCustomer\x12\x1e.tact.v1.ExportCustomerRequest\x1a\x13.tact.v1.ExportItem0\x01\x12N\n\rEraseCustomer\x12\x1d.tact.v1.EraseCustomerRequest\x1a\x1e.tact.v1.EraseCustomerResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14tact/v1/rights.proto\x12\x07tact.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15tact/v1/context.proto\x1a\x16tact/v1/decision.proto\x1a\x15tact/v1/outcome.proto\x1a\x14tact/v1/values.proto\",\n\x15\x45xportCustomerRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\"\xaf\x04\n\nExportItem\x12-\n\x08identity\x18\x01 \x01(\x0b\x32\x19.tact.v1.ExportedIdentityH\x00\x12+\n\x07\x63onsent\x18\x02 \x01(\x0b\x32\x18.tact.v1.ExportedConsentH\x00\x12\'\n\x05\x66ield\x18\x03 \x01(\x0b\x32\x16.tact.v1.ExportedFieldH\x00\x12,\n\x08\x63\x61p_uses\x18\x04 \x01(\x0b\x32\x18.tact.v1.ExportedCapUsesH\x00\x12-\n\x08\x64\x65\x63ision\x18\x05 \x01(\x0b\x32\x19.tact.v1.ExportedDecisionH\x00\x12+\n\x07outcome\x18\x06 \x01(\x0b\x32\x18.tact.v1.ExportedOutcomeH\x00\x12+\n\x07remnant\x18\x07 \x01(\x0b\x32\x18.tact.v1.ExportedRemnantH\x00\x12!\n\x03\x65nd\x18\x08 \x01(\x0b\x32\x12.tact.v1.ExportEndH\x00\x12+\n\x07refusal\x18\t \x01(\x0b\x32\x18.tact.v1.ExportedRefusalH\x00\x12+\n\x07promise\x18\n \x01(\x0b\x32\x18.tact.v1.ExportedPromiseH\x00\x12\x33\n\x0breservation\x18\x0b \x01(\x0b\x32\x1c.tact.v1.ExportedReservationH\x00\x12+\n\x07\x63ontact\x18\x0c \x01(\x0b\x32\x18.tact.v1.ExportedContactH\x00\x42\x06\n\x04item\"\xcf\x01\n\x10\x45xportedIdentity\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x11\n\tcanonical\x18\x02 \x01(\x08\x12-\n\tlinked_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\terased_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1c\n\x14remembered_event_ids\x18\x05 \x01(\x03\x12\x17\n\x0fpredictions_due\x18\x06 \x01(\x08\"X\n\x0f\x45xportedConsent\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12!\n\x07\x63onsent\x18\x02 \x01(\x0b\x32\x10.tact.v1.Consent\x12\r\n\x05holds\x18\x03 \x01(\x08\"\xaa\x02\n\rExportedField\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x10\n\x08\x66ield_id\x18\x02 \x01(\t\x12\x0f\n\x07purpose\x18\x03 \x01(\t\x12\x1d\n\x05value\x18\x04 \x01(\x0b\x32\x0e.tact.v1.Value\x12\x11\n\tkept_json\x18\x05 \x01(\t\x12$\n\x06source\x18\x06 \x01(\x0e\x32\x14.tact.v1.FieldSource\x12\x15\n\rmodel_version\x18\x07 \x01(\t\x12/\n\x0boccurred_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\narrived_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tfield_key\x18\n \x01(\x03\"\x87\x01\n\x0f\x45xportedCapUses\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63ounter\x18\x02 \x01(\t\x12+\n\x07used_at\x18\x03 \x03(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\telsewhere\x18\x04 \x01(\x08\x12\x0e\n\x06origin\x18\x05 \x01(\t\"\xbb\x01\n\x0f\x45xportedRefusal\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x11\n\taction_id\x18\x02 \x01(\t\x12\r\n\x05group\x18\x03 \x01(\t\x12\x0f\n\x07intents\x18\x04 \x03(\t\x12\"\n\x04kind\x18\x05 \x01(\x0e\x32\x14.tact.v1.OutcomeKind\x12.\n\nrefused_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04mark\x18\x07 \x01(\t\"\xc3\x01\n\x0f\x45xportedPromise\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x11\n\taction_id\x18\x03 \x01(\t\x12,\n\x08given_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x06 \x01(\t\x12\r\n\x05\x66\x61\x63ts\x18\x07 \x01(\t\"\xca\x01\n\x13\x45xportedReservation\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63ounter\x18\x02 \x01(\t\x12&\n\x02\x61t\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nheld_until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\twaits_for\x18\x05 \x01(\x0e\x32\x14.tact.v1.OutcomeKind\x12\x0c\n\x04mark\x18\x06 \x01(\t\"s\n\x0f\x45xportedContact\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12&\n\x02\x61t\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\naction_ids\x18\x04 \x03(\t\"\xf9\x01\n\x10\x45xportedDecision\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12)\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32\x17.tact.v1.DecideResponse\x12\x0f\n\x07\x63hannel\x18\x03 \x01(\t\x12\x15\n\rconsent_level\x18\x04 \x01(\t\x12$\n\x05\x66\x61\x63ts\x18\x05 \x03(\x0b\x32\x15.tact.v1.ExportedFact\x12(\n\x07\x63hoices\x18\x06 \x03(\x0b\x32\x17.tact.v1.ExportedChoice\x12-\n\tlogged_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"T\n\x0c\x45xportedFact\x12\x10\n\x08\x66ield_id\x18\x01 \x01(\t\x12\x13\n\x0b\x66ield_index\x18\x02 \x01(\x05\x12\x1d\n\x05value\x18\x03 \x01(\x0b\x32\x0e.tact.v1.Value\"\x94\x01\n\x0e\x45xportedChoice\x12\x11\n\tplacement\x18\x01 \x01(\t\x12.\n\ncandidates\x18\x02 \x03(\x0b\x32\x1a.tact.v1.ExportedCandidate\x12\x0c\n\x04\x64raw\x18\x03 \x01(\x01\x12\x11\n\theld_back\x18\x04 \x03(\x05\x12\x0c\n\x04pool\x18\x05 \x01(\x05\x12\x10\n\x08\x65xplored\x18\x06 \x01(\x08\"\xc1\x01\n\x11\x45xportedCandidate\x12\x11\n\taction_id\x18\x01 \x01(\t\x12\x12\n\npropensity\x18\x02 \x01(\x01\x12 \n\x13\x62\x61seline_propensity\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\tnet_value\x18\x04 \x01(\x01\x12\x13\n\x0bprobability\x18\x05 \x01(\x01\x12#\n\x04take\x18\x06 \x01(\x0b\x32\x15.tact.v1.ExportedTakeB\x16\n\x14_baseline_propensity\"P\n\x0c\x45xportedTake\x12\x0c\n\x04item\x18\x01 \x01(\t\x12\r\n\x05place\x18\x02 \x01(\t\x12\r\n\x05units\x18\x03 \x01(\x03\x12\x14\n\x0chold_seconds\x18\x04 \x01(\x01\"y\n\x0f\x45xportedOutcome\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12!\n\x07outcome\x18\x02 \x01(\x0b\x32\x10.tact.v1.Outcome\x12.\n\narrived_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"S\n\x0f\x45xportedRemnant\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x04 \x01(\x0c\"K\n\tExportEnd\x12/\n\x0b\x65xported_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05items\x18\x02 \x01(\x03\"M\n\x14\x45raseCustomerRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12 \n\x18rewrite_append_only_file\x18\x02 \x01(\x08\"\xea\x02\n\x15\x45raseCustomerResponse\x12\x14\n\x0c\x63ustomer_ids\x18\x01 \x03(\t\x12-\n\terased_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x66ields\x18\x03 \x01(\x03\x12\x10\n\x08\x63onsents\x18\x04 \x01(\x03\x12\x14\n\x0c\x63\x61p_counters\x18\x05 \x01(\x03\x12\x11\n\tevent_ids\x18\x06 \x01(\x03\x12\x14\n\x0c\x63hange_marks\x18\x07 \x01(\x03\x12\x11\n\tdecisions\x18\x08 \x01(\x03\x12\x1b\n\x13idempotency_records\x18\t \x01(\x03\x12\x10\n\x08outcomes\x18\n \x01(\x03\x12\x17\n\x0foutcome_records\x18\x0b \x01(\x03\x12\r\n\x05links\x18\x0c \x01(\x03\x12\x14\n\x0csupply_holds\x18\r \x01(\x03\x12\x17\n\x0frewrite_started\x18\x0e \x01(\x08\x12\x12\n\nremembered\x18\x0f \x01(\x03\x32\xa8\x01\n\rRightsService\x12G\n\x0e\x45xportCustomer\x12\x1e.tact.v1.ExportCustomerRequest\x1a\x13.tact.v1.ExportItem0\x01\x12N\n\rEraseCustomer\x12\x1d.tact.v1.EraseCustomerRequest\x1a\x1e.tact.v1.EraseCustomerResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,35 +39,43 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXPORTCUSTOMERREQUEST']._serialized_start=158
   _globals['_EXPORTCUSTOMERREQUEST']._serialized_end=202
   _globals['_EXPORTITEM']._serialized_start=205
-  _globals['_EXPORTITEM']._serialized_end=576
-  _globals['_EXPORTEDIDENTITY']._serialized_start=579
-  _globals['_EXPORTEDIDENTITY']._serialized_end=786
-  _globals['_EXPORTEDCONSENT']._serialized_start=788
-  _globals['_EXPORTEDCONSENT']._serialized_end=876
-  _globals['_EXPORTEDFIELD']._serialized_start=879
-  _globals['_EXPORTEDFIELD']._serialized_end=1177
-  _globals['_EXPORTEDCAPUSES']._serialized_start=1180
-  _globals['_EXPORTEDCAPUSES']._serialized_end=1315
-  _globals['_EXPORTEDDECISION']._serialized_start=1318
-  _globals['_EXPORTEDDECISION']._serialized_end=1567
-  _globals['_EXPORTEDFACT']._serialized_start=1569
-  _globals['_EXPORTEDFACT']._serialized_end=1653
-  _globals['_EXPORTEDCHOICE']._serialized_start=1656
-  _globals['_EXPORTEDCHOICE']._serialized_end=1804
-  _globals['_EXPORTEDCANDIDATE']._serialized_start=1807
-  _globals['_EXPORTEDCANDIDATE']._serialized_end=2000
-  _globals['_EXPORTEDTAKE']._serialized_start=2002
-  _globals['_EXPORTEDTAKE']._serialized_end=2082
-  _globals['_EXPORTEDOUTCOME']._serialized_start=2084
-  _globals['_EXPORTEDOUTCOME']._serialized_end=2205
-  _globals['_EXPORTEDREMNANT']._serialized_start=2207
-  _globals['_EXPORTEDREMNANT']._serialized_end=2290
-  _globals['_EXPORTEND']._serialized_start=2292
-  _globals['_EXPORTEND']._serialized_end=2367
-  _globals['_ERASECUSTOMERREQUEST']._serialized_start=2369
-  _globals['_ERASECUSTOMERREQUEST']._serialized_end=2446
-  _globals['_ERASECUSTOMERRESPONSE']._serialized_start=2449
-  _globals['_ERASECUSTOMERRESPONSE']._serialized_end=2791
-  _globals['_RIGHTSSERVICE']._serialized_start=2794
-  _globals['_RIGHTSSERVICE']._serialized_end=2962
+  _globals['_EXPORTITEM']._serialized_end=764
+  _globals['_EXPORTEDIDENTITY']._serialized_start=767
+  _globals['_EXPORTEDIDENTITY']._serialized_end=974
+  _globals['_EXPORTEDCONSENT']._serialized_start=976
+  _globals['_EXPORTEDCONSENT']._serialized_end=1064
+  _globals['_EXPORTEDFIELD']._serialized_start=1067
+  _globals['_EXPORTEDFIELD']._serialized_end=1365
+  _globals['_EXPORTEDCAPUSES']._serialized_start=1368
+  _globals['_EXPORTEDCAPUSES']._serialized_end=1503
+  _globals['_EXPORTEDREFUSAL']._serialized_start=1506
+  _globals['_EXPORTEDREFUSAL']._serialized_end=1693
+  _globals['_EXPORTEDPROMISE']._serialized_start=1696
+  _globals['_EXPORTEDPROMISE']._serialized_end=1891
+  _globals['_EXPORTEDRESERVATION']._serialized_start=1894
+  _globals['_EXPORTEDRESERVATION']._serialized_end=2096
+  _globals['_EXPORTEDCONTACT']._serialized_start=2098
+  _globals['_EXPORTEDCONTACT']._serialized_end=2213
+  _globals['_EXPORTEDDECISION']._serialized_start=2216
+  _globals['_EXPORTEDDECISION']._serialized_end=2465
+  _globals['_EXPORTEDFACT']._serialized_start=2467
+  _globals['_EXPORTEDFACT']._serialized_end=2551
+  _globals['_EXPORTEDCHOICE']._serialized_start=2554
+  _globals['_EXPORTEDCHOICE']._serialized_end=2702
+  _globals['_EXPORTEDCANDIDATE']._serialized_start=2705
+  _globals['_EXPORTEDCANDIDATE']._serialized_end=2898
+  _globals['_EXPORTEDTAKE']._serialized_start=2900
+  _globals['_EXPORTEDTAKE']._serialized_end=2980
+  _globals['_EXPORTEDOUTCOME']._serialized_start=2982
+  _globals['_EXPORTEDOUTCOME']._serialized_end=3103
+  _globals['_EXPORTEDREMNANT']._serialized_start=3105
+  _globals['_EXPORTEDREMNANT']._serialized_end=3188
+  _globals['_EXPORTEND']._serialized_start=3190
+  _globals['_EXPORTEND']._serialized_end=3265
+  _globals['_ERASECUSTOMERREQUEST']._serialized_start=3267
+  _globals['_ERASECUSTOMERREQUEST']._serialized_end=3344
+  _globals['_ERASECUSTOMERRESPONSE']._serialized_start=3347
+  _globals['_ERASECUSTOMERRESPONSE']._serialized_end=3709
+  _globals['_RIGHTSSERVICE']._serialized_start=3712
+  _globals['_RIGHTSSERVICE']._serialized_end=3880
 # @@protoc_insertion_point(module_scope)

@@ -57,6 +57,10 @@ class ExportItem(message.Message):
     OUTCOME_FIELD_NUMBER: builtins.int
     REMNANT_FIELD_NUMBER: builtins.int
     END_FIELD_NUMBER: builtins.int
+    REFUSAL_FIELD_NUMBER: builtins.int
+    PROMISE_FIELD_NUMBER: builtins.int
+    RESERVATION_FIELD_NUMBER: builtins.int
+    CONTACT_FIELD_NUMBER: builtins.int
     @builtins.property
     def identity(self) -> ExportedIdentity:
         """An id of the person."""
@@ -89,6 +93,22 @@ class ExportItem(message.Message):
     def end(self) -> ExportEnd:
         """The end: the export is complete."""
 
+    @builtins.property
+    def refusal(self) -> ExportedRefusal:
+        """That something was refused."""
+
+    @builtins.property
+    def promise(self) -> ExportedPromise:
+        """A promise that was given."""
+
+    @builtins.property
+    def reservation(self) -> ExportedReservation:
+        """A contact that is reserved, or was seen."""
+
+    @builtins.property
+    def contact(self) -> ExportedContact:
+        """The latest decision in which something was said."""
+
     def __init__(
         self,
         *,
@@ -100,12 +120,16 @@ class ExportItem(message.Message):
         outcome: ExportedOutcome | None = ...,
         remnant: ExportedRemnant | None = ...,
         end: ExportEnd | None = ...,
+        refusal: ExportedRefusal | None = ...,
+        promise: ExportedPromise | None = ...,
+        reservation: ExportedReservation | None = ...,
+        contact: ExportedContact | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["cap_uses", b"cap_uses", "consent", b"consent", "decision", b"decision", "end", b"end", "field", b"field", "identity", b"identity", "item", b"item", "outcome", b"outcome", "remnant", b"remnant"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["cap_uses", b"cap_uses", "consent", b"consent", "contact", b"contact", "decision", b"decision", "end", b"end", "field", b"field", "identity", b"identity", "item", b"item", "outcome", b"outcome", "promise", b"promise", "refusal", b"refusal", "remnant", b"remnant", "reservation", b"reservation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["cap_uses", b"cap_uses", "consent", b"consent", "decision", b"decision", "end", b"end", "field", b"field", "identity", b"identity", "item", b"item", "outcome", b"outcome", "remnant", b"remnant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["cap_uses", b"cap_uses", "consent", b"consent", "contact", b"contact", "decision", b"decision", "end", b"end", "field", b"field", "identity", b"identity", "item", b"item", "outcome", b"outcome", "promise", b"promise", "refusal", b"refusal", "remnant", b"remnant", "reservation", b"reservation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_item: _TypeAlias = typing.Literal["identity", "consent", "field", "cap_uses", "decision", "outcome", "remnant", "end"]  # noqa: Y015
+    _WhichOneofReturnType_item: _TypeAlias = typing.Literal["identity", "consent", "field", "cap_uses", "decision", "outcome", "remnant", "end", "refusal", "promise", "reservation", "contact"]  # noqa: Y015
     _WhichOneofArgType_item: _TypeAlias = typing.Literal["item", b"item"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_item) -> _WhichOneofReturnType_item | None: ...
 
@@ -288,6 +312,184 @@ class ExportedCapUses(message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
+class ExportedRefusal(message.Message):
+    """That the person said no to an action. The latest 64 are kept."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CUSTOMER_ID_FIELD_NUMBER: builtins.int
+    ACTION_ID_FIELD_NUMBER: builtins.int
+    GROUP_FIELD_NUMBER: builtins.int
+    INTENTS_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    REFUSED_AT_FIELD_NUMBER: builtins.int
+    MARK_FIELD_NUMBER: builtins.int
+    customer_id: builtins.str
+    """The id that it is remembered under."""
+    action_id: builtins.str
+    """The action, as the strategy of then spells it."""
+    group: builtins.str
+    """The group of the action then. Empty for none."""
+    kind: outcome_pb2.OutcomeKind.ValueType
+    """How it was refused: REFUSED, NOT_NOW or NEVER."""
+    mark: builtins.str
+    """A digest of the decision and the action, 12 hexadecimal digits, by which the same answer told again is known."""
+    @builtins.property
+    def intents(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The intents of the action then."""
+
+    @builtins.property
+    def refused_at(self) -> timestamp_pb2.Timestamp:
+        """When it was refused."""
+
+    def __init__(
+        self,
+        *,
+        customer_id: builtins.str = ...,
+        action_id: builtins.str = ...,
+        group: builtins.str = ...,
+        intents: abc.Iterable[builtins.str] | None = ...,
+        kind: outcome_pb2.OutcomeKind.ValueType = ...,
+        refused_at: timestamp_pb2.Timestamp | None = ...,
+        mark: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["refused_at", b"refused_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["action_id", b"action_id", "customer_id", b"customer_id", "group", b"group", "intents", b"intents", "kind", b"kind", "mark", b"mark", "refused_at", b"refused_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ExportedPromise(message.Message):
+    """That an action was promised: it is said rather than others until then, on all channels."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CUSTOMER_ID_FIELD_NUMBER: builtins.int
+    KEY_FIELD_NUMBER: builtins.int
+    ACTION_ID_FIELD_NUMBER: builtins.int
+    GIVEN_AT_FIELD_NUMBER: builtins.int
+    UNTIL_FIELD_NUMBER: builtins.int
+    DECISION_ID_FIELD_NUMBER: builtins.int
+    FACTS_FIELD_NUMBER: builtins.int
+    customer_id: builtins.str
+    """The id that it is remembered under."""
+    key: builtins.str
+    """The rule that promises, and what it promises apart, such as a group."""
+    action_id: builtins.str
+    """The action, as the strategy spells it."""
+    decision_id: builtins.str
+    """The decision in which it was given."""
+    facts: builtins.str
+    """A digest of the facts that the promise depends on, as they were then, in hexadecimal digits."""
+    @builtins.property
+    def given_at(self) -> timestamp_pb2.Timestamp:
+        """When it was first promised."""
+
+    @builtins.property
+    def until(self) -> timestamp_pb2.Timestamp:
+        """Until when the promise holds, unless something ends it before."""
+
+    def __init__(
+        self,
+        *,
+        customer_id: builtins.str = ...,
+        key: builtins.str = ...,
+        action_id: builtins.str = ...,
+        given_at: timestamp_pb2.Timestamp | None = ...,
+        until: timestamp_pb2.Timestamp | None = ...,
+        decision_id: builtins.str = ...,
+        facts: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["given_at", b"given_at", "until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["action_id", b"action_id", "customer_id", b"customer_id", "decision_id", b"decision_id", "facts", b"facts", "given_at", b"given_at", "key", b"key", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ExportedReservation(message.Message):
+    """A contact that counts for a cap of what is shown or clicked: reserved until an outcome comes, or there for good since
+    one has.
+    """
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CUSTOMER_ID_FIELD_NUMBER: builtins.int
+    COUNTER_FIELD_NUMBER: builtins.int
+    AT_FIELD_NUMBER: builtins.int
+    HELD_UNTIL_FIELD_NUMBER: builtins.int
+    WAITS_FOR_FIELD_NUMBER: builtins.int
+    MARK_FIELD_NUMBER: builtins.int
+    customer_id: builtins.str
+    """The id that it is remembered under."""
+    counter: builtins.str
+    """The cap's counter, as in `ExportedCapUses`."""
+    waits_for: outcome_pb2.OutcomeKind.ValueType
+    """The outcome that it waits for: SHOWN or CLICKED. OUTCOME_KIND_UNSPECIFIED since that has come."""
+    mark: builtins.str
+    """A digest of the decision and the action, 12 hexadecimal digits, by which the outcome finds it."""
+    @builtins.property
+    def at(self) -> timestamp_pb2.Timestamp:
+        """When it was reserved; since an outcome has come, when that was."""
+
+    @builtins.property
+    def held_until(self) -> timestamp_pb2.Timestamp:
+        """When it is given back. Unset since an outcome has come."""
+
+    def __init__(
+        self,
+        *,
+        customer_id: builtins.str = ...,
+        counter: builtins.str = ...,
+        at: timestamp_pb2.Timestamp | None = ...,
+        held_until: timestamp_pb2.Timestamp | None = ...,
+        waits_for: outcome_pb2.OutcomeKind.ValueType = ...,
+        mark: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["at", b"at", "held_until", b"held_until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["at", b"at", "counter", b"counter", "customer_id", b"customer_id", "held_until", b"held_until", "mark", b"mark", "waits_for", b"waits_for"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ExportedContact(message.Message):
+    """The latest decision in which something was said to the person."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CUSTOMER_ID_FIELD_NUMBER: builtins.int
+    CHANNEL_FIELD_NUMBER: builtins.int
+    AT_FIELD_NUMBER: builtins.int
+    ACTION_IDS_FIELD_NUMBER: builtins.int
+    customer_id: builtins.str
+    """The id that it is remembered under."""
+    channel: builtins.str
+    """The channel, as the strategy spells it."""
+    @builtins.property
+    def at(self) -> timestamp_pb2.Timestamp:
+        """When it was decided."""
+
+    @builtins.property
+    def action_ids(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """What was said."""
+
+    def __init__(
+        self,
+        *,
+        customer_id: builtins.str = ...,
+        channel: builtins.str = ...,
+        at: timestamp_pb2.Timestamp | None = ...,
+        action_ids: abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["action_ids", b"action_ids", "at", b"at", "channel", b"channel", "customer_id", b"customer_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
 class ExportedDecision(message.Message):
     """A decision that was made, with what it saw, what it weighed and why."""
 
@@ -309,7 +511,8 @@ class ExportedDecision(message.Message):
     @builtins.property
     def decision(self) -> decision_pb2.DecideResponse:
         """The decision as it was answered, reasons included. Texts, kinds and intents are those of the strategy that decided;
-        where these are not kept any more, those of the strategy in force.
+        where these are not kept any more, those of the strategy in force. Texts are shown in the default language, with their
+        slots unfilled, such as `{past.first_name}`: the words as they were filled are not kept, what filled them is in `facts`.
         """
 
     @builtins.property
@@ -629,6 +832,7 @@ class EraseCustomerResponse(message.Message):
     LINKS_FIELD_NUMBER: builtins.int
     SUPPLY_HOLDS_FIELD_NUMBER: builtins.int
     REWRITE_STARTED_FIELD_NUMBER: builtins.int
+    REMEMBERED_FIELD_NUMBER: builtins.int
     fields: builtins.int
     """Fields of which something was known."""
     consents: builtins.int
@@ -655,6 +859,8 @@ class EraseCustomerResponse(message.Message):
     """True when the store has begun to write its append-only file anew. False when that was not asked for, when the store
     does not let us, or is busy with it already: then have it done later.
     """
+    remembered: builtins.int
+    """Refusals, promises, reserved contacts and the latest contact."""
     @builtins.property
     def customer_ids(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """The ids that are now suppressed."""
@@ -680,9 +886,10 @@ class EraseCustomerResponse(message.Message):
         links: builtins.int = ...,
         supply_holds: builtins.int = ...,
         rewrite_started: builtins.bool = ...,
+        remembered: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["erased_at", b"erased_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["cap_counters", b"cap_counters", "change_marks", b"change_marks", "consents", b"consents", "customer_ids", b"customer_ids", "decisions", b"decisions", "erased_at", b"erased_at", "event_ids", b"event_ids", "fields", b"fields", "idempotency_records", b"idempotency_records", "links", b"links", "outcome_records", b"outcome_records", "outcomes", b"outcomes", "rewrite_started", b"rewrite_started", "supply_holds", b"supply_holds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["cap_counters", b"cap_counters", "change_marks", b"change_marks", "consents", b"consents", "customer_ids", b"customer_ids", "decisions", b"decisions", "erased_at", b"erased_at", "event_ids", b"event_ids", "fields", b"fields", "idempotency_records", b"idempotency_records", "links", b"links", "outcome_records", b"outcome_records", "outcomes", b"outcomes", "remembered", b"remembered", "rewrite_started", b"rewrite_started", "supply_holds", b"supply_holds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

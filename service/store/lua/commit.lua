@@ -1,22 +1,38 @@
 -- A decision is taken, counted and logged at once.
 
--- Returns nil when a counter can be used once more at `now`, else the moment at which it can.
-local function frees_ms(uses, counter, now)
-  if #uses < counter.at_most then return nil end
-  local inside = {}
+do  -- a library has no more than 200 locals of its own
+local NONE, SWITCHED_OFF = {}, '!off'
+local DECISION_AT = #'tact:{000}:d:' + 1
+
+-- Returns nil when a counter can be used once more, else the moment at which it can: what is held counts until its hold ends,
+-- a use while it is in the window, or on the day.
+local function frees_ms(uses, held, counter, now)
+  local at_most, within, since, frees = counter.at_most, counter.within_ms, counter.since_ms, {}
+  if #uses + #held < at_most then return nil end
+  local day_ends = counter.frees_ms or now + within
   for _, t in ipairs(uses) do
-    if t > now - counter.within_ms then inside[#inside + 1] = t end
+    if since then
+      if t >= since then frees[#frees + 1] = day_ends end
+    elseif t > now - within then
+      frees[#frees + 1] = t + within
+    end
   end
-  if #inside < counter.at_most then return nil end
-  return (inside[#inside - counter.at_most + 1] or now) + counter.within_ms
+  for _, ends in ipairs(held) do frees[#frees + 1] = ends end
+  if #frees < at_most then return nil end
+  if #held > 0 then table.sort(frees) end
+  return frees[#frees - at_most + 1] or (since and day_ends or now + within)
 end
 
+-- What commits look at: `uses` and `held` by counter, those of the person, all together; `own` and `reserved` are what is kept
+-- of them, and `counts` and `holds` say whether and for which actions these change.
+
 -- Returns the counter that binds the longest and when it frees, or nil when all fit.
-local function binding(counted, counters, now)
+local function binding(room, counters)
   local key, longest
   for _, counter in ipairs(counters) do
-    local frees = frees_ms(counted[counter.key] or {}, counter, now)
-    if frees and (not longest or frees > longest) then key, longest = counter.key, frees end
+    local name = counter.key
+    local frees = frees_ms(room.uses[name] or NONE, room.held[name] or NONE, counter, room.now)
+    if frees and (not longest or frees > longest) then key, longest = name, frees end
   end
   return key, longest
 end
@@ -24,42 +40,67 @@ end
 -- Commits arrive a little out of the order of their clocks; a use is forgotten only when none of them can mind.
 local SKEW_MS = 60000
 
-local function count(counted, counters, now)
+local function add_use(counted, counter, now)
+  local uses, oldest = counted[counter.key] or {}, now - counter.within_ms - SKEW_MS
+  if uses[1] and uses[1] <= oldest then uses = uses_since(uses, oldest) end
+  local place = #uses + 1
+  while place > 1 and uses[place - 1] > now do place = place - 1 end
+  table.insert(uses, place, now)
+  counted[counter.key] = uses
+end
+
+-- Holds a use for an action: it counts until its hold ends.
+local function reserve(room, counter, action)
+  local key, now = counter.key, room.now
+  local one = {now, now + counter.hold_ms, memory.mark(room.decision, action), counter.on, counter.within_ms, counter.since_ms and 1 or 0}
+  local ones, held, holds = room.reserved[key] or {}, room.held[key] or {}, room.holds[action] or {}
+  ones[#ones + 1], held[#held + 1], holds[key] = one, one[2], one
+  room.reserved[key], room.held[key], room.holds[action] = ones, held, holds
+end
+
+local function count(room, counters, action)
   for _, counter in ipairs(counters) do
-    local uses, oldest = counted[counter.key] or {}, now - counter.within_ms - SKEW_MS
-    if uses[1] and uses[1] <= oldest then uses = uses_since(uses, oldest) end
-    local place = #uses + 1
-    while place > 1 and uses[place - 1] > now do place = place - 1 end
-    table.insert(uses, place, now)
-    counted[counter.key] = uses
+    if counter.hold_ms then
+      reserve(room, counter, action)
+    else
+      add_use(room.own, counter, room.now)
+      if room.uses ~= room.own then add_use(room.uses, counter, room.now) end
+      room.counts = true
+    end
   end
 end
 
--- Takes the first candidate of one placement that fits; returns its rank or -1, and what was counted.
-local function take(counted, taken, bound, placement, candidates, now)
+-- Takes the first candidate of one placement that fits, and counts it; returns its rank or -1.
+local function take(room, bound, placement, candidates)
   local offset, rank, candidate = 0, 0, nil
   while offset >= 0 and #candidates > 0 do
     offset, candidate = cmsgpack.unpack_one(candidates, offset)
     local action, counters = candidate[1], candidate[2]
-    if not taken[action] then
-      local key, frees = binding(counted, counters, now)
+    if not room.said[action] then
+      local key, frees
+      if room.off and (room.off.everything or room.off[action]) then
+        key, frees = SWITCHED_OFF, room.now
+      else
+        key, frees = binding(room, counters)
+      end
       if not key then
-        taken[action] = true
-        taken[#taken + 1] = action
-        count(counted, counters, now)
-        return rank, counters
+        room.said[action] = true
+        room.said[#room.said + 1] = action
+        count(room, counters, action)
+        return rank
       end
       bound[#bound + 1] = {placement, rank, key, frees}
     end
     rank = rank + 1
   end
-  return -1, {}
+  return -1
 end
 
-local function log_decision(keys, argv, chosen, bound, actions)
-  local oldest = string.format('%.0f', math.max(0, now_ms() - tonumber(argv[7])))
-  local at = redis.call('XADD', keys[2], 'MINID', '~', oldest, '*', 'i', argv[1], 'e', argv[4], 'c', chosen, 'b', bound,
-    'a', actions)
+local function log_decision(keys, argv, chosen, bound, room)
+  local oldest, actions = string.format('%.0f', math.max(0, now_ms() - tonumber(argv[7]))), table.concat(room.said, '\31')
+  local entry = {'i', argv[1], 'e', argv[4], 'c', chosen, 'b', bound, 'a', actions}
+  if next(room.holds) ~= nil then entry[11], entry[12] = 'r', cmsgpack.pack(room.holds) end
+  local at = redis.call('XADD', keys[2], 'MINID', '~', oldest, '*', unpack(entry))
   redis.call('PEXPIRE', keys[2], argv[7])
   redis.call('SET', keys[3], at .. ' ' .. argv[3], 'PX', argv[6])
 end
@@ -78,37 +119,76 @@ local function check_person(known, argv)
   if not is_identity_of(known[5], argv[1], argv[10]) then refuse('LINKED', 'the alias has left') end
 end
 
--- KEYS: context, log, decision, suppression
+-- Returns the own uses and reservations of a customer, and with them those that were made elsewhere.
+local function room_of(keys, argv, known)
+  if known[2] == '' then refuse('CORRUPT', 'the cap counters cannot be read') end
+  local now, own, reserved = tonumber(argv[2]), readable_uses(known[2]), NONE
+  local room = {now = now, decision = keys[3]:sub(DECISION_AT), own = own, uses = own, held = {}, said = {}, holds = {}}
+  local others = readable_uses(known[6])
+  if known[8] then
+    reserved = memory.readable(redis.call('HGET', keys[1], 'r'))
+    others[''], room.held = memory.split(reserved, now)
+  end
+  if known[6] or next(others[''] or NONE) ~= nil then room.uses = all_uses(own, others) end
+  room.reserved = reserved ~= NONE and reserved or {}
+  return room
+end
+
+-- Returns the fields of the context that a commit changes besides the cap uses: what is held and promised, and what was said.
+local function keep_said(keys, known, room, told, fields)
+  local said, version = #room.said > 0, known[8]
+  if next(room.holds) ~= nil then
+    memory.trim(room.reserved, room.now - SKEW_MS)
+    fields[#fields + 1], fields[#fields + 2] = 'r', cmsgpack.pack(room.reserved)
+    version = version or '0'
+  end
+  if told and said and #told[3] > 0 then
+    local before = version and memory.readable(redis.call('HGET', keys[1], 'v')) or {}
+    local promises, news = memory.give(before, told[3], room.said, room.now, room.decision)
+    if news then
+      fields[#fields + 1], fields[#fields + 2] = 'v', cmsgpack.pack(promises)
+      version = memory.next_version(version)
+    end
+  end
+  if version ~= known[8] then fields[#fields + 1], fields[#fields + 2] = 'g', version end
+  if told and said and told[2] ~= '' then
+    fields[#fields + 1], fields[#fields + 2] = 'h', cmsgpack.pack({told[2], room.now, {unpack(room.said)}})
+  end
+end
+
+-- KEYS: context, log, decision, suppression, switch
 -- ARGV: customer, now, digest, entry, ttl of the context, of the decision, of the log (ms), keyed digest, when it was read,
--- the identity that was asked about, the consent that it was decided under (empty: none is needed), then a placement each:
--- its candidates as msgpack values one after another, [action, [{key, at_most, within_ms}, ...]]
+-- the identity that was asked about, the consent that it was decided under (empty: none is needed), then empty or as msgpack
+-- [version of the memory that it was decided with or false, channel or '', [[action, key, until, facts], ...] that are promised],
+-- then a placement each: its candidates as msgpack values one after another,
+-- [action, [{key, at_most, within_ms[, since_ms, frees_ms][, hold_ms, on]}, ...]]. What is switched off binds as !off does.
+-- Answers 1 when it was decided before, the entry of then, digest, chosen, bound, and the bucket's copy of what is off.
 local function commit(keys, argv)
   check_not_erased(keys, argv)
+  local off = redis.call('GET', keys[5])
   local stored = recall_said(keys[3], keys[2])
   if stored then
     check_owner(stored[6], argv[1])
-    return {keys[3], 1, stored[1], stored[2], stored[3], stored[4]}
+    return {keys[3], 1, stored[1], stored[2], stored[3], stored[4], off}
   end
-  local known = redis.call('HMGET', keys[1], 'i', 'k', 'a', 'u', 'm', 'j', 'c')
+  local known = redis.call('HMGET', keys[1], 'i', 'k', 'a', 'u', 'm', 'j', 'c', 'g')
   check_owner(known[1], argv[1])
   if argv[11] ~= '' and argv[11] ~= known[7] then refuse('CONSENT', 'another consent holds by now') end
-  local counted = known[2] and unpacked(known[2]) or {}
-  if known[2] and next(counted) == nil then refuse('CORRUPT', 'the cap counters cannot be read') end
+  local told = argv[12] ~= '' and cmsgpack.unpack(argv[12])
   check_person(known, argv)
-  local elsewhere = readable_uses(known[6])
-  local all = known[6] and all_uses(counted, elsewhere) or counted
-  local chosen, bound, taken, any = {}, {}, {}, false
-  for i = 12, #argv do
-    local rank, counters = take(all, taken, bound, i - 12, argv[i], tonumber(argv[2]))
-    chosen[#chosen + 1] = rank
-    any = any or #counters > 0
-    if known[6] then count(counted, counters, tonumber(argv[2])) end
-  end
+  if told and told[1] and told[1] ~= memory.version(known[8]) then refuse('MEMORY', 'more is remembered by now') end
+  local room, chosen, bound, fields = room_of(keys, argv, known), {}, {}, {}
+  room.off = switched_off(off)
+  for i = 13, #argv do chosen[#chosen + 1] = take(room, bound, i - 13, argv[i]) end
+  if room.counts then fields[1], fields[2] = 'k', cmsgpack.pack(room.own) end
+  keep_said(keys, known, room, told, fields)
   local packed_chosen, packed_bound = cmsgpack.pack(chosen), cmsgpack.pack(bound)
-  log_decision(keys, argv, packed_chosen, packed_bound, table.concat(taken, '\31'))
-  if any then redis.call('HSET', keys[1], 'i', argv[1], 'k', cmsgpack.pack(counted)) end
+  log_decision(keys, argv, packed_chosen, packed_bound, room)
+  if #fields > 0 then redis.call('HSET', keys[1], 'i', argv[1], unpack(fields)) end
   redis.call('PEXPIRE', keys[1], argv[5])
-  return {keys[3], 0, '', argv[3], packed_chosen, packed_bound}
+  return {keys[3], 0, '', argv[3], packed_chosen, packed_bound, off}
 end
 
 redis.register_function('tact_commit' .. VERSION, commit)
+
+end

@@ -24,7 +24,7 @@ local function erased_ms(suppression, digest)
   return digest ~= '' and tonumber(redis.call('HGET', suppression, digest) or nil) or nil
 end
 
--- Returns a stored decision as {entry, digest, chosen, bound, actions, customer}, or nil when there is none.
+-- Returns a stored decision as {entry, digest, chosen, bound, actions, customer, reserved}, or nil when there is none.
 local function recall(decision, log)
   local stored = redis.call('GET', decision)
   if not stored then return nil end
@@ -34,5 +34,6 @@ local function recall(decision, log)
   if not found then refuse('GONE', 'the log entry of a decision is missing') end
   local fields, flat = {}, found[2]
   for i = 1, #flat, 2 do fields[flat[i]] = flat[i + 1] end
-  return {fields.e or '', stored:sub(space + 1), fields.c or '', fields.b or '', fields.a or '', fields.i or ''}
+  return {fields.e or '', stored:sub(space + 1), fields.c or '', fields.b or '', fields.a or '', fields.i or '',
+    fields.r or ''}
 end

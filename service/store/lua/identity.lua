@@ -10,13 +10,15 @@ local MOST_ALIASES = 16
 local function status(id, word, ...) return {id, {word, ...}} end
 
 local function identity(keys, argv)
-  local known = redis.call('HMGET', keys[1], 'i', 'a', 'u', 'l', 'm', 'c', 'k', 'o', 'j', 'n', 'w', 'y')
+  local known = redis.call('HMGET', keys[1], 'i', 'a', 'u', 'l', 'm', 'c', 'k', 'o', 'j', 'n', 'w', 'y', 'z', 'v', 'r',
+    'h', 'g')
   check_owner(known[1], argv[1])
   local erased = not known[1] and erased_ms(keys[2], argv[2])
   return {
     erased = erased, alias_of = known[2], leaving = known[3], since = known[4], members = members_of(known[5]),
     consent = known[6] or '', uses = readable_uses(known[7]), origin = known[8], elsewhere = readable_uses(known[9]),
-    bound = known[10] or '', left = known[11], told_by = known[12],
+    bound = known[10] or '', left = known[11], told_by = known[12], refusals = known[13], promises = known[14],
+    reserved = known[15], latest = known[16], version = known[17],
   }
 end
 
@@ -65,8 +67,8 @@ end
 
 -- ARGV: person, a random origin, 1 when only a link that was begun is to go on: then one that was undone stays undone
 -- Points an alias to its person; from then on no decision is committed and no consent set under it. Answers with
--- linked, since when, its consent and bound, the origin of the person who has these already, its cap uses by origin and 1 if
--- it was not linked before; or with why not.
+-- linked, since when, its consent and bound, the origin of the person who has these already, its cap uses by origin, what it
+-- remembers and 1 if it was not linked before; or with why not.
 local function identity_mark(keys, argv)
   local known = identity(keys, argv)
   if known.erased then return status(argv[1], 'erased') end
@@ -75,7 +77,7 @@ local function identity_mark(keys, argv)
   if argv[8] == '1' and not known.alias_of then return status(argv[1], 'alone') end
   if #known.members > 0 then return status(argv[1], 'person') end
   local origin, since = known.origin or argv[7], known.since
-  local newly = not known.alias_of or not since
+  local newly, brought = not known.alias_of or not since, memory.since(known, -1)
   if newly then
     since = string.format('%.0f', math.max(now_ms(), (tonumber(since) or 0) + 1))
     redis.call('HSET', keys[1], 'i', argv[1], 'a', argv[6], 'l', since, 'o', origin)
@@ -83,12 +85,12 @@ local function identity_mark(keys, argv)
   end
   if next(known.uses) ~= nil then known.elsewhere[origin] = known.uses end
   return status(argv[1], 'linked', since, known.consent, known.bound, brought_to(known), pack_map(known.elsewhere),
-    newly and '1' or '0')
+    brought, newly and '1' or '0')
 end
 
 -- ARGV: alias, since when, a random origin, consent and bound of the alias, the origin of the person who has these already, uses
--- of the alias, the table of levels, how many changes of a consent are kept
--- Takes an alias in: its uses count from now on, and of two consents the stricter holds. What was brought once is not brought
+-- of the alias, what it remembers, the table of levels, how many changes of a consent are kept
+-- Takes an alias in: its uses count and what it remembers is remembered from now on, and of two consents the stricter holds. What was brought once is not brought
 -- again: a consent that was set meanwhile is the newer word. Answers linked, or repeated when it was in; or with why not.
 local function identity_join(keys, argv)
   local known = identity(keys, argv)
@@ -102,11 +104,13 @@ local function identity_join(keys, argv)
   local elsewhere = pack_map(add_uses(known.elsewhere, origin, argv[12], argv[3]))
   local theirs, their_bound = argv[9], argv[10]
   if argv[11] == known.origin then theirs, their_bound = '', '' end
-  local consent, bound = linked_consent(known.consent, known.bound, theirs, their_bound, cmsgpack.unpack(argv[13]))
+  local consent, bound = linked_consent(known.consent, known.bound, theirs, their_bound, cmsgpack.unpack(argv[14]))
+  local remembered = memory.together(known, argv[13])
   members[#members + 1] = {argv[6], tonumber(argv[7])}
   redis.call('HSET', keys[1], 'i', argv[1], 'm', cmsgpack.pack(members), 'o', origin)
   set_or_delete(keys[1], 'j', elsewhere)
-  keep_consent(keys, argv, known, consent, bound, argv[14])
+  memory.keep(keys[1], remembered)
+  keep_consent(keys, argv, known, consent, bound, argv[15])
   return changed(keys, argv, 'linked')
 end
 
@@ -128,28 +132,31 @@ end
 
 -- ARGV: alias, since when, the skew of clocks (ms)
 -- Lets an alias go. Answers left, or absent when it was not in; then the consent, the bound, the uses since it came, the origin
--- of the person whom it left, and 1 if the consent was set under it.
+-- of the person whom it left, 1 if the consent was set under it, and what is remembered since it came.
 local function identity_leave(keys, argv)
   local known = identity(keys, argv)
   local members, since = without_member(known.members, argv[6])
-  local left = since == tonumber(argv[7])
+  local left, oldest = since == tonumber(argv[7]), tonumber(argv[7]) - tonumber(argv[8])
+  local remembered, taken_along = memory.together(known, ''), memory.since(known, oldest)
   if left then
     set_or_delete(keys[1], 'm', pack_map(members))
     if known.told_by == argv[6] then redis.call('HDEL', keys[1], 'y') end
+    memory.keep(keys[1], remembered)
     changed(keys, argv)
   end
-  local uses, oldest = {}, tonumber(argv[7]) - tonumber(argv[8])
+  local uses = {}
   for key, times in pairs(known.uses) do
     local later = uses_since(times, oldest)
     if #later > 0 then uses[key] = later end
   end
   local shared = known.origin and next(uses) ~= nil and {[known.origin] = uses} or {}
   return status(argv[1], left and 'left' or 'absent', known.consent, known.bound, pack_map(shared),
-    left and known.origin or '', left and known.told_by == argv[6] and '1' or '0')
+    left and known.origin or '', left and known.told_by == argv[6] and '1' or '0',
+    taken_along)
 end
 
 -- ARGV: since when, then of the person consent, bound, uses, origin if it was left just now, 1 if the consent was set under the
--- alias; then the table of levels, how many changes of a consent are kept
+-- alias; then the table of levels, how many changes of a consent are kept, and what the person remembers since it came
 -- Ends the leaving of an alias: what was said while it was linked counts for it too, and the stricter consent holds, or the one
 -- that was set under this alias.
 local function identity_free(keys, argv)
@@ -160,9 +167,11 @@ local function identity_free(keys, argv)
   if argv[11] ~= '1' then
     consent, bound = linked_consent(known.consent, known.bound, consent, bound, cmsgpack.unpack(argv[12]))
   end
+  local remembered = memory.together(known, argv[14])
   redis.call('HDEL', keys[1], 'u')
   set_or_delete(keys[1], 'w', argv[10] ~= '' and argv[10] .. ' ' .. consent_digest(consent, bound) or '')
   set_or_delete(keys[1], 'j', elsewhere)
+  memory.keep(keys[1], remembered)
   keep_consent(keys, argv, known, consent, bound, argv[13])
   return changed(keys, argv, 'free')
 end

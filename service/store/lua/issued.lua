@@ -20,14 +20,14 @@ local function found(keys)
 end
 
 -- KEYS: decision, log, outcomes   ARGV: decision id
--- Answers with customer, channel, moment (ms), strategy, what was said, and what came of it as action|kind; with none of
--- them for an unknown decision.
+-- Answers with customer, channel, moment (ms), strategy, what was said, what came of it as action|kind, and the level of
+-- the consent; with none of them for an unknown decision.
 local function issued(keys, argv)
   local stored = found(keys)
-  if not stored then return {argv[1], false, false, false, false, false, false} end
+  if not stored then return {argv[1], false, false, false, false, false, false, false} end
   local items = entry_items(stored[1])
   return {argv[1], stored[6], items[3], string.format('%.0f', items[4]), items[5],
-    said_at(items[12], unpacked(stored[3]) or {}), redis.call('HKEYS', keys[3])}
+    said_at(items[12], unpacked(stored[3]) or {}), redis.call('HKEYS', keys[3]), items[7]}
 end
 
 -- KEYS: decision, log   ARGV: decision id, indexes of fields, from 0

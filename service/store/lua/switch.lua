@@ -1,0 +1,66 @@
+-- What operators switched off. The master copy says who, why and since when; each bucket has a small copy of its own, which
+-- reads and commits look at. A version that rises with each change tells which of two is newer.
+
+-- Returns what is off by the copy of a bucket, or nil. A copy that cannot be read is no empty one: then everything is off.
+local function switched_off(packed)
+  if not packed then return nil end
+  local copy = unpacked(packed)
+  if not copy or type(copy[2]) ~= 'table' then return {everything = true} end
+  if not copy[3] and #copy[2] == 0 then return nil end
+  local off = {everything = copy[3]}
+  for _, action in ipairs(copy[2]) do off[action] = true end
+  return off
+end
+
+-- The fields of the master that are no actions: their names are no ids.
+local VERSION_FIELD, SPREAD_FIELD = '#', '='
+
+-- KEYS: master   ARGV: what to switch (an action, or '*' for everything), packed details (empty: switch it on)
+-- Switched off again, it keeps since when it is off. Answers the version and the whole master, as field, value, ...
+local function switch_set(keys, argv)
+  local was = redis.call('HGET', keys[1], argv[1])
+  if argv[2] ~= '' and not was then
+    redis.call('HSET', keys[1], argv[1], cmsgpack.pack({now_ms(), unpack(cmsgpack.unpack(argv[2]))}))
+  elseif argv[2] == '' and was then
+    redis.call('HDEL', keys[1], argv[1])
+  else
+    return {keys[1], 0, redis.call('HGETALL', keys[1])}
+  end
+  redis.call('HINCRBY', keys[1], VERSION_FIELD, 1)
+  return {keys[1], 1, redis.call('HGETALL', keys[1])}
+end
+
+-- KEYS: master   ARGV: version, then field, value, ...
+-- Puts a master back that was lost, or is older than what a process or a bucket knows; an older one changes nothing.
+local function switch_restore(keys, argv)
+  local version = tonumber(redis.call('HGET', keys[1], VERSION_FIELD) or 0)
+  if version >= tonumber(argv[1]) then return {keys[1], 0} end
+  redis.call('DEL', keys[1])
+  redis.call('HSET', keys[1], VERSION_FIELD, argv[1], unpack(argv, 2))
+  return {keys[1], 1}
+end
+
+-- KEYS: master   ARGV: version
+-- Notes up to which version every bucket has been written.
+local function switch_spread(keys, argv)
+  local spread = tonumber(redis.call('HGET', keys[1], SPREAD_FIELD) or 0)
+  if spread < tonumber(argv[1]) then redis.call('HSET', keys[1], SPREAD_FIELD, argv[1]) end
+  return {keys[1], 1}
+end
+
+-- KEYS: a bucket's copy   ARGV: version, the packed copy
+-- Keeps the newer one and answers it; version 0 asks for it alone, and is never kept.
+local function switch_copy(keys, argv)
+  local stored = redis.call('GET', keys[1])
+  local copy, version = stored and unpacked(stored), tonumber(argv[1])
+  local readable = copy and type(copy[1]) == 'number' and type(copy[2]) == 'table' and type(copy[3]) == 'boolean'
+  if readable and copy[1] >= version then return {keys[1], stored} end
+  if version == 0 then return {keys[1], argv[2]} end
+  redis.call('SET', keys[1], argv[2])
+  return {keys[1], argv[2]}
+end
+
+redis.register_function('tact_switch_set' .. VERSION, switch_set)
+redis.register_function('tact_switch_restore' .. VERSION, switch_restore)
+redis.register_function('tact_switch_spread' .. VERSION, switch_spread)
+redis.register_function('tact_switch_copy' .. VERSION, switch_copy)
