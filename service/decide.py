@@ -7,21 +7,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from msgspec.structs import replace
 
+from service.core import plan
 from service.core.decision import Commit, Committed, Decision, Known, Reason, ReasonCode, Request
 from service.core.engine import Checked, Engine
+from service.core.memory import NOTHING_OFF, Switched
+from service.core.plan import Entry
 from service.core.stock import NOTHING_KNOWN, Shelf, Stocks
-from service.errors import AlreadyExists, ConsentChanged, CustomerErased, CustomerLinked, StoreError
+from service.core.stockroom import UNGRANTED, UNTRIED
+from service.core.switched import SWITCHED, is_off
+from service.errors import AlreadyExists, ConsentChanged, CustomerErased, CustomerLinked, MemoryChanged, StoreError
+from service.telemetry import Counts
 
 log = logging.getLogger(__name__)
 
 LOOK_UP_SHARE = 0.4
 """How much of the time of one store call a look into the supply may take, which comes between two such calls."""
+
+ATTEMPTS = 4
+"""How often a decision is tried whose customer is remembered otherwise by the time it is committed."""
+TWICE = 2
+"""How often it is tried when the consent was replaced, or the customer linked or unlinked."""
 
 STORE_GONE = Reason(ReasonCode.STORE_UNAVAILABLE, "What is known of the customer could not be read or written in time.")
 ERASED = Reason(ReasonCode.CUSTOMER_ERASED, "The customer was erased; nothing is kept or used about them.")
@@ -70,6 +81,27 @@ class NoBook:
 NO_BOOK = NoBook()
 
 
+NONE_EARLIER: Mapping[tuple[str, str], Engine] = {}
+
+
+class Switchboard(Protocol):
+    """Knows what operators have switched off, also while the store is away."""
+
+    @property
+    def off(self) -> Switched:
+        """What was known last; a read of the store says it exactly."""
+        ...
+
+
+class NoSwitches:
+    """Nothing that could be switched off."""
+
+    off: Switched = NOTHING_OFF
+
+
+NO_SWITCHES = NoSwitches()
+
+
 @dataclass(frozen=True, slots=True)
 class Patience:
     """How long a decision waits for the store: a share of the caller's time left, and never more than `most_s`.
@@ -90,6 +122,7 @@ class Decider:
     """Decides requests with one engine over one store. `engine` may be replaced between decisions.
 
     `entropy(n)` gives n random bytes; `clock()` gives now in milliseconds, for answers that the store had no part in.
+    `earlier` holds engines of versions before this one, for the words of what was decided by them.
     """
 
     def __init__(
@@ -100,13 +133,20 @@ class Decider:
         clock: Callable[[], int],
         patience: Patience = Patience(),
         book: StockBook = NO_BOOK,
+        switches: Switchboard = NO_SWITCHES,
+        counts: Counts | None = None,
+        earlier: Mapping[tuple[str, str], Engine] = NONE_EARLIER,
     ) -> None:
         self.engine = engine
+        self._earlier = earlier
         self._store = store
         self._entropy = entropy
         self._clock = clock
         self._patience = patience
         self._book = book
+        self._switches = switches
+        self._counts = counts or Counts()
+        self._off = NOTHING_OFF  # as the latest read said
 
     async def decide(self, request: Request, deadline_s: float) -> Decision:
         """Answer one request within `deadline_s` seconds.
@@ -116,40 +156,65 @@ class Decider:
         """
         engine = self.engine
         if deadline_s < self._patience.least_s:
-            return engine.safe(request, TOO_LATE, self._now_ms(request))
+            return self._safe(engine, request, TOO_LATE)
         try:
-            return await self._decide_in_time(engine, request, deadline_s)
+            return _count(self._counts, await self._decide_in_time(engine, request, deadline_s))
         except CustomerErased:
-            return engine.safe(request, ERASED, self._now_ms(request))
+            return self._safe(engine, request, ERASED)
         except StoreError as error:
             log.warning("a decision is degraded: %s", type(error).__name__)
-            return engine.safe(request, STORE_GONE, self._now_ms(request))
+            return self._safe(engine, request, STORE_GONE)
 
     def told(self, committed: Committed) -> Decision:
         """Return a decision that was committed before, in the words of the strategy in force."""
         return self.engine.answer(committed, None)
 
+    def _safe(self, engine: Engine, request: Request, why: Reason) -> Decision:
+        self._counts.add("decisions", "degraded")
+        greeting = engine.strategy.safe_greeting
+        off = self._off if is_off(self._off, greeting) else self._switches.off
+        return engine.safe(request, why, self._now_ms(request), off)
+
+    def _again(self, engine: Engine, known: Known, decided: Committed, request: Request) -> Decision:
+        """Return what was decided before, in the words of the version that decided it, while its engine is kept."""
+        before = self._earlier.get(plan.version(decided.entry), engine)
+        if before is not engine:
+            request = replace(request, context=before.context_from(engine, request.context))
+        return before.answer(decided, None, values=before.known_now(known, request))
+
     def _now_ms(self, request: Request) -> int:
         return self._clock() if request.as_of_ms is None else request.as_of_ms
 
     async def _decide_in_time(self, engine: Engine, request: Request, deadline_s: float) -> Decision:
-        """Decide; once again when the consent was replaced, or the customer linked or unlinked, meanwhile."""
+        """Decide; once again when the consent was replaced, or the customer linked or unlinked, meanwhile.
+
+        As long as others change what is remembered of the customer, each of them gets further: a few times are enough.
+        """
         now_s = asyncio.get_running_loop().time
-        ends_s = now_s() + deadline_s
-        try:
-            return await self._decide(engine, request, self._patience.wait_s(deadline_s))
-        except (ConsentChanged, CustomerLinked):
-            return await self._decide(engine, request, self._patience.wait_s(ends_s - now_s()))
+        ends_s, moved, changed = now_s() + deadline_s, 0, 0
+        while True:
+            try:
+                return await self._decide(engine, request, self._patience.wait_s(ends_s - now_s()))
+            except (ConsentChanged, CustomerLinked):
+                moved += 1
+                if moved == TWICE:
+                    raise
+            except MemoryChanged:
+                changed += 1
+                self._counts.add("memory.conflicts")
+                if changed == ATTEMPTS or ends_s - now_s() < self._patience.least_s:
+                    raise
 
     async def _decide(self, engine: Engine, request: Request, wait_s: float) -> Decision:
         random = self._entropy(12 + 4 * len(request.placements))
         key, asked = request.idempotency_key, request.customer
         decision_id = self._store.decision_id(asked, key, random[:12])
         known = await self._store.read(asked, decision_id if key else None, wait_s, key)
+        self._off = known.off
         if known.erased:
             raise CustomerErased("nothing is kept or used about this customer")
         if known.decided is not None:
-            return engine.answer(_same_request(known.decided, engine.digest(request)), None)
+            return self._again(engine, known, _same_request(known.decided, engine.digest(request)), request)
         if known.customer not in ("", asked):  # an alias was asked about: decide for the person
             request = replace(request, customer=known.customer)
             decision_id = self._store.decision_id(known.customer, key, random[:12])
@@ -159,10 +224,12 @@ class Decider:
         judged = engine.judge(snapshot, known, request)
         scores = engine.score(snapshot, judged, request)
         planned = engine.arbitrate(decision_id, request, snapshot, judged, scores, _dice(random[12:]))
-        checked = engine.check(planned, snapshot)
-        _alarm(checked)
-        commit = engine.commit(checked.entry, request, known.now_ms, asked, known.consent)
+        checked = engine.check(planned, snapshot, judged.verdicts.vetoes)
+        _alarm(checked, self._counts)
+        commit = engine.commit(checked.entry, request, known.now_ms, asked, known.consent, known.memory)
         committed = await self._store.commit(commit, wait_s)
+        if committed.bound and not committed.repeated:
+            _count_bound(self._counts, checked.entry, committed)
         told = request.explain and not committed.repeated
         explained = engine.explain(snapshot, judged, scores, request) if told else None
         return engine.answer(_same_request(committed, engine.digest(request)), checked.entry, explained)
@@ -179,6 +246,29 @@ def _same_request(committed: Committed, digest: bytes) -> Committed:
     return committed
 
 
-def _alarm(checked: Checked) -> None:
-    for rule in checked.objections:
-        log.critical("the independent check disagreed over rule %s in decision %s", rule, checked.entry.decision_id)
+def _alarm(checked: Checked, counts: Counts) -> None:
+    for one in checked.entry.objections:
+        counts.add("check.disagreed", one.rule)
+        log.critical(
+            "the independent check disagreed over rule %s in decision %s at %s: it forbids %s, which the judgement %s,"
+            " to which that rule %s",
+            one.rule,
+            checked.entry.decision_id,
+            one.placement,
+            one.action,
+            "allowed" if one.allowed else "forbade as well",
+            "is not known to hold" if one.truth is None else "holds" if one.truth else "does not hold",
+        )
+
+
+def _count(counts: Counts, decision: Decision) -> Decision:
+    counts.add("decisions", "said" if any(answer.action for answer in decision.answers) else "suppressed")
+    return decision
+
+
+def _count_bound(counts: Counts, entry: Entry, committed: Committed) -> None:
+    for bound in committed.bound:
+        if bound.counter == SWITCHED:
+            counts.add("switch.off", entry.placements[bound.placement].candidates[bound.rank].action)
+        elif bound.counter not in (UNGRANTED, UNTRIED):
+            counts.add("caps.bound", bound.counter.partition("|")[0])

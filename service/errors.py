@@ -8,6 +8,7 @@
     │   ├── ConsentOlder       a consent given later is stored already
     │   ├── CustomerErased     the customer was erased, and nothing may be written about them
     │   ├── LinkRefused        two identities cannot be linked, or unlinked, as they are
+    │   ├── NotControlled      nobody controls this server, so it has no status and no switches
     │   └── ErasureKeyMissing  without a key nobody who was erased could stay suppressed
     ├── DeadlineExpired        the caller's time was over before work began, or while it was under way
     ├── CannotListen           the address cannot be served on
@@ -78,6 +79,10 @@ class ErasureKeyMissing(FailedPrecondition):
     """The service has no key to keep erased customers suppressed under."""
 
 
+class NotControlled(FailedPrecondition):
+    """The server has no status and no switches."""
+
+
 class DeadlineExpired(TactError):
     """The caller's time is over."""
 
@@ -92,6 +97,10 @@ class StoreError(TactError):
 
 class ConsentChanged(StoreError):
     """A decision was made under a consent that has been replaced since: make it again."""
+
+
+class MemoryChanged(StoreError):
+    """A decision was made of what was remembered of a customer, and more is remembered since: make it again."""
 
 
 class CustomerLinked(StoreError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from msgspec.structs import replace
@@ -17,6 +17,7 @@ from service.core.stock import Shelf, Stocks
 from service.core.supplies import Taken
 from service.core.validity import ANSWERED, ERASED, GONE, OUT, Issued, Standing, Validity, standings
 from service.errors import UnknownDecision
+from service.telemetry import Counts
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +82,7 @@ class Validator:
     customers: Customers
     supply: Supply
     book: StockBook
+    counts: Counts = field(default_factory=Counts)
 
     async def validate(self, decision_id: str, as_of_ms: int | None, deadline_s: float) -> Validity:
         """Say whether what was decided may still be said; `as_of_ms` replaces the store's clock, for simulations.
@@ -97,8 +99,8 @@ class Validator:
         if snapshot is None:
             placements = standings(issued, lambda placement, action: (ERASED if known.erased else GONE,))
         else:
-            placements, objections = engine.revisit(issued, snapshot)
-            _alarm(objections, decision_id)
+            placements, objections = engine.revisit(issued, snapshot, known.off)
+            _alarm(objections, decision_id, self.counts)
             placements = _without_declined(issued, placements)
             hold = self._hold if as_of_ms is None else self.supply.look
             placements = await self._with_supply(engine, decision_id, placements, hold, deadline_s)
@@ -142,6 +144,7 @@ def _without_declined(issued: Issued, placements: tuple[Standing, ...]) -> tuple
     )
 
 
-def _alarm(objections: Collection[str], decision_id: str) -> None:
+def _alarm(objections: Collection[str], decision_id: str, counts: Counts) -> None:
     for rule in objections:
+        counts.add("check.disagreed", rule)
         log.critical("the independent check disagreed over rule %s in decision %s", rule, decision_id)

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import compress
 from operator import itemgetter
 
+from models.context import Purpose, Scalar
 from service.core.arbitrate import NOBODY, Ranking, Scores
 from service.core.decision import Answer, Bound, Committed, Reason, ReasonCode, Request
 from service.core.judge import Veto
+from service.core.memory import Switched
 from service.core.plan import Candidate, Entry, PlacementPlan
+from service.core.reasons import each_once
 from service.core.stockroom import UNGRANTED, UNTRIED
 from service.core.strategy import Action, Strategy
+from service.core.switched import OFF, SWITCHED, is_off
+from service.core.wording import Phrase, Phrasebook, purposes_of
 
-CapReason = Callable[[str, str, str], Reason]
-"""Gives the reason of a cap counter by channel, placement and key."""
+BoundReason = Callable[[str, int | None], Reason]
+"""Gives the reason of a counter that bound, by its key and when it frees (ms)."""
 
 SHOWN = Reason(ReasonCode.ALREADY_SHOWN, "What may be said here is said at another placement of this answer.")
 GREETED = Reason(ReasonCode.SAFE_GREETING, "Nothing else is worth saying, and a customer who is here is greeted.")
 
 
+NO_REASONS: Mapping[int, Reason] = {}
+
+
 class Texts:
     """What each action says at each channel and placement of one strategy, and which actions say anything there.
 
-    `modelled` names the actions that a model scores: only their reasons name the fields that models see.
+    `modelled` names the actions that a model scores: only their reasons name the fields that models see. `vary` says
+    whether any words depend on what is known of a customer.
     """
 
     def __init__(self, strategy: Strategy, modelled: frozenset[str] = frozenset()) -> None:
@@ -32,12 +41,15 @@ class Texts:
         self._feature_values = itemgetter(*places, *places[:1]) if places else lambda values: ()
         self.index = {action.id: action.index for action in strategy.actions}
         self._strategy = strategy
-        self._texts: dict[tuple[str, str], dict[int, str]] = {
+        self._texts: dict[tuple[str, str], dict[int, str | Phrase]] = {
             (channel.id, placement): {} for channel in strategy.channels for placement in channel.placements
         }
+        words = Phrasebook(strategy)
         for action in strategy.actions:
             for treatment in action.treatments:
-                self._texts[treatment.channel, treatment.placement][action.index] = treatment.text
+                self._texts[treatment.channel, treatment.placement][action.index] = words.phrase(treatment)
+        said = [phrase for texts in self._texts.values() for phrase in texts.values()]
+        self.vary = any(isinstance(phrase, Phrase) for phrase in said)
         self._safe = self.index[strategy.safe_greeting]
         self._unasked = {channel.id for channel in strategy.channels if channel.permission}
         self._treated = {place: sum(1 << index for index in texts) for place, texts in self._texts.items()}
@@ -56,7 +68,9 @@ class Texts:
             return NOBODY
         return Ranking((self._safe,), (1.0,), 1, False)
 
-    def planned(self, placement: str, ranking: Ranking, scores: Scores, preferred: int) -> PlacementPlan:
+    def planned(
+        self, placement: str, ranking: Ranking, scores: Scores, preferred: int, why: Mapping[int, Reason] = NO_REASONS
+    ) -> PlacementPlan:
         """Return the plan of a placement at which something may be said."""
         actions = self._strategy.actions
         candidates = []
@@ -69,19 +83,30 @@ class Texts:
                     scores.net_value(index),
                     probability,
                     bool(preferred >> index & 1),
+                    why.get(index),
                 )
             )
         return PlacementPlan(placement, tuple(candidates), ranking.pool, ranking.explored, None)
 
-    def said(self, placed: PlacementPlan, rank: int, entry: Entry) -> Answer:
-        """Return the answer that says the candidate of that rank, in the words of this strategy."""
+    def personal(self, channel: str, placement: str, action: str) -> Mapping[str, Purpose]:
+        """Return the fields that may stand in the words of an action there, and the purpose of each."""
+        phrase = self._texts.get((channel, placement), {}).get(self.index.get(action, -1), "")
+        return purposes_of(phrase, self._strategy.schema)
+
+    def said(self, placed: PlacementPlan, rank: int, entry: Entry, values: Sequence[Scalar | None]) -> Answer:
+        """Return the answer that says the candidate of that rank, in the words of this strategy.
+
+        `values` are those of now that the consent allows; without any the words are those for nobody in particular.
+        """
         candidate = placed.candidates[rank]
         reasons = self._why(candidate, rank == 0 and placed.explored, placed.pool, entry)
-        if candidate.preferred and entry.asks is not None:
-            asks = entry.asks
+        why, asks = candidate.why, entry.asks
+        if why is not None:
+            reasons = (why,) if why.code is ReasonCode.PROMISED else (why, *reasons)
+        elif candidate.preferred and asks is not None:
             reasons = (Reason(ReasonCode.INSTEAD, asks.sentence, asks.rule, asks.fields), *reasons)
         net_value, propensity = candidate.net_value, candidate.propensity
-        return self._worded(candidate.action, entry.channel, placed.placement, propensity, net_value, reasons)
+        return self._worded(candidate.action, entry.channel, placed.placement, propensity, net_value, reasons, values)
 
     def safe(self, request: Request, greeting: str, why: Reason) -> tuple[Answer, ...]:
         """Return the safe answers: the greeting at the first placement with a treatment for it, nothing elsewhere.
@@ -98,13 +123,22 @@ class Texts:
         return tuple(found)
 
     def _worded(
-        self, name: str, channel: str, placement: str, propensity: float, net_value: float, reasons: tuple[Reason, ...]
+        self,
+        name: str,
+        channel: str,
+        placement: str,
+        propensity: float,
+        net_value: float,
+        reasons: tuple[Reason, ...],
+        values: Sequence[Scalar | None] = (),
     ) -> Answer:
         index = self.index.get(name)
         if index is None:  # decided under an earlier strategy that knew it
             return Answer(placement, name, "", "", (), propensity, net_value, reasons)
         action: Action = self._strategy.actions[index]
         text = self._texts.get((channel, placement), {}).get(index, "")
+        if not isinstance(text, str):
+            text = text.said(values) if values else text.plain
         return Answer(placement, name, action.kind.value, text, action.intents, propensity, net_value, reasons)
 
     def _why(self, candidate: Candidate, explored: bool, pool: int, entry: Entry) -> tuple[Reason, ...]:
@@ -145,7 +179,7 @@ def suppressed(
         reasons = (Reason(ReasonCode.NO_TREATMENT, "The strategy has nothing to say at this placement."),)
         return PlacementPlan(placement, (), 0, False, nothing(placement, reasons))
     held_by = [veto for veto in vetoes if veto.mask >> best & 1]
-    found = list(dict.fromkeys(veto.reason for veto in (*held_by, *vetoes)))
+    found = each_once((veto.reason for veto in held_by), (veto.reason for veto in vetoes))
     if survivors:
         found.insert(0, Reason(ReasonCode.NOTHING_WORTH_SAYING, "Nothing that may be said is worth more than silence."))
     only_caps = held_by and all(veto.until_ms is not None for veto in held_by)
@@ -161,28 +195,36 @@ def withheld(placed: PlacementPlan, rule_id: str) -> PlacementPlan:
     return PlacementPlan(placed.placement, (), placed.pool, placed.explored, answer)
 
 
-def chosen(entry: Entry, committed: Committed, texts: Texts, cap_reason: CapReason) -> tuple[Answer, ...]:
-    """Return the answers that the commit chose from a plan."""
+def chosen(
+    entry: Entry, committed: Committed, texts: Texts, bound_reason: BoundReason, values: Sequence[Scalar | None]
+) -> tuple[Answer, ...]:
+    """Return the answers that the commit chose from a plan, in words for a customer of these values."""
     found = []
     for place, placed in enumerate(entry.placements):
         bound = [b for b in committed.bound if b.placement == place] if committed.bound else []
         if placed.suppression is not None:
             found.append(placed.suppression)
         elif committed.chosen[place] >= 0:
-            found.append(texts.said(placed, committed.chosen[place], entry))
+            found.append(_unless_off(texts.said(placed, committed.chosen[place], entry, values), committed.off))
         else:
-            found.append(_all_taken(placed, bound, entry.channel, cap_reason))
+            found.append(_all_taken(placed, bound, bound_reason))
     return tuple(found)
 
 
-def _all_taken(placed: PlacementPlan, bound: Sequence[Bound], channel: str, cap_reason: CapReason) -> Answer:
+def _unless_off(answer: Answer, off: Switched) -> Answer:
+    return nothing(answer.placement, (OFF,), answer.action) if is_off(off, answer.action) else answer
+
+
+def _all_taken(placed: PlacementPlan, bound: Sequence[Bound], bound_reason: BoundReason) -> Answer:
     """Suppress what a race took; the first candidate that a cap bound is held back until its last counter frees."""
     bound = [b for b in bound if b.counter != UNTRIED]
     if not bound:
         return nothing(placed.placement, (SHOWN,), placed.candidates[0].action)
     first = min(b.rank for b in bound)
     held_by = [b for b in bound if b.rank == first]
-    out = any(b.counter == UNGRANTED for b in held_by)  # then only a report ends it, and nobody knows when
+    out = any(b.counter in (UNGRANTED, SWITCHED) for b in held_by)  # only people end it, and nobody knows when
     until_ms = None if out else max(b.frees_ms for b in held_by)
-    capped = tuple(dict.fromkeys(cap_reason(channel, placed.placement, b.counter) for b in bound))
+    others = [b for b in bound if b.rank != first]
+    said, also = ([bound_reason(b.counter, b.frees_ms) for b in found] for found in (held_by, others))
+    capped = tuple(each_once(said, also))
     return nothing(placed.placement, capped, placed.candidates[first].action, until_ms)

@@ -54,6 +54,8 @@ class Ranking(Struct, frozen=True):
 
 
 NOBODY = Ranking((), (), 0, False)
+NO_EXPLORATION = 1.0
+"""A draw that explores nothing, whatever the probability of exploration is."""
 _SILENT: _Doubles = np.zeros(0)
 
 
@@ -93,12 +95,17 @@ class Arbiter:
         # not a stable sort, which takes twice as long: equal values are put in order where they are ranked
         return Scores(self._scorer, lean, net, net.argsort().tolist(), worth)
 
-    def rank(self, survivors: int, preferred: int, scores: Scores, customer: str, draw: float, most: int) -> Ranking:
+    def rank(
+        self, survivors: int, preferred: int, scores: Scores, customer: str, draw: float, most: int, promised: int = 0
+    ) -> Ranking:
         """Rank the actions that survive and are worth more than silence; `draw` in [0, 1) decides exploration.
 
-        Actions that a guardrail asks for instead come before all others. Exact ties break by a hash of the customer,
+        Actions that a rule asks for instead come before all others, and those that are `promised` before these: they
+        are kept to whatever they are worth by now, and nothing is explored. Exact ties break by a hash of the customer,
         never by the order of the actions. At most `most` are returned.
         """
+        if promised & survivors:
+            return self._kept(promised & survivors, survivors & ~promised, preferred, scores, customer, most)
         worth = survivors & scores.worth
         if not worth:
             return NOBODY
@@ -112,6 +119,14 @@ class Arbiter:
         if len(order) < most and worth != pool:
             order += self._best(worth & ~pool, scores, customer, most - len(order))
         return Ranking(tuple(order), self._probabilities(order, best, pool, size), size, explored)
+
+    def _kept(self, kept: int, others: int, preferred: int, scores: Scores, customer: str, most: int) -> Ranking:
+        order = self._best(kept, scores, customer, most)
+        second = NOBODY
+        if len(order) < most:
+            second = self.rank(others, preferred, scores, customer, NO_EXPLORATION, most - len(order))
+        order += second.order
+        return Ranking(tuple(order), (1.0, *[0.0] * (len(order) - 1)), 1, False)
 
     def best(self, among: int, scores: Scores, customer: str) -> int | None:
         """Return the action of highest net value among those in a mask, whatever forbids them."""

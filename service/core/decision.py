@@ -147,6 +147,16 @@ class Take(Struct, frozen=True, array_like=True):
     hold_ms: int
 
 
+class Shared(Struct, frozen=True):
+    """The counters that candidates would use of a household's caps, for each placement and rank of `Commit.candidates`.
+
+    A household may live in another place of the store than its customers, so its uses are granted before the commit.
+    """
+
+    household: str
+    counters: tuple[tuple[tuple[Counter, ...], ...], ...]
+
+
 class Commit(Struct, frozen=True):
     """What the commit must do at once: take the first candidate a placement that fits, count it, log it.
 
@@ -157,7 +167,8 @@ class Commit(Struct, frozen=True):
     the commit is refused when it no longer belongs to the customer. Empty means the customer. `consent` is the one that
     it was decided under, as it was read; another one by then refuses the commit. Empty means that none was needed.
     `gives` holds the promises that candidates give. `memory` is the version of the memory that was read, another one by
-    then refuses the commit; None asks for no comparison. `channel` is where it is said.
+    then refuses the commit; None asks for no comparison. `channel` is where it is said. `shared` is set where
+    candidates use caps of the customer's household, which must be granted before.
     """
 
     customer: str
@@ -173,6 +184,7 @@ class Commit(Struct, frozen=True):
     gives: tuple[Give, ...] = ()
     memory: int | None = None
     channel: str = ""
+    shared: Shared | None = None
 
 
 class Bound(Struct, frozen=True, array_like=True):
@@ -188,6 +200,7 @@ class Committed(Struct, frozen=True):
     """What the commit did: the stored entry, the rank taken for each placement (-1: none), and what did not fit.
 
     `digest` is the one stored first; another one than the request's means that the id was used for another request.
+    `off` is what is switched off by now of a decision that is only repeated: it is not said again.
     """
 
     entry: bytes
@@ -195,6 +208,7 @@ class Committed(Struct, frozen=True):
     chosen: tuple[int, ...]
     bound: tuple[Bound, ...]
     repeated: bool
+    off: Switched = NOTHING_OFF
 
 
 class Answer(Struct, frozen=True, array_like=True):

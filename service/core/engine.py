@@ -11,34 +11,27 @@ from hashlib import blake2b
 import msgspec
 from msgspec import Struct
 
-from models.context import Scalar
+from models.context import Scalar, Source
 from models.propensity import Folded
 from service.core import answers, plan
 from service.core.arbitrate import Arbiter, Scores
-from service.core.caps import CapTable
-from service.core.check import STOCK, Checker
-from service.core.decision import Commit, Committed, Counter, Decision, Explanation, Known, Reason, ReasonCode, Request
+from service.core.check import STOCK, SWITCH, Checker
+from service.core.decision import Commit, Committed, Decision, Explanation, Known, Reason, ReasonCode, Request
+from service.core.disagreement import disagreements
 from service.core.explain import explanation
-from service.core.judge import Judge, Verdicts, Veto
+from service.core.judge import Judge, Veto
+from service.core.memory import NOTHING_OFF, NOTHING_REMEMBERED, Memory, Switched
 from service.core.plan import Entry, PlacementPlan
+from service.core.planning import Planner
+from service.core.policy import Judged, Policy
 from service.core.snapshot import Sight, Snapshot
 from service.core.stock import NOTHING_KNOWN, Shelf, Stocks
 from service.core.stockroom import Stockroom
 from service.core.strategy import Strategy
-from service.core.validity import GONE, Issued, Standing, reasons_against, standings, unforeseen
-
-TRIED = 2
-"""How many ranked candidates a placement the commit may try before it gives up."""
+from service.core.switched import OFF, is_off
+from service.core.validity import GONE, Issued, Standing, reasons_against, standings, unforeseen, worded_without_consent
 
 NO_MODEL = Reason(ReasonCode.NO_MODEL, "No model is loaded; the strategy's priors were used.")
-
-
-class Judged(Struct, frozen=True):
-    """The verdicts of a request, and for each placement the vetoes of caps and the actions that survive."""
-
-    verdicts: Verdicts
-    capped: tuple[tuple[Veto, ...], ...]
-    survivors: tuple[int, ...]
 
 
 class Checked(Struct, frozen=True):
@@ -56,11 +49,13 @@ class Engine:
         self.model_version = model.version if model else ""
         self._sight = Sight(strategy)
         self._judge = Judge(strategy)
-        self._caps = CapTable(strategy)
         self._arbiter = Arbiter(strategy, model)
         self._checker = Checker(strategy)
         self._stockroom = Stockroom(strategy)
         self._texts = answers.Texts(strategy, frozenset(model.actions if model else ()))
+        self._policy = Policy(strategy, self._texts)
+        self._planner = Planner(strategy, self._arbiter, self._texts, self._policy)
+        self._tells_contacts = any(field.source is Source.MEMORY for field in strategy.schema.fields)
         self._degraded = (NO_MODEL,) if strategy.features and model is None else ()
 
     def see(self, known: Known, request: Request, stocks: Stocks = NOTHING_KNOWN) -> Snapshot:
@@ -73,26 +68,8 @@ class Engine:
 
     def judge(self, snapshot: Snapshot, known: Known, request: Request) -> Judged:
         """Return every veto, and what survives at each placement."""
-        channel, now_ms = request.channel, snapshot.now_ms
-        verdicts = self._with_stock(self._judge.judge(snapshot, channel), snapshot, request)
-        capped, survivors = [], []
-        for placement in request.placements:
-            vetoes = self._capped(request.channel, placement, known, now_ms)
-            left = self._texts.treated(channel, placement) & ~verdicts.vetoed
-            for veto in vetoes:
-                left &= ~veto.mask
-            capped.append(tuple(vetoes))
-            survivors.append(left)
-        return Judged(verdicts, tuple(capped), tuple(survivors))
-
-    def _with_stock(self, verdicts: Verdicts, snapshot: Snapshot, request: Request) -> Verdicts:
-        found = self._stockroom.vetoes(snapshot.values, request.customer)
-        if not found:
-            return verdicts
-        vetoed = verdicts.vetoed
-        for veto in found:
-            vetoed |= veto.mask
-        return msgspec.structs.replace(verdicts, vetoes=(*verdicts.vetoes, *found), vetoed=vetoed)
+        verdicts = self._judge.judge(snapshot, request.channel)
+        return self._policy.judged(verdicts, snapshot, known, request)
 
     def score(self, snapshot: Snapshot, judged: Judged, request: Request) -> Scores:
         """Return the propensity and net value of every action, in one vectorised call."""
@@ -113,12 +90,7 @@ class Engine:
         Placements are filled in order, and what is first at one is no candidate at those after it: probabilities are
         those at a placement, given what the placements before it say.
         """
-        placements, taken = [], 0
-        for place in range(len(request.placements)):
-            placed = self._planned(place, request, judged, scores, draws[place], taken)
-            placements.append(placed)
-            if placed.candidates:
-                taken |= 1 << self._texts.index[placed.candidates[0].action]
+        placements = self._planner.placed(request, snapshot.now_ms, judged, scores, draws)
         return Entry(
             decision_id=decision_id,
             customer=request.customer,
@@ -131,40 +103,54 @@ class Engine:
             asks=judged.verdicts.asks,
             values=snapshot.values,
             draws=tuple(draws),
-            placements=tuple(placements),
+            placements=placements,
             takes=self._stockroom.takes((c.action for p in placements for c in p.candidates), snapshot.values),
+            kept=judged.kept.keys,
         )
 
-    def check(self, entry: Entry, snapshot: Snapshot) -> Checked:
-        """Look at each candidate with the second implementation; where it objects, the placement is suppressed."""
+    def check(self, entry: Entry, snapshot: Snapshot, vetoes: Sequence[Veto] = ()) -> Checked:
+        """Look at each candidate with the second implementation; where it objects, the placement is suppressed.
+
+        `vetoes` are those of the judgement, so that the entry tells both verdicts.
+        """
         actions = {candidate.action for placed in entry.placements for candidate in placed.candidates}
         objections = self._checker.objections(actions, snapshot, entry.channel)
         if not objections:
             return Checked(entry, ())
+        both = disagreements(entry.placements, objections, vetoes, self._texts.index)
         placements = tuple(_without(placed, objections) for placed in entry.placements)
-        return Checked(msgspec.structs.replace(entry, placements=placements), tuple(sorted(set(objections.values()))))
+        told = msgspec.structs.replace(entry, placements=placements, objections=both)
+        return Checked(told, tuple(sorted(set(objections.values()))))
 
-    def commit(self, entry: Entry, request: Request, read_ms: int = 0, asked: str = "", consent: bytes = b"") -> Commit:
+    def commit(
+        self,
+        entry: Entry,
+        request: Request,
+        read_ms: int = 0,
+        asked: str = "",
+        consent: bytes = b"",
+        memory: Memory = NOTHING_REMEMBERED,
+    ) -> Commit:
         """Return what the store must do at once for a plan that was made of what was read at `read_ms`.
 
-        `asked` is the identity of the customer that was asked about, where that is another id; `consent` the one that
-        was read.
+        `asked` is the identity of the customer that was asked about, where that is another id; `consent` and `memory`
+        are what was read. Where the strategy looks at no memory, it may have changed by then.
         """
-        candidates = tuple(
-            tuple((c.action, self._counters(entry.channel, placed, c.action)) for c in placed.candidates)
-            for placed in entry.placements
-        )
         return Commit(
             entry.customer,
             entry.decision_id,
             self.digest(request),
             entry.at_ms,
             plan.pack(entry),
-            candidates,
+            self._policy.candidates(entry),
             read_ms,
             entry.takes,
             asked,
             consent,
+            gives=self._policy.gives(entry),
+            memory=memory.version if self._policy.remembers else None,
+            channel=entry.channel if self._tells_contacts else "",
+            shared=self._policy.shared(entry),
         )
 
     def digest(self, request: Request) -> bytes:
@@ -179,21 +165,42 @@ class Engine:
         said = (request.channel, request.placements, context, request.as_of_ms)
         return blake2b(repr(said).encode(), digest_size=8).digest()
 
-    def answer(self, committed: Committed, planned: Entry | None, explained: Explanation | None = None) -> Decision:
+    def answer(
+        self,
+        committed: Committed,
+        planned: Entry | None,
+        explained: Explanation | None = None,
+        values: Sequence[Scalar | None] = (),
+    ) -> Decision:
         """Return the decision that was committed: the one just planned, or the one stored before under the same id.
 
         A decision of an earlier strategy keeps its actions and reasons, in the words that this strategy has for them.
+        One that was stored before is worded for `values`, which `known_now` tells; without them, for nobody.
         """
-        entry = plan.unpack(committed.entry) if planned is None or committed.repeated else planned
+        if planned is None or committed.repeated:
+            entry = plan.unpack(committed.entry)
+        else:
+            entry, values = planned, planned.values
         return Decision(
             decision_id=entry.decision_id,
-            answers=answers.chosen(entry, committed, self._texts, self._caps.reason),
+            answers=answers.chosen(entry, committed, self._texts, self._policy.reason, values),
             strategy=entry.strategy,
             model=entry.model,
             at_ms=entry.at_ms,
             degraded=entry.degraded,
             explanation=explained,
         )
+
+    def context_from(self, engine: Engine, context: Mapping[int, Scalar]) -> dict[int, Scalar]:
+        """Return what came with a request to another version as this one counts its fields, of those that are alike."""
+        fields, index = engine.strategy.schema.fields, self.strategy.schema.index
+        own = self.strategy.schema.fields
+        found = {index[fields[place].id]: place for place in context if fields[place].id in index}
+        return {place: context[told] for place, told in found.items() if own[place].type is fields[told].type}
+
+    def known_now(self, known: Known, request: Request) -> tuple[Scalar | None, ...]:
+        """Return the values that words may be filled from, by the consent of now; none where no words depend on any."""
+        return self.see(known, request).values if self._texts.vary else ()
 
     def explain(self, snapshot: Snapshot, judged: Judged, scores: Scores, request: Request) -> Explanation:
         """Return the fate of every action and every field that the consent allows."""
@@ -219,53 +226,39 @@ class Engine:
             return None
         return self.see(known, Request(issued.customer, issued.channel, (), given, as_of_ms=as_of_ms), stocks)
 
-    def revisit(self, issued: Issued, snapshot: Snapshot) -> tuple[tuple[Standing, ...], tuple[str, ...]]:
+    def revisit(
+        self, issued: Issued, snapshot: Snapshot, off: Switched = NOTHING_OFF
+    ) -> tuple[tuple[Standing, ...], tuple[str, ...]]:
         """Return what forbids now what was decided then, and the rules over which the independent check disagrees.
 
         Caps are left out: the contact was counted when it was decided. So is the stock: units are held for a decision.
         """
-        verdicts = self._judge.judge(snapshot, issued.channel)
+        vetoes = (*self._judge.judge(snapshot, issued.channel).vetoes, *self._policy.held(snapshot, issued.channel))
         kept = [action for action in issued.actions if action in self._texts.index]
         found = self._checker.objections(kept, snapshot, issued.channel)
-        objections = {action: rule for action, rule in found.items() if rule != STOCK}
+        objections = {action: rule for action, rule in found.items() if rule not in (STOCK, SWITCH)}
+        same, lost = issued.strategy == self.strategy.version, self._sight.lost(issued.level, snapshot.level)
 
         def against(placement: str, action: str) -> Iterable[Reason]:
             if not self._texts.says(issued.channel, placement, action):
                 return (GONE,)
-            return reasons_against(1 << self._texts.index[action], verdicts.vetoes, objections.get(action))
+            named = self._texts.personal(issued.channel, placement, action)
+            words = worded_without_consent(same, lost, named)
+            found = reasons_against(1 << self._texts.index[action], vetoes, objections.get(action))
+            if is_off(off, action):
+                found.insert(0, OFF)
+            return [words, *found] if words else found
 
         placements = standings(issued, against)
         return placements, unforeseen(objections, placements)
 
-    def safe(self, request: Request, why: Reason, at_ms: int) -> Decision:
-        """Return the safe answer: a neutral greeting where one fits, nothing elsewhere, flagged as degraded."""
-        safe = self._texts.safe(request, self.strategy.safe_greeting, why)
+    def safe(self, request: Request, why: Reason, at_ms: int, off: Switched = NOTHING_OFF) -> Decision:
+        """Return the safe answer, as degraded: a neutral greeting where one fits and is not `off`, else nothing."""
+        if is_off(off, self.strategy.safe_greeting):
+            safe = tuple(answers.nothing(placement, (why, OFF)) for placement in request.placements)
+        else:
+            safe = self._texts.safe(request, self.strategy.safe_greeting, why)
         return Decision("", safe, self.strategy.version, self.model_version, at_ms, (why,))
-
-    def _capped(self, channel: str, placement: str, known: Known, now_ms: int) -> list[Veto]:
-        used = self._caps.used_up(channel, placement, known.counters, now_ms)
-        return [Veto(capped.mask, capped.reason, frees_ms) for capped, frees_ms in used]
-
-    def _planned(
-        self, place: int, request: Request, judged: Judged, scores: Scores, draw: float, taken: int
-    ) -> PlacementPlan:
-        channel, placement = request.channel, request.placements[place]
-        most = TRIED + len(request.placements) - 1
-        verdicts, survivors = judged.verdicts, judged.survivors[place] & ~taken
-        ranking = self._arbiter.rank(survivors, verdicts.preferred, scores, request.customer, draw, most)
-        if not ranking.order:
-            ranking = self._texts.greeting(channel, survivors)
-        if ranking.order:
-            return self._texts.planned(placement, ranking, scores, verdicts.preferred)
-        treated = self._texts.treated(channel, placement)
-        vetoes = [veto for veto in (*verdicts.vetoes, *judged.capped[place]) if veto.mask & treated]
-        if judged.survivors[place] & taken:
-            vetoes.insert(0, Veto(judged.survivors[place] & taken, answers.SHOWN))
-        best = self._arbiter.best(treated, scores, request.customer)
-        return answers.suppressed(placement, best, survivors, vetoes, self.strategy)
-
-    def _counters(self, channel: str, placed: PlacementPlan, action_id: str) -> tuple[Counter, ...]:
-        return self._caps.counters(channel, placed.placement, self._texts.index[action_id])
 
 
 def _without(placed: PlacementPlan, objections: Mapping[str, str]) -> PlacementPlan:

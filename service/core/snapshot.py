@@ -12,8 +12,10 @@ from msgspec import Struct
 from models import folds, states
 from models.cells import version_of
 from models.clock import Clock
+from models.contact import ContactBefore
 from models.context import ContextSchema, Field, Purpose, Scalar, Source
 from service.core.decision import FieldSeen, Known, Request
+from service.core.memory import NOTHING_OFF, NOTHING_REMEMBERED, Memory, Switched
 from service.core.stock import NOTHING_KNOWN, Shelf, Shelves, Stocks
 from service.core.strategy import ConsentLevel, Strategy
 
@@ -31,7 +33,8 @@ class Snapshot(Struct, frozen=True):
 
     `values` follows the schema's fields; None is unknown. `groups` holds the packed field states, for
     ages, and `observed` when each known field of the supply was counted (ms). `permitted` says whether the customer
-    may be contacted unasked on the request's channel.
+    may be contacted unasked on the request's channel. `memory` is what was said and answered before, `off` what
+    operators have switched off.
     """
 
     values: tuple[Scalar | None, ...]
@@ -40,6 +43,8 @@ class Snapshot(Struct, frozen=True):
     level: ConsentLevel
     permitted: bool
     observed: Mapping[str, int] = NOT_OBSERVED
+    memory: Memory = NOTHING_REMEMBERED
+    off: Switched = NOTHING_OFF
 
 
 class Sight:
@@ -53,9 +58,11 @@ class Sight:
         looks = {purpose: _looks(strategy.schema, purpose) for purpose in Purpose}
         self._stored = {level.id: {one.group: looks[one] for one in level.purposes} for level in strategy.levels}
         self._requested = {level.id: _request_fields(strategy.schema, level.purposes) for level in strategy.levels}
-        clock = Clock.of(strategy.schema)
+        clock, before = Clock.of(strategy.schema), ContactBefore.of(strategy.schema)
         self._shelves = {level.id: Shelves.of(strategy.schema, level.purposes) for level in strategy.levels}
-        self._clocks = {level.id: clock if Purpose.SERVICE in level.purposes else None for level in strategy.levels}
+        served = {level.id: Purpose.SERVICE in level.purposes for level in strategy.levels}
+        self._clocks = {level: clock if may else None for level, may in served.items()}
+        self._befores = {level: before if may else None for level, may in served.items()}
 
     def see(self, known: Known, request: Request, stocks: Stocks = NOTHING_KNOWN) -> Snapshot:
         """Return the snapshot for a request: only fields whose purpose the customer agreed to, and none too old."""
@@ -72,10 +79,12 @@ class Sight:
         clock = self._clocks[level.id]
         if clock is not None:
             clock.fill(values, now_ms)
+        if (last := known.memory.last) is not None and (before := self._befores[level.id]) is not None:
+            before.fill(values, last.channel, last.at_ms, now_ms)
         permitted = request.channel in known.channels or not self._needs_permission[request.channel]
         shelves = self._shelves[level.id]
         observed = shelves.fill(values, stocks, now_ms) if shelves is not None else NOT_OBSERVED
-        return Snapshot(tuple(values), known.groups, now_ms, level, permitted, observed)
+        return Snapshot(tuple(values), known.groups, now_ms, level, permitted, observed, known.memory, known.off)
 
     def unlisted(self, snapshot: Snapshot, stocks: Stocks) -> tuple[Shelf, ...]:
         """Return the items and places that the snapshot would need to know of and `stocks` does not list."""
@@ -85,6 +94,11 @@ class Sight:
     def requested(self, level: str | None) -> frozenset[int]:
         """Return the indexes of the request fields that a consent level allows to be read."""
         return self._requested[self._levels.get(level or "", self._lowest).id]
+
+    def lost(self, then: str, now: ConsentLevel) -> frozenset[Purpose]:
+        """Return the purposes that a level of then allowed and that of now does not; of an unknown one, all those."""
+        before = self._levels.get(then)
+        return frozenset(before.purposes if before else Purpose).difference(now.purposes)
 
     def fields_seen(self, snapshot: Snapshot) -> tuple[FieldSeen, ...]:
         """Return every field that the consent allows, with its value and age, for explanations."""

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from msgspec import Struct
 
+from models.context import Purpose
 from service.core.decision import Reason, ReasonCode
 from service.core.judge import Veto
+from service.core.reasons import each_once
 
 GONE = Reason(ReasonCode.NO_LONGER_OFFERED, "The strategy that is in force no longer says this here.")
 OUT = Reason(ReasonCode.OUT_OF_STOCK, "What this needs is no longer held for the customer, and not enough is left.")
 ANSWERED = Reason(ReasonCode.DECLINED, "The customer was told this already, and refused it.")
+REWORDED = Reason(
+    ReasonCode.NO_CONSENT, "Another version of the strategy worded it, perhaps with what may no longer be used."
+)
 DECLINED = (4, 6)
 """The kinds of outcomes that refuse, REFUSED and NEVER; the numbers are those of the public contract."""
 ERASED = Reason(ReasonCode.CUSTOMER_ERASED, "The customer was erased, and nothing is kept or used about them.")
@@ -21,7 +26,8 @@ class Issued(Struct, frozen=True):
     """A decision as far as judging it again needs it: nothing of what was known of the customer.
 
     `said` holds for each placement the action that was chosen, empty for none. `outcomes` holds what came of it, as
-    the action and the kind of the public contract, in any order.
+    the action and the kind of the public contract, in any order. `level` is the consent level that it was decided
+    under.
     """
 
     decision_id: str
@@ -31,6 +37,7 @@ class Issued(Struct, frozen=True):
     strategy: str
     said: tuple[tuple[str, str], ...]
     outcomes: tuple[tuple[str, int], ...] = ()
+    level: str = ""
 
     @property
     def actions(self) -> frozenset[str]:
@@ -63,7 +70,7 @@ class Validity(Struct, frozen=True):
 def standings(issued: Issued, against: Callable[[str, str], Iterable[Reason]]) -> tuple[Standing, ...]:
     """Return each placement with everything `against(placement, action)`; silence is always good."""
     return tuple(
-        Standing(placement, action, tuple(dict.fromkeys(against(placement, action) if action else ())))
+        Standing(placement, action, tuple(each_once(against(placement, action) if action else ())))
         for placement, action in issued.said
     )
 
@@ -74,6 +81,22 @@ def reasons_against(bit: int, vetoes: Iterable[Veto], objection: str | None) -> 
     if objection is not None and not found:
         found.append(Reason(ReasonCode.CHECK_FAILED, "A second check disagreed, so it must not be said.", objection))
     return found
+
+
+def worded_without_consent(same: bool, lost: Collection[Purpose], named: Mapping[str, Purpose]) -> Reason | None:
+    """Return why what was decided may not be said in the words of then, as it waits in a queue; None where it may.
+
+    `lost` are the purposes that the consent allowed then and does not allow now, `named` the fields that may stand in
+    the words of now, which are those of then where the strategy is the `same` one. Of other words nothing is known.
+    """
+    if not lost:
+        return None
+    if not same:
+        return REWORDED
+    fields = tuple(sorted(name for name, purpose in named.items() if purpose in lost))
+    if not fields:
+        return None
+    return Reason(ReasonCode.NO_CONSENT, "Its words may name what the customer no longer agrees to.", "", fields)
 
 
 def unforeseen(objections: Mapping[str, str], placements: Iterable[Standing]) -> tuple[str, ...]:

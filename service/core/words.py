@@ -14,7 +14,10 @@ from service.core.strategy import Strategy
 
 
 class Spoken(Struct, frozen=True, array_like=True):
-    """What an action is and says: its kind, its intents, and its texts as (channel, placement, text)."""
+    """What an action is and says: its kind, its intents, and its texts as (channel, placement, text).
+
+    The texts are those of the default language as they are written, with their slots: nothing of a customer is in them.
+    """
 
     kind: str
     intents: tuple[str, ...]

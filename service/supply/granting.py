@@ -19,7 +19,7 @@ from service.core.decision import Commit, Committed, Counter, Known, Take
 from service.core.stockroom import UNGRANTED, UNTRIED
 from service.core.supplies import Wanting
 from service.decide import DecisionStore
-from service.errors import ConsentChanged, CustomerLinked, StoreError, TactError
+from service.errors import ConsentChanged, CustomerLinked, MemoryChanged, StoreError, TactError
 from service.supply.book import Book
 from service.supply.demand import Tally
 from service.supply.doubts import Doubts
@@ -132,7 +132,7 @@ def _is_nobodys(commit: Commit, error: TactError) -> bool:
     They may be somebody's when it may have been committed all the same, and when the decision has an idempotency key:
     then another process may be committing it with these very units. Where they are not freed, their hold ends.
     """
-    refused = isinstance(error, ConsentChanged | CustomerLinked) or not isinstance(error, StoreError)
+    refused = isinstance(error, ConsentChanged | CustomerLinked | MemoryChanged) or not isinstance(error, StoreError)
     return refused and not commit.digest
 
 

@@ -12,11 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from benchmarks.plainly import forbidding, means
+from models.context import Scalar
 from models.propensity import Folded
 from service.core import plan
 from service.core.decision import Committed, Decision, Known, ReasonCode, Request
 from service.core.engine import Engine
-from service.core.rules import Cap, Kind, Selector
+from service.core.epochs import in_force
+from service.core.judge import Judge
+from service.core.rules import CONTACT_PERMISSION, Cap, Eligibility, Guardrail, Kind, Layer, Selector
+from service.core.snapshot import Snapshot
 from service.core.strategy import Action, Strategy
 from service.decide import STORE_GONE
 from tests.core.expressions import NOW_MS, SCHEMA
@@ -24,6 +29,11 @@ from tests.core.test_cel import oracle
 from tests.core.worlds import EMPTY, HELLO, LEVELS, Case, cases, consented, models, shuffled, strategies
 
 EXAMPLES = int(os.environ.get("TACT_DECISIONS", "120"))
+LAYER_CODES = {
+    Layer.ELIGIBILITY: (ReasonCode.NOT_ELIGIBLE, ReasonCode.ELIGIBILITY_UNKNOWN),
+    Layer.APPLICABILITY: (ReasonCode.NOT_APPLICABLE, ReasonCode.APPLICABILITY_UNKNOWN),
+    Layer.SUITABILITY: (ReasonCode.NOT_SUITABLE, ReasonCode.SUITABILITY_UNKNOWN),
+}
 World = tuple[Strategy, Folded | None, Case, tuple[float, ...]]
 several = settings(max_examples=EXAMPLES, deadline=None)
 
@@ -61,16 +71,6 @@ def said(strategy: Strategy, decision: Decision) -> list[Action]:
     return [action for action in strategy.actions if action.id in names]
 
 
-def selected(selector: Selector, action: Action, channel: str) -> bool:
-    """Say whether a selector means an action: a second reading for tests."""
-    return (
-        (not selector.kinds or action.kind in selector.kinds)
-        and (not selector.intents or bool(set(selector.intents) & set(action.intents)))
-        and (not selector.groups or action.group in selector.groups)
-        and (not selector.channels or channel in selector.channels)
-    )
-
-
 @several
 @given(decided())
 def test_no_answer_sells_over_an_open_ticket(world: World) -> None:
@@ -87,13 +87,13 @@ def test_no_answer_sells_over_an_open_ticket(world: World) -> None:
 def test_no_offer_without_consent_and_no_contact_without_permission(
     world: World,
 ) -> None:
-    """Offers need consent to personalization; unasked channels need the customer's permission for anything."""
+    """Offers need consent to personalization; unasked channels the customer's permission, but for what is exempt."""
     strategy, model, case, draws = world
     actions = said(strategy, decide(Engine(strategy, model), case, draws))
     if case.known.level not in ("personal", "full"):
         assert all(action.kind is not Kind.OFFER for action in actions)
     if case.request.channel == "email" and not case.known.channels:
-        assert not actions
+        assert all(_may_be_sent_unasked(strategy, action, "email") for action in actions)
 
 
 @several
@@ -119,20 +119,53 @@ def test_what_is_not_consented_never_changes_an_answer(world: World, other: Case
 def test_every_veto_is_collected_and_nothing_else_forbids(
     world: World,
 ) -> None:
-    """An action is forbidden by exactly the rules that a plain reading through the CEL engine finds."""
+    """An action is forbidden by exactly the rules that a plain reading through the CEL engine finds, and each says
+    whether it is known to forbid: rules about customers and about actions, in force or not, exemptions included.
+    """
     strategy, model, case, draws = world
-    explained = decide(Engine(strategy, model), case, draws, explain=True).explanation
-    assert explained is not None
-    values = consented(case)
-    guards = {rule.id: oracle(rule.when.source, values) is not False for rule in strategy.guardrails}
-    permits = {rule.id: oracle(rule.when.source, values) is True for rule in strategy.eligibility}
-    for action, fate in zip(strategy.actions, explained.fates, strict=True):
-        about = case.request.channel
-        expected = {r.id for r in strategy.guardrails if guards[r.id] and selected(r.forbid, action, about)}
-        expected |= {r.id for r in strategy.eligibility if not permits[r.id] and selected(r.permit, action, about)}
-        assert {reason.rule for reason in fate.vetoes if reason.rule} == expected
+    decision = decide(Engine(strategy, model), case, draws, explain=True)
+    assert decision.explanation is not None
+    plainly = forbidding(strategy, _plain_snapshot(case), case.request.channel)
+    codes = {rule.id: (ReasonCode.GUARDRAIL, ReasonCode.GUARDRAIL_UNKNOWN) for rule in strategy.guardrails}
+    codes |= {rule.id: LAYER_CODES[rule.layer] for rule in strategy.eligibility}
+    for action, fate, expected in zip(strategy.actions, decision.explanation.fates, plainly, strict=True):
+        told = {reason.rule: reason.code for reason in fate.vetoes if reason.rule}
+        assert told == {rule: codes[rule][not known] for rule, known in expected.items()}
         if fate.vetoes:
-            assert action.id not in [answer.action for answer in decide(Engine(strategy, model), case, draws).answers]
+            assert action.id not in [answer.action for answer in decision.answers]
+
+
+@several
+@given(decided())
+def test_what_a_rule_asks_for_instead_counts_only_while_it_is_known_to_hold_back(world: World) -> None:
+    """What is preferred is what those rules ask for that are in force and known to hold something back."""
+    strategy, _, case, _ = world
+    channel, snapshot = case.request.channel, _plain_snapshot(case)
+    plainly = forbidding(strategy, snapshot, channel)
+    rules: list[Guardrail | Eligibility] = [*strategy.guardrails, *strategy.eligibility]
+    preferred = 0
+    for rule in (rule for rule in rules if rule.instead and in_force(rule.valid, NOW_MS)):
+        about_actions = "action." in rule.when.source
+        holds = any(found.get(rule.id) for found in plainly) if about_actions else _holds_back(rule, snapshot.values)
+        if holds:
+            preferred |= sum(1 << a.index for a in strategy.actions if rule.instead and means(rule.instead, a, channel))
+    assert Judge(strategy).judge(snapshot, channel).preferred == preferred
+
+
+def _holds_back(rule: Guardrail | Eligibility, values: tuple[Scalar | None, ...]) -> bool:
+    return oracle(rule.when.source, values) is isinstance(rule, Guardrail)
+
+
+def _plain_snapshot(case: Case) -> Snapshot:
+    level = next((level for level in LEVELS if level.id == case.known.level), LEVELS[0])
+    return Snapshot(consented(case), {}, NOW_MS, level, True)
+
+
+def _may_be_sent_unasked(strategy: Strategy, action: Action, channel: str) -> bool:
+    return any(
+        CONTACT_PERMISSION in one.exempt_from and in_force(one.valid, NOW_MS) and means(one.actions, action, channel)
+        for one in strategy.exemptions
+    )
 
 
 @several

@@ -17,7 +17,7 @@ from service.core.engine import Engine
 from service.core.judge import Judge, Verdicts
 from service.core.rules import Kind
 from service.core.stock import NOTHING_KNOWN
-from service.core.strategy import Channel, Strategy
+from service.core.strategy import Channel, ConsentLevel, Strategy
 from service.core.validity import GONE, Issued, Standing, standings
 from tests.core.expressions import NOW_MS
 from tests.core.test_engine import World, decide, decided, several
@@ -30,7 +30,20 @@ NOTHING_GIVEN: Mapping[int, Scalar] = {}
 def issued(engine: Engine, case: Case, decision: Decision) -> Issued:
     """Return a decision as the store remembers it."""
     said = tuple((answer.placement, answer.action) for answer in decision.answers)
-    return Issued("d", case.request.customer, case.request.channel, NOW_MS, engine.strategy.version, said)
+    level, where = level_of(case).id, (case.request.customer, case.request.channel, NOW_MS)
+    return Issued("d", *where, engine.strategy.version, said, (), level)
+
+
+def level_of(case: Case) -> ConsentLevel:
+    """Return the consent level of a case."""
+    return next((level for level in LEVELS if level.id == case.known.level), LEVELS[0])
+
+
+def withdrawn(engine: Engine, then: Case, now: Case, placement: str, action: str) -> tuple[str, ...]:
+    """Return the fields that the words of an action may name, and that may no longer be used."""
+    lost = set(level_of(then).purposes) - set(level_of(now).purposes)
+    named = engine._texts.personal(then.request.channel, placement, action)
+    return tuple(sorted(name for name, purpose in named.items() if purpose in lost))
 
 
 def revisited(engine: Engine, decision: Issued, case: Case) -> tuple[Standing, ...]:
@@ -80,7 +93,10 @@ def test_what_would_be_forbidden_now_may_not_be_said(world: World, later: Case, 
         if not standing.action:
             assert standing.reasons == ()
         elif engine._texts.says(case.request.channel, standing.placement, standing.action):
-            assert standing.reasons == vetoes[standing.action]
+            gone = withdrawn(engine, case, now, standing.placement, standing.action)
+            worded = standing.reasons[:1] if gone else ()
+            assert [(reason.code, reason.fields) for reason in worded] == [(ReasonCode.NO_CONSENT, gone)] * bool(gone)
+            assert standing.reasons[len(worded) :] == vetoes[standing.action]
         else:
             assert [reason.code for reason in standing.reasons] == [ReasonCode.NO_LONGER_OFFERED]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 
 import numpy as np
 from hypothesis import strategies as st
@@ -11,9 +12,49 @@ from models.context import Purpose, Scalar
 from models.features import FeatureSpace
 from models.propensity import Folded
 from service.core.decision import Known, Request
-from service.core.rules import Cap, Condition, Eligibility, Guardrail, Kind, Per, Selector, Weight
+from service.core.memory import Memory, Promised, Refusal
+from service.core.rules import (
+    CONTACT_PERMISSION,
+    Condition,
+    Guardrail,
+    Kind,
+    Selector,
+    Weight,
+)
 from service.core.strategy import Action, Channel, ConsentLevel, Strategy, Treatment
-from tests.core.expressions import CONDITIONS, NOW_MS, SCHEMA, contexts
+from tests.core import random_rules as rules
+from tests.core.expressions import (
+    ATTRIBUTES,
+    NOW_MS,
+    SCHEMA,
+    attribute_values,
+    contexts,
+)
+from tests.core.random_rules import GROUPS, HOUR_MS, INTENTS, SELECTORS, some
+
+__all__ = [
+    "CHANNELS",
+    "EMPTY",
+    "FEATURES",
+    "GROUPS",
+    "HELLO",
+    "HOUR_MS",
+    "INTENTS",
+    "LEVELS",
+    "NO_FACTS",
+    "PLACES",
+    "SELECTORS",
+    "SLOTS",
+    "TICKET",
+    "Case",
+    "actions",
+    "cases",
+    "consented",
+    "memories",
+    "models",
+    "shuffled",
+    "strategies",
+]
 
 LEVELS = (
     ConsentLevel("none", "", ()),
@@ -23,8 +64,8 @@ LEVELS = (
 )
 CHANNELS = (Channel("web", ("greeting", "hero"), False), Channel("email", ("body",), True))
 PLACES = [(channel.id, placement) for channel in CHANNELS for placement in channel.placements]
-INTENTS = ("upsell", "cross_sell", "service", "recovery", "welcome")
-GROUPS = ("internet", "phones", "care")
+NO_FACTS = blake2b(b"[]", digest_size=8).digest()
+"""The digest of no material fact."""
 FEATURES = ("past.purchases", "past.spend", "past.vulnerable", "past.last_seen")
 
 TICKET = Guardrail(
@@ -34,22 +75,6 @@ TICKET = Guardrail(
     Condition("past.open_tickets > 0", "rules.yaml", 1),
     Selector(intents=("service", "recovery")),
 )
-
-
-def _some(words: tuple[str, ...]) -> st.SearchStrategy[tuple[str, ...]]:
-    return st.lists(st.sampled_from(words), max_size=2, unique=True).map(tuple)
-
-
-SELECTORS = st.builds(
-    Selector,
-    kinds=st.lists(st.sampled_from(list(Kind)), max_size=2, unique=True).map(tuple),
-    intents=_some(INTENTS),
-    groups=_some(GROUPS),
-    channels=_some(("web", "email")),
-)
-_conditions = CONDITIONS.map(lambda source: Condition(source, "rules.yaml", 1))
-_dimensions = st.lists(st.sampled_from(list(Per)), unique=True).map(tuple)
-_money = st.floats(0, 100).map(lambda x: round(x, 2))
 
 
 HELLO = Action(
@@ -83,7 +108,20 @@ EMPTY = Strategy(
     safe_greeting="hello",
     explore=0.0,
     features=FEATURES,
+    attributes=ATTRIBUTES,
 )
+
+
+SLOTS = ("", " {{of}} ", "{present.reason}", "{past.tier}, {past.spend:.2f} €", "{past.purchases} {past.open_tickets}")
+"""What follows in the text of an action: in most of them, something that is known of the customer."""
+
+
+def _treatment(index: int, channel: str, placement: str, slots: str) -> Treatment:
+    otherwise = f"text {index}" if "{p" in slots else ""
+    return Treatment(channel, placement, f"text {index} {slots}", otherwise)
+
+
+_money = st.floats(0, 100).map(lambda x: round(x, 2))
 
 
 @st.composite
@@ -97,45 +135,67 @@ def actions(draw: st.DrawFn) -> tuple[Action, ...]:
                 index=index,
                 id=f"action-{index}",
                 kind=draw(st.sampled_from(list(Kind))),
-                intents=draw(_some(INTENTS)),
+                intents=draw(some(INTENTS)),
                 group=draw(st.sampled_from(GROUPS)),
                 tags=(),
                 says="",
-                treatments=tuple(Treatment(channel, placement, f"text {index}") for channel, placement in places),
+                treatments=tuple(_treatment(index, *place, draw(st.sampled_from(SLOTS))) for place in places),
                 value=draw(_money),
                 reward=draw(_money),
                 cost=draw(st.sampled_from([0.0, 0.1, 5.0])),
                 lever=draw(st.sampled_from([0.0, 0.5, 1.0, 3.0])),
                 propensity=draw(st.floats(0, 1)),
+                attributes=tuple(draw(attribute_values).items()),
             )
         )
     return tuple(found)
 
 
 @st.composite
+def memories(draw: st.DrawFn) -> Memory:
+    """Draw what may be remembered of anybody: answers to actions, also to some that are gone, and promises.
+
+    The promises are of no material fact, so those of rules with one do not hold.
+    """
+    names = st.sampled_from([f"action-{number}" for number in range(1, 14)])
+    moments = st.integers(NOW_MS - 9 * HOUR_MS, NOW_MS + 1)
+    marks = st.sampled_from([b"aaaaaa", b"bbbbbb", b"cccccc"])
+    answers = st.builds(Refusal, names, st.sampled_from(GROUPS), some(INTENTS), st.integers(4, 6), moments, marks)
+    ends = ["", *(f"|g:{group}" for group in GROUPS), *(f"|i:{intent}" for intent in INTENTS)]
+    keys = st.builds("story-{}{}".format, st.integers(0, 1), st.sampled_from(ends))
+    until = st.sampled_from([NOW_MS - 1, NOW_MS, NOW_MS + 1, NOW_MS + HOUR_MS])
+    promised = st.builds(Promised, keys, names, moments, until, st.just("d"), st.just(NO_FACTS))
+    return Memory(draw(st.lists(answers, max_size=6).map(tuple)), draw(st.lists(promised, max_size=6).map(tuple)))
+
+
+@st.composite
 def strategies(draw: st.DrawFn) -> Strategy:
     """Draw a strategy in which selling is always forbidden while a ticket is open."""
-    guardrails = [
-        Guardrail(f"guard-{i}", f"Guardrail {i}.", draw(SELECTORS), draw(_conditions), draw(st.none() | SELECTORS))
-        for i in range(draw(st.integers(0, 3)))
+    guardrails = [draw(rules.guardrails(number)) for number in range(draw(st.integers(0, 3)))]
+    eligibility = [draw(rules.permitting(number)) for number in range(draw(st.integers(0, 3)))]
+    caps = [draw(rules.caps(number)) for number in range(draw(st.integers(0, 2)))]
+    cool_offs = [draw(rules.cool_offs(number)) for number in range(draw(st.integers(0, 2)))]
+    promises = [draw(rules.promises(number)) for number in range(draw(st.integers(0, 2)))]
+    weights = [Weight("weight", "A weight.", draw(SELECTORS), 2.0, draw(rules.weighing))]
+    ordered = draw(st.permutations([TICKET, *guardrails]))
+    capped, resting = [rule.id for rule in caps], [rule.id for rule in cool_offs]
+    bound = [
+        *(rule.id for rule in guardrails),
+        *(rule.id for rule in eligibility),
+        *capped,
+        *resting,
+        CONTACT_PERMISSION,
     ]
-    eligibility = [
-        Eligibility(f"eligible-{i}", f"Eligibility {i}.", draw(SELECTORS), draw(_conditions))
-        for i in range(draw(st.integers(0, 2)))
-    ]
-    caps = [
-        Cap(f"cap-{i}", f"Cap {i}.", draw(SELECTORS), draw(st.integers(1, 3)), 3_600_000, draw(_dimensions))
-        for i in range(draw(st.integers(0, 2)))
-    ]
-    weights = [Weight("weight", "A weight.", draw(SELECTORS), 2.0, draw(_conditions))] if draw(st.booleans()) else []
-    rules = draw(st.permutations([TICKET, *guardrails]))
     return replace(
         EMPTY,
         actions=draw(actions()),
-        guardrails=tuple(rules),
+        guardrails=tuple(ordered),
         eligibility=tuple(eligibility),
         caps=tuple(caps),
         weights=tuple(weights),
+        cool_offs=tuple(cool_offs),
+        promises=tuple(promises),
+        exemptions=tuple(draw(st.lists(rules.exemptions(bound), max_size=2))),
         explore=draw(st.sampled_from([0.0, 0.1, 0.5])),
     )
 

@@ -1,0 +1,72 @@
+"""What operators switch off and what a service says of itself. Frozen values only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from msgspec import Struct
+
+from service.core.memory import NOTHING_OFF, Switched
+
+EVERYTHING = ""
+"""The name of what switches everything off; no action has it."""
+
+
+class Off(Struct, frozen=True):
+    """One thing that is switched off: an action, or `EVERYTHING`; since when (ms), why and by whom, in their words."""
+
+    action: str
+    since_ms: int
+    because: str
+    by: str
+
+
+class Switches(Struct, frozen=True, dict=True):
+    """All that is switched off. The version rises with each change; up to `spread` every bucket has been written."""
+
+    version: int = 0
+    spread: int = 0
+    off: tuple[Off, ...] = ()
+
+    @cached_property
+    def switched(self) -> Switched:
+        """Return it as decisions look at it."""
+        actions = frozenset(one.action for one in self.off) - {EVERYTHING}
+        everything = any(one.action == EVERYTHING for one in self.off)
+        return Switched(actions, everything) if actions or everything else NOTHING_OFF
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedVersion:
+    """A changed strategy or model that was not taken into service: which of the two, what was wrong with it, when (ms).
+
+    `stands` says that the folders still hold it.
+    """
+
+    what: str
+    problems: tuple[str, ...]
+    at_ms: int
+    stands: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """One number that this process counts."""
+
+    name: str
+    label: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a service says of itself. `since_ms` is when the versions in force were taken into service."""
+
+    strategy: str
+    model: str
+    since_ms: int
+    refused: RefusedVersion | None
+    counts: tuple[Counted, ...]
+    switches: Switches
+    store_away: bool
