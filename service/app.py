@@ -1,47 +1,43 @@
-"""The composition root: the only file that names concrete classes, and the only one that puts them together."""
+"""The composition root: names concrete classes and puts them together, for each version with `generation.py`."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
-import os
 import time
 from contextlib import AsyncExitStack, suppress
-from dataclasses import replace
-from datetime import timedelta
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from models.artifacts import ArtifactRefused, load_folded
-from models.context import Source
+from opentelemetry.metrics import get_meter
+
+from models.artifacts import ArtifactRefused
 from models.documents import DocumentsRefused
-from models.features import FeatureRefused, FeatureSpace
-from models.propensity import Folded
-from service.children import run_module
+from models.features import FeatureRefused
 from service.config import Settings, StorePlace
-from service.core.engine import Engine
-from service.core.loader import load_strategy
+from service.controlling import Controlling
 from service.core.strategy import Strategy
-from service.decide import Decider
 from service.errors import CannotListen
-from service.rpc.edge import Edge, Limits
+from service.generation import Generation, Generations, Ground
+from service.reloading import Load, Reloading
 from service.rpc.server import Listen, Server
+from service.store.calls import Calls
 from service.store.connection import Connections
 from service.store.embedded import EmbeddedStore, EmbeddedStoreError
+from service.store.keys import BUCKETS
 from service.store.settings import StoreRefused
-from service.store.store import Store
-from service.store.suppression import ErasureKeyRefused, Suppression, suppression_of
-from service.supply.warehouse import Warehouse
-from service.validate import Validator
+from service.store.suppression import ErasureKeyRefused, suppression_of
+from service.store.switches import SwitchStore
+from service.switching import Switching
+from service.telemetry import Counts
+from service.versions import Folders, KeptTooShort, Look, Verifier, Version, load_version
 from service.watching import StoreWatch
 
-log = logging.getLogger(__name__)
-
-VERIFY_WITHIN_S = 120.0
 REFUSALS = (
     DocumentsRefused,
     FeatureRefused,
     ArtifactRefused,
+    KeptTooShort,
     EmbeddedStoreError,
     CannotListen,
     StoreRefused,
@@ -60,84 +56,69 @@ async def start(settings: Settings) -> Running:
     """
     try:
         async with AsyncExitStack() as opened:
-            strategy = load_strategy(settings.strategy)
-            _check_memory(strategy, settings)
-            model = await load_model(settings.model, strategy)
+            folders = Folders(settings.strategy, settings.model, settings.keep)
+            seen, verifier = folders.look(), Verifier(waits=settings.reload)
+            opened.push_async_callback(verifier.close)
+            load = partial(load_version, verify=verifier.verify)
+            first = await load(folders)
             url, embedded = await _store(settings.store, opened)
-            running = await _served(settings, strategy, model, url, embedded, opened)
+            running = await _served(settings, _Begun(folders, seen, first, load), url, embedded, opened)
             running.closes_with(opened.pop_all())
             return running
     except REFUSALS as refused:
         raise StartRefused(str(refused)) from refused
 
 
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """The version that a service begins with, where it was found, and how the next ones are loaded."""
+
+    folders: Folders
+    seen: Look
+    first: Version
+    load: Load
+
+
 async def _served(
-    settings: Settings,
-    strategy: Strategy,
-    model: Folded | None,
-    url: str,
-    embedded: EmbeddedStore | None,
-    opened: AsyncExitStack,
+    settings: Settings, begun: _Begun, url: str, embedded: EmbeddedStore | None, opened: AsyncExitStack
 ) -> Running:
     connections = _connections(url)
     opened.push_async_callback(connections.close)
     suppression = await suppression_of(settings.erasure_key, settings.store.folder, connections.execute)
-    store = _store_over(connections, strategy, settings, suppression)
-    warehouse = Warehouse.of(
-        strategy, store.customers, store.outcomes, store.supply, store.demand, store.issued, os.urandom(8).hex()
-    )
-    store = replace(store, outcomes=warehouse.outcomes)
-    decider = Decider(Engine(strategy, model), warehouse.decisions, os.urandom, clock_ms, book=warehouse.book)
-    edge = _edge(settings, strategy, decider, store, warehouse)
-    server = Server(edge, Listen(settings.host, settings.port, settings.reflection))
-    port = await server.start()
-    warehouse.open()
-    opened.push_async_callback(warehouse.close)
+    switching, counts = Switching(SwitchStore(Calls(connections)), BUCKETS, clock_ms), Counts()
+    counts.observe(get_meter("tact"))
+    ground = Ground(connections, suppression, settings, switching, counts, clock_ms)
+    generation = Generation.of(begun.first, ground)
+    server = Server(generation.edge, Listen(settings.host, settings.port, settings.reflection))
+    watch = StoreWatch(connections, generation.store, embedded, begun.first.strategy, switching)
+    running = Running(server, watch, Generations(generation), ground, begun)
+    running.port = await server.start()
+    opened.push_async_callback(running.generations.close)
     opened.push_async_callback(server.drain, linger_s=0.0, grace_s=0.0)
-    running = Running(server, decider, StoreWatch(connections, store, embedded, strategy), strategy, port, settings)
-    opened.push_async_callback(running.store.close)
-    await running.store.look()
+    opened.push_async_callback(watch.close)
+    opened.push_async_callback(running.reloading.close)
+    generation.open()
+    await watch.look()
+    running.reloading.open()
     await server.announce(serving=True)
     return running
-
-
-def _store_over(connections: Connections, strategy: Strategy, settings: Settings, suppression: Suppression) -> Store:
-    return Store.over(
-        connections,
-        {level.id: "".join(purpose.group for purpose in level.purposes) for level in strategy.levels},
-        strategy.levels[0].id,
-        mark_changes=any(field.source is Source.MODEL for field in strategy.schema.fields),
-        schema=strategy.schema,
-        retention=settings.keep,
-        suppression=suppression,
-    )
-
-
-def _edge(settings: Settings, strategy: Strategy, decider: Decider, store: Store, warehouse: Warehouse) -> Edge:
-    validator = Validator(lambda: decider.engine, store.issued, store.customers, store.supply, warehouse.book)
-    return Edge.of(
-        strategy,
-        decider=decider,
-        stores=store,
-        limits=Limits(allow_as_of=settings.allow_as_of),
-        clock=clock_ms,
-        validator=validator,
-        tally=warehouse.tally,
-    )
 
 
 class Running:
     """A service that serves on `port`, until it is stopped."""
 
     def __init__(
-        self, server: Server, decider: Decider, store: StoreWatch, strategy: Strategy, port: int, settings: Settings
+        self, server: Server, store: StoreWatch, generations: Generations, ground: Ground, begun: _Begun
     ) -> None:
-        self.port = port
+        self.port = 0
         self.store = store
-        self.strategy = strategy
-        self._server = server
-        self._decider = decider
-        self._settings = settings
+        self.generations = generations
+        self._server, self._ground, self._settings = server, ground, ground.settings
+        self.reloading = Reloading(
+            begun.folders, begun.seen, begun.first, self._put_in_force, ground.counts, clock_ms, begun.load,
+            follows=ground.settings.reload,
+        )  # fmt: skip
+        server.controlled_by(Controlling(generations, self.reloading, ground.switches, ground.counts, store))
         self._opened = AsyncExitStack()
 
     @property
@@ -147,14 +128,18 @@ class Running:
         return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
     @property
+    def strategy(self) -> Strategy:
+        """The strategy that is in force."""
+        return self.generations.current.version.strategy
+
+    @property
     def model(self) -> str:
         """The version of the model that decides; empty without one."""
-        return self._decider.engine.model_version
+        return self.generations.current.version.engine.model_version
 
     async def use_model(self, folder: Path) -> None:
         """Verify a model and let it decide from now on; raise `ArtifactRefused`, and go on as before, if it may not."""
-        model = await load_model(folder, self.strategy)
-        self._decider.engine = Engine(self.strategy, model)
+        await self.reloading.use_model(folder)
 
     async def stop(self, grace_s: float | None = None) -> None:
         """Say NOT_SERVING, let calls end within the grace, close what was opened, end the embedded store."""
@@ -166,31 +151,14 @@ class Running:
         """Take over what was opened on the way."""
         self._opened = opened
 
-
-async def load_model(folder: Path | None, strategy: Strategy) -> Folded | None:
-    """Load a model's arrays, and have it verified in a process of its own, which alone may import scikit-learn.
-
-    Raises ArtifactRefused in words where it may not serve.
-    """
-    if folder is None:
-        return None
-    folded = load_folded(folder, FeatureSpace.of(strategy.schema, strategy.features))
-    verified = await run_module("training", ("verify", str(folder), "--json"), timeout_s=VERIFY_WITHIN_S)
-    if verified.code != 0:
-        raise ArtifactRefused(f"The model was not verified and does not serve: {verified.last_words}")
-    if (version := json.loads(verified.output)["version"]) != folded.version:
-        raise ArtifactRefused(f"{folder}: changed from {folded.version} to {version} while it was verified; try again")
-    return folded
-
-
-def _check_memory(strategy: Strategy, settings: Settings) -> None:
-    """Refuse to forget what was said before the strategy's caps allow that."""
-    longest = timedelta(milliseconds=max((cap.within_ms for cap in strategy.caps), default=0))
-    if settings.keep.context < longest:
-        raise StartRefused(
-            f"--keep: the context, {settings.keep.context}, is shorter than a cap of the strategy counts, {longest}. "
-            "Keep it for at least so long."
-        )
+    async def _put_in_force(self, version: Version) -> None:
+        """Let calls that start from now on see another version; those under way keep theirs."""
+        generation = Generation.of(version, self._ground)
+        await generation.claim()
+        generation.open()
+        self._server.swap(generation.edge)
+        self.store.follow(generation.store, version.strategy)
+        self.generations.follow(generation)
 
 
 def clock_ms() -> int:

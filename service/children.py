@@ -62,6 +62,68 @@ async def run_module(
     return Ended(child.returncode or 0, output.decode(errors="replace"), (errors or b"").decode(errors="replace"))
 
 
+class Waiting:
+    """A program of ours that answers each line of JSON with one, and waits for the next; it begins with the first.
+
+    It may need seconds to begin and then none: what it imports stays there.
+    """
+
+    def __init__(self, module: str, arguments: Sequence[str]) -> None:
+        self._command = (module, *arguments)
+        self._child: asyncio.subprocess.Process | None = None
+        self._one = asyncio.Lock()
+
+    async def ask(self, question: str, timeout_s: float) -> Ended:
+        """Return what it answers; one that ended or does not answer in time is begun anew with the next question."""
+        async with self._one:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    return await self._answer(f"{json.dumps(question)}\n".encode())
+            except TimeoutError:
+                await self._end()
+                return Ended(-1, "", f"it took longer than {timeout_s:.0f} s and was ended")
+            except BaseException:  # cancelled half way: its answer would be taken for that of the next question
+                await self._end()
+                raise
+
+    async def close(self) -> None:
+        """End it."""
+        async with self._one:
+            await self._end()
+
+    async def _answer(self, line: bytes) -> Ended:
+        child = self._child
+        if child is None or child.returncode is not None:
+            self._child = child = await _begun(self._command)
+        if child.stdin is None or child.stdout is None:
+            raise RuntimeError("a child has no pipes")
+        with suppress(ConnectionError):
+            child.stdin.write(line)
+            await child.stdin.drain()
+        answer = (await child.stdout.readline()).decode(errors="replace")
+        if answer:
+            return Ended(1 if "error" in json.loads(answer) else 0, answer, "")
+        return Ended(await child.wait() or 1, "", "")
+
+    async def _end(self) -> None:
+        child, self._child = self._child, None
+        if child is not None and child.returncode is None:
+            with suppress(ProcessLookupError):
+                child.kill()
+            await child.wait()
+
+
+async def _begun(command: Sequence[str]) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", "service.leash", str(os.getpid()), *command,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env=surroundings(),
+        start_new_session=True,
+    )  # fmt: skip
+
+
 def surroundings() -> dict[str, str]:
     """Return the environment in which a child finds the same packages, and no others from the current folder."""
     paths = [str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]

@@ -80,7 +80,8 @@ class Settings:
 
     `grace_s` bounds the drain at the end: calls that take longer are cancelled. `linger_s` is how long the service goes
     on after it said NOT_SERVING, so that balancers notice. `erasure_key` keeps erased customers suppressed; an embedded
-    store has one of its own. `keep` says how long what is kept. `warnings` are sentences for whoever started it.
+    store has one of its own. `keep` says how long what is kept. `reload` takes changed strategies and models into
+    service; without it only on SIGHUP. `warnings` are sentences for whoever started it.
     """
 
     store: StorePlace = field(default_factory=lambda: StorePlace.parse(DEFAULT_STORE))
@@ -92,6 +93,7 @@ class Settings:
     port: int = DEFAULT_PORT
     allow_as_of: bool = False
     reflection: bool = False
+    reload: bool = True
     scheduling: Scheduling = Scheduling.BATCH
     log_level: LogLevel = LogLevel.WARNING
     grace_s: float = 10.0
@@ -115,6 +117,7 @@ def read_settings(flags: Flags, environment: Mapping[str, str]) -> Settings:
         port=_port(door),
         allow_as_of=door.flag("allow-as-of"),
         reflection=door.flag("reflection"),
+        reload=door.flag("reload", default=True),
         scheduling=Scheduling(door.choice("scheduling", Scheduling.BATCH, tuple(Scheduling))),
         log_level=LogLevel(door.choice("log-level", LogLevel.WARNING, tuple(LogLevel))),
         grace_s=door.seconds("grace", 10.0),
@@ -140,11 +143,11 @@ class _Door:
         given = self.given(name)
         return default if given is None else str(given)
 
-    def flag(self, name: str) -> bool:
+    def flag(self, name: str, *, default: bool = False) -> bool:
         """Return a setting that is yes or no."""
         given = self.given(name)
         if isinstance(given, bool) or given is None:
-            return bool(given)
+            return default if given is None else given
         if given.lower() not in (*_YES, *_NO):
             raise self.refused(name, f"write one of {', '.join((*_YES, *_NO))}")
         return given.lower() in _YES

@@ -10,6 +10,7 @@ from service.store.connection import Connections, StoreError, StoreForbidden
 from service.store.embedded import EmbeddedStore
 from service.store.settings import StoreRefused, check_store, server_run
 from service.store.store import Store
+from service.switching import Switching
 
 log = logging.getLogger(__name__)
 
@@ -24,14 +25,21 @@ class StoreWatch:
     """
 
     def __init__(
-        self, connections: Connections, store: Store, embedded: EmbeddedStore | None, strategy: Strategy
+        self,
+        connections: Connections,
+        store: Store,
+        embedded: EmbeddedStore | None,
+        strategy: Strategy,
+        switching: Switching,
     ) -> None:
         self._refused: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.warnings: tuple[str, ...] = ()
         self._connections, self._store = connections, store
         self._embedded = embedded
         self._strategy = strategy
-        self._checked = ""
+        self._switching = switching
+        self.away = False
+        self._checked = self._compared = ""
         self._watching: asyncio.Task[None] | None = None
 
     async def look(self) -> None:
@@ -45,6 +53,10 @@ class StoreWatch:
                 raise StoreRefused(f"{error} Mend the store's URL, or what it lets us do.") from None
             self.warnings = (f"{error} Until the store is back, every answer is a safe greeting and is flagged.",)
         self._watching = asyncio.create_task(self._watch())
+
+    def follow(self, store: Store, strategy: Strategy) -> None:
+        """Look after another version's words and purposes from now on; both are in the store already."""
+        self._store, self._strategy = store, strategy
 
     async def until_refused(self) -> str:
         """Wait until the store turns out to be unusable, which it normally never does; return why."""
@@ -61,6 +73,7 @@ class StoreWatch:
 
         The erasure key is compared each time: another process may have erased the first customer since. So are the
         purposes of the fields: the store may have been emptied since, and a process with another strategy be the first.
+        What is switched off is finished where another process died half way.
         """
         found = await server_run(self._connections.execute)
         if found != self._checked:
@@ -70,9 +83,11 @@ class StoreWatch:
         await self._store.purposes.claim()
         await self._store.rights.check_key()
         await self._store.words.keep(self._strategy)
+        await self._switching.look(anew=found != self._compared)
+        self._compared = found
 
     async def _watch(self) -> None:
-        away = not self._checked
+        self.away = not self._checked
         while not self._refused.done():
             await asyncio.sleep(LOOK_EVERY_S)
             if self._embedded is not None and not self._embedded.running:
@@ -84,12 +99,12 @@ class StoreWatch:
                 self._refused.set_result(str(refused))
                 return
             except StoreError as error:
-                if not away:
+                if not self.away:
                     log.warning("the store is away: %s", type(error).__name__)
-                away = True
+                self.away = True
                 continue
-            if away:
+            if self.away:
                 log.warning("the store is there again")
                 for warning in self.warnings:
                     log.warning(warning)
-            away = False
+            self.away = False

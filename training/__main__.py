@@ -63,7 +63,10 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--seed", type=_seed, default=0, metavar="N", help="equal inputs and seeds: equal versions (0)")
     verify = commands.add_parser("verify", help="look at a model before it serves", description=_verify.__doc__)
     verify.set_defaults(command=_verify, words=_verify_words)
-    verify.add_argument("artifact", type=Path, nargs="+", metavar="ARTIFACT", help="the folder of one version")
+    which = verify.add_mutually_exclusive_group(required=True)
+    which.add_argument("artifact", type=Path, nargs="*", default=[], metavar="ARTIFACT", help="a version's folder")
+    waiting = "verify what stdin names, a JSON text a line, and answer each with a line of JSON, until it ends"
+    which.add_argument("--waiting", action="store_true", help=waiting)
     features = commands.add_parser("features", help="tell what was known then", description=_features.__doc__)
     features.set_defaults(command=_features, words=_features_words)
     features.add_argument("--strategy", type=Path, required=True, metavar="DIR", help="the strategy's folder")
@@ -104,16 +107,32 @@ def _fit(asked: argparse.Namespace) -> Report:
 
 def _verify(asked: argparse.Namespace) -> Report:
     """Check that versions are what they say, hold nothing strange, and give what their estimators give."""
+    found = [_verified(folder) for folder in asked.artifact]
+    if asked.waiting:
+        for line in sys.stdin:
+            sys.stdout.write(f"{json.dumps(_answer(Path(json.loads(line))), sort_keys=True)}\n")
+            sys.stdout.flush()
+    return {"ok": True, **found[0]} if len(found) == 1 else {"ok": True, "verified": found}
+
+
+def _verified(folder: Path) -> Report:
     from models.predictor_artifacts import is_predictor
 
     from .predicting.verification import verify_predictor
     from .verification import verify
 
-    found = [
-        {"artifact": str(folder), **msgspec.to_builtins((verify_predictor if is_predictor(folder) else verify)(folder))}
-        for folder in asked.artifact
-    ]
-    return {"ok": True, **found[0]} if len(found) == 1 else {"ok": True, "verified": found}
+    verified = (verify_predictor if is_predictor(folder) else verify)(folder)
+    return {"artifact": str(folder), **msgspec.to_builtins(verified)}
+
+
+def _answer(folder: Path) -> Report:
+    """Return what is verified, or why it is refused: whoever waits for the next one is still asked."""
+    from models.artifacts import ArtifactRefused
+
+    try:
+        return {"ok": True, **_verified(folder)}
+    except ArtifactRefused as refused:
+        return {"error": str(refused)}
 
 
 def _features(asked: argparse.Namespace) -> Report:

@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from service.cli import (
+    control,
     customers,
     decisions,
     demo,
@@ -44,6 +45,9 @@ identity = typer.Typer(help="Link ids to one person.", epilog=identities.LINK_EX
 supplies = typer.Typer(
     help="Report what there is, and hear what is wanted.", epilog=supply.REPORT_EXAMPLE, rich_markup_mode=None
 )
+switches = typer.Typer(
+    help="Switch actions off and on: the kill switch.", epilog=control.OFF_EXAMPLE, rich_markup_mode=None
+)
 consents = typer.Typer(help="Load consents.", epilog=loads.CONSENTS_EXAMPLE, rich_markup_mode=None)
 
 tact.command(epilog=demo.EXAMPLE)(demo.demo)
@@ -73,6 +77,11 @@ tact.command(epilog=models.VERIFY_EXAMPLE)(models.verify)
 tact.command(epilog=refresh.EXAMPLE)(refresh.refresh)
 tact.command(epilog=strategies.EXAMPLE)(strategies.check)
 tact.command(epilog=serve.HEALTH_EXAMPLE)(serve.health)
+tact.command(epilog=control.STATUS_EXAMPLE)(control.status)
+tact.add_typer(switches, name="switch")
+switches.command("off", epilog=control.OFF_EXAMPLE)(control.switch_off)
+switches.command("on", epilog=control.ON_EXAMPLE)(control.switch_on)
+switches.command("list", epilog=control.LIST_EXAMPLE)(control.list_switches)
 
 
 @context.callback()

@@ -6,9 +6,9 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -16,6 +16,9 @@ from service.cli.options import DEFAULT_TARGET, Json, Target, example
 from service.cli.output import Failed, note, say, say_json
 from service.config import DEFAULT_STORE, DEFAULT_STRATEGY, EMBEDDED, Settings, read_settings
 from service.scheduling import pull_levers, settle_memory
+
+if TYPE_CHECKING:
+    from service.rpc.client import TactClient
 
 EXAMPLE = example("tact serve --store redis://127.0.0.1:6379/0 --strategy strategies/demo --port 50051")
 HEALTH_EXAMPLE = example("tact health --target 127.0.0.1:50051")
@@ -48,6 +51,7 @@ def serve(
     port: Annotated[str | None, _option("port", "PORT", "The port; 0 takes a free one (50051).")] = None,
     allow_as_of: Annotated[bool | None, _flag("allow-as-of", "Let callers choose the moment.")] = None,
     reflection: Annotated[bool | None, _flag("reflection", "Let callers list the services.")] = None,
+    reload: Annotated[bool | None, _flag("reload", "Take changed strategies and models in (yes).")] = None,
     scheduling: Annotated[str | None, _option("scheduling", "batch|normal", "How Linux schedules it (batch).")] = None,
     log_level: Annotated[str | None, _option("log-level", "LEVEL", "debug, info, warning or error (warning).")] = None,
     grace: Annotated[str | None, _option("grace", "SECONDS", "How long calls may take at the end (10).")] = None,
@@ -60,7 +64,7 @@ def serve(
     """
     flags = {
         "store": store, "store-url-file": store_url_file, "strategy": strategy, "model": model, "host": host,
-        "port": port, "allow-as-of": allow_as_of, "reflection": reflection, "scheduling": scheduling,
+        "port": port, "allow-as-of": allow_as_of, "reflection": reflection, "reload": reload, "scheduling": scheduling,
         "log-level": log_level, "grace": grace, "linger": linger, "erasure-key-file": erasure_key_file, "keep": keep,
     }  # fmt: skip
     settings = read_settings(flags, os.environ)
@@ -69,12 +73,30 @@ def serve(
 
 
 def health(target: Target = DEFAULT_TARGET, json: Json = False) -> int:
-    """Ask a service whether it serves; ends with 0 if it does and with 1 if not."""
+    """Ask a service whether it serves; ends with 0 if it does and with 1 if not.
+
+    It also names a changed strategy or model that was refused and is not mended yet: the one before goes on.
+    """
     from service.cli.calls import call
 
-    status = call(target, lambda client: client.health())
-    say_json({"target": target, "status": status}) if json else say(f"{target} is {status.replace('_', ' ')}")
+    status, refused = call(target, _health)
+    if json:
+        say_json({"target": target, "status": status, "refused": refused})
+    else:
+        say(f"{target} is {status.replace('_', ' ')}")
+        if refused:
+            note(f"a changed {refused['what']} is refused, see `tact status`: {refused['problems'][0]}")
     return 0 if status == "serving" else 1
+
+
+async def _health(client: TactClient) -> tuple[str, dict[str, Any] | None]:
+    """Return the health, and the refused version that stands; none where the service does not tell."""
+    from service.rpc.client import CallFailed
+
+    status, refused = await client.health(), None
+    with suppress(CallFailed):
+        refused = (await client.control.status()).get("refused")
+    return status, refused if refused and refused["stands"] else None
 
 
 def prepare(settings: Settings) -> None:
@@ -123,6 +145,10 @@ class Signals:
             await task
         raise Told
 
+    def hear(self, number: int, work: Callable[[], None]) -> None:
+        """Do something on a signal, and go on."""
+        asyncio.get_running_loop().add_signal_handler(number, work)
+
     def _hear(self, number: int) -> None:
         if self.told.is_set():
             os._exit(128 + number)  # what was started ends with this process, however it ends
@@ -148,6 +174,7 @@ async def _serving(settings: Settings, json: bool) -> int:
     else:
         note(f"strategy {versions['strategy']}, model {versions['model'] or '(priors)'}, store {versions['store']}")
         say(f"serving on {running.address}")
+    signals.hear(signal.SIGHUP, running.reloading.look_now)
     try:
         reason = await signals.unless_told(running.store.until_refused())
     except Told:

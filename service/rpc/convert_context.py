@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
 from models import folds, states
 from models.clock import Clock
+from models.contact import ContactBefore
 from models.context import ContextSchema, Field, FoldKind, Purpose, Scalar, Source
 from models.folds import State
 from service.core.decision import Known
@@ -25,6 +26,7 @@ _SOURCES = {
     Source.CLOCK: pb.FIELD_SOURCE_CLOCK,
     Source.SUPPLY: pb.FIELD_SOURCE_SUPPLY,
     Source.MODEL: pb.FIELD_SOURCE_MODEL,
+    Source.MEMORY: pb.FIELD_SOURCE_MEMORY,
 }
 _WINDOWS = frozenset({FoldKind.WINDOW_COUNT, FoldKind.WINDOW_SUM, FoldKind.RATE})
 
@@ -44,6 +46,8 @@ def context_answer(known: Known, strategy: Strategy, as_of_ms: int | None) -> pb
     level = level_of(known.level, strategy)
     held = Held.of(strategy.schema, known.groups)
     values = _values(strategy.schema, held, level.purposes, now_ms)
+    if (last := known.memory.last) is not None and (before := ContactBefore.of(strategy.schema)) is not None:
+        before.fill(values, last.channel, last.at_ms, now_ms)
     pairs = zip(strategy.schema.fields, values, strict=True)
     return pb.GetContextResponse(
         fields=[
@@ -79,7 +83,7 @@ class Held:
         return cls(found, arrived)
 
 
-def _values(schema: ContextSchema, held: Held, purposes: Collection[Purpose], now_ms: int) -> Sequence[Scalar | None]:
+def _values(schema: ContextSchema, held: Held, purposes: Collection[Purpose], now_ms: int) -> list[Scalar | None]:
     """Return the values that a decision would see, but for those of its request and of the supply."""
     values = [
         folds.known(field, held.states.get(field.key), now_ms) if field.fold and field.purpose in purposes else None

@@ -8,6 +8,7 @@ from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from models.clock import BUILT_IN
+from models.contact import OF_CONTACTS
 from models.context import ContextSchema, Scalar
 from service.core.decision import Answer, Decision, Explanation, Reason, Request
 from service.core.rules import Kind
@@ -84,6 +85,8 @@ def _context(found: checks.Findings, message: pb.DecideRequest, words: Vocabular
 def _not_requested(field_id: str, words: Vocabulary) -> str:
     if field_id in BUILT_IN:
         return "is told by the customer's clock, not by requests; leave it out."
+    if field_id in OF_CONTACTS:
+        return "is told by what was said before, not by requests; leave it out."
     if field_id in words.supplied:
         return "is what the supply reports, not what requests say; leave it out, or report it."
     if field_id in words.stored:

@@ -10,7 +10,7 @@ from models.context import Attribute, Field, Source
 from models.folds import Folding
 from service.core.strategy import DemandRule, Strategy
 from service.core.supplies import Wanting
-from service.rpc.ports import Decider, Stores, Tally, Validator
+from service.rpc.ports import Control, Decider, Stores, Tally, Validator
 
 Clock = Callable[[], int]
 """Milliseconds since 1970 in UTC."""
@@ -109,11 +109,12 @@ class Edge:
 class Current:
     """The edge that new calls see; a call keeps the one it started with.
 
-    While the server is `draining`, streams that would go on for ever end by themselves.
+    While the server is `draining`, streams that would go on for ever end by themselves. `control` answers operators.
     """
 
     edge: Edge
     draining: bool = False
+    control: Control | None = None
 
 
 def _wants(strategy: Strategy) -> dict[str, tuple[DemandRule, ...]]:

@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from service.rpc.contexts import Contexts
+from service.rpc.control import Controls
 from service.rpc.decisions import MAX_REQUEST_BYTES, Decisions
 from service.rpc.edge import Current, Limits
 from service.rpc.event_batches import MAX_BATCH_BYTES, read_batch
@@ -20,7 +21,16 @@ from service.rpc.predictions import Predictions
 from service.rpc.rights import Rights
 from service.rpc.supply import Supplies
 from service.rpc.wrapper import Handler, Times, collecting, conversing, parsed, telling, unary
-from tact.v1 import context_pb2, decision_pb2, identity_pb2, outcome_pb2, prediction_pb2, rights_pb2, supply_pb2
+from tact.v1 import (
+    context_pb2,
+    control_pb2,
+    decision_pb2,
+    identity_pb2,
+    outcome_pb2,
+    prediction_pb2,
+    rights_pb2,
+    supply_pb2,
+)
 
 CONTRACT: tuple[FileDescriptor, ...] = (
     decision_pb2.DESCRIPTOR,
@@ -30,6 +40,7 @@ CONTRACT: tuple[FileDescriptor, ...] = (
     prediction_pb2.DESCRIPTOR,
     rights_pb2.DESCRIPTOR,
     supply_pb2.DESCRIPTOR,
+    control_pb2.DESCRIPTOR,
 )
 _BATCHES = frozenset(
     {
@@ -40,6 +51,7 @@ _BATCHES = frozenset(
         "FinishChanges",
         "ReportSupply",
         "EraseCustomer",
+        "SetSwitch",
     }
 )
 _READERS: Mapping[str, Callable[[bytes], Any]] = {"RecordEvents": read_batch}
@@ -56,6 +68,7 @@ def handlers_of(current: Current, limits: Limits) -> Handlers:
         "tact.v1.PredictionService": Predictions(current),
         "tact.v1.RightsService": Rights(current),
         "tact.v1.SupplyService": Supplies(current),
+        "tact.v1.ControlService": Controls(current),
     }
     return wrapped(CONTRACT, implementations, limits)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
+from service.core.control import Status, Switches
 from service.core.decision import Committed, Decision, Known, Request
 from service.core.predictions import Change, PredictionFate, PredictionToStore
 from service.core.records import Agreed, ConsentRecord, EventFate, EventToFold, OutcomeRecord, OutcomeStatus, Person
@@ -167,6 +168,24 @@ class StrategyWords(Protocol):
 
     async def of(self, version: str, deadline_s: float | None) -> Words | None:
         """Return the words of a version; None where they are not kept."""
+        ...
+
+
+class Control(Protocol):
+    """Answers operators of this process."""
+
+    def status(self) -> Status:
+        """Return what this process says of itself."""
+        ...
+
+    async def set_switch(
+        self, action: str, details: tuple[str, str] | None, deadline_s: float
+    ) -> tuple[Switches, bool]:
+        """Switch something off (with why and by whom) or on, in every process; return all, and whether it changed."""
+        ...
+
+    async def switches(self, deadline_s: float) -> Switches:
+        """Return all that is switched off."""
         ...
 
 

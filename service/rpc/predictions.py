@@ -51,11 +51,10 @@ class Predictions:
         self, request: pb.WatchChangesRequest, left: TimeToEnd
     ) -> AsyncGenerator[pb.WatchChangesResponse, None]:
         """Lend out customers of whom something changed, as they change, and as what was lent comes back."""
-        edge = self._current.edge
         most, lease_s = convert.lending_of(request)
-        lent = _Lent(edge, most, lease_s)
+        lent = _Lent(self._current, most, lease_s)
         while self._goes_on(left):
-            found = False
+            found, edge = False, self._current.edge  # the one in force by now, so that no stream keeps an earlier one
             async for changes in edge.stores.changes.lend(most, lease_s, edge.limits.batch_s):
                 found = True
                 lent.add(changes)
@@ -85,8 +84,8 @@ class _Lent:
     gRPC takes answers long before a job reads them: lent ahead, they would be lent again before anybody saw them.
     """
 
-    def __init__(self, edge: Edge, most: int, lease_s: float) -> None:
-        self._edge = edge
+    def __init__(self, current: Current, most: int, lease_s: float) -> None:
+        self._current = current
         self._most = most
         self._lease_s = lease_s
         self._ends: dict[Change, float] = {}
@@ -100,7 +99,8 @@ class _Lent:
         now = time.monotonic()
         held: Sequence[Change] = [change for change, ends in self._ends.items() if ends > now]
         if len(held) > self._most:
-            held = await self._edge.stores.changes.held(held, self._edge.limits.batch_s)
+            edge = self._current.edge
+            held = await edge.stores.changes.held(held, edge.limits.batch_s)
         self._ends = {change: self._ends[change] for change in held}
         return len(held) > self._most
 

@@ -24,6 +24,7 @@ from service.errors import (
     FailedPrecondition,
     InvalidArgument,
     LinkRefused,
+    NotControlled,
     StoreError,
     TactError,
     UnknownDecision,
@@ -59,6 +60,10 @@ STATUS: dict[type[TactError], tuple[grpc.StatusCode, str]] = {
         grpc.StatusCode.FAILED_PRECONDITION,
         "This service has no erasure key, so an erased customer could come back unnoticed. "
         "Start it with --erasure-key-file, the same for every process on this store.",
+    ),
+    NotControlled: (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "This server has neither a status nor switches. Ask one that `tact serve` started.",
     ),
     FailedPrecondition: (grpc.StatusCode.FAILED_PRECONDITION, "What is stored does not allow this."),
     DeadlineExpired: (grpc.StatusCode.DEADLINE_EXCEEDED, "The time for this call is over."),

@@ -24,6 +24,7 @@ from service.errors import CannotListen
 from service.rpc import health
 from service.rpc.edge import Current, Edge
 from service.rpc.methods import handlers_of
+from service.rpc.ports import Control
 from service.rpc.wrapper import Handler, require_fast_protobuf
 
 __all__ = ["Listen", "Server"]
@@ -81,6 +82,10 @@ class Server:
     def swap(self, edge: Edge) -> None:
         """Let calls that start from now on see another strategy; calls under way keep theirs."""
         self._current.edge = edge
+
+    def controlled_by(self, control: Control) -> None:
+        """Let operators ask and switch; before this, their calls are refused."""
+        self._current.control = control
 
     async def start(self) -> int:
         """Open the port and return it, with health NOT_SERVING; raise `CannotListen` when it cannot be opened."""

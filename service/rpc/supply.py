@@ -49,6 +49,7 @@ class Supplies:
         convert.check_watch(request, edge.clock())
         cursor, gap = request.cursor, False
         while not self._current.draining and ((seconds := left()) is None or seconds > 0):
+            edge = self._current.edge  # the one in force by now, so that no stream keeps an earlier one
             told = await edge.stores.demand.told(cursor, edge.limits.batch_s)
             for one in told:
                 cursor, gap = one.cursor, gap or one.gap

@@ -1,0 +1,153 @@
+"""A generation: one version with everything that serves it, so that calls change from one to the next in one step."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import weakref
+from dataclasses import dataclass, field, replace
+
+from models.context import Source
+from service.config import Settings
+from service.core.engine import Engine
+from service.core.strategy import Strategy
+from service.decide import Decider
+from service.policy.household import Householding
+from service.policy.remembering import Remembering
+from service.rpc.edge import Clock, Edge, Limits
+from service.store.connection import Connections
+from service.store.store import Store
+from service.store.suppression import Suppression
+from service.supply.warehouse import Warehouse
+from service.switching import Switching
+from service.telemetry import Counts
+from service.validate import Validator
+from service.versions import Version
+
+KEPT_ENGINES = 4
+"""Of how many versions the words are kept in memory; a decision is repeated within seconds, if at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What all generations of a process stand on; `engines` are those of the last versions, by name."""
+
+    connections: Connections
+    suppression: Suppression
+    settings: Settings
+    switches: Switching
+    counts: Counts
+    clock: Clock
+    engines: dict[tuple[str, str], Engine] = field(default_factory=dict)
+
+    def keep(self, version: Version) -> None:
+        """Keep an engine for the words of what it decided, and no more than the last few."""
+        self.engines[version.name] = version.engine
+        while len(self.engines) > KEPT_ENGINES:
+            del self.engines[next(iter(self.engines))]
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One version with its store, its warehouse, its decider, and the edge that shows all of it to calls."""
+
+    version: Version
+    store: Store
+    warehouse: Warehouse
+    decider: Decider
+    edge: Edge
+
+    @classmethod
+    def of(cls, version: Version, ground: Ground) -> Generation:
+        """Put a generation together; nothing of it is under way before `open`."""
+        strategy, clock = version.strategy, ground.clock
+        store = _store(strategy, ground)
+        process = os.urandom(8).hex()
+        decisions = Householding.around(store.customers, store.households, store.issued, strategy)
+        warehouse = Warehouse.of(strategy, decisions, store.outcomes, store.supply, store.demand, store.issued, process)
+        store = replace(store, outcomes=Remembering(warehouse.outcomes, store.memory, strategy))
+        decider = Decider(
+            version.engine,
+            warehouse.decisions,
+            os.urandom,
+            clock,
+            book=warehouse.book,
+            switches=ground.switches,
+            counts=ground.counts,
+            earlier=ground.engines,
+        )
+        ground.keep(version)
+        validator = Validator(
+            lambda: version.engine, store.issued, store.customers, store.supply, warehouse.book, ground.counts
+        )
+        edge = Edge.of(
+            strategy,
+            decider=decider,
+            stores=store,
+            limits=Limits(allow_as_of=ground.settings.allow_as_of),
+            clock=clock,
+            validator=validator,
+            tally=warehouse.tally,
+        )
+        return cls(version, store, warehouse, decider, edge)
+
+    async def claim(self) -> None:
+        """Let the store know what this version's fields are for and what its words are, before it decides anything.
+
+        Raises StoreRefused where the store holds something else, and another StoreError when it does not answer.
+        """
+        await self.store.purposes.claim()
+        await self.store.words.keep(self.version.strategy)
+
+    def open(self) -> None:
+        """Begin with what is done in the background."""
+        self.warehouse.open()
+
+
+class Generations:
+    """The generation in force, and those before it of which calls are still under way."""
+
+    def __init__(self, first: Generation) -> None:
+        self.current = first
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._closing = asyncio.Event()
+
+    def follow(self, generation: Generation) -> None:
+        """Put another generation in force; the one before is closed when no call holds it any more."""
+        ended = asyncio.Event()
+        loop, before = asyncio.get_running_loop(), self.current
+        # Every call holds the edge, and that alone the decider: when it is gone, so are the calls.
+        ends = weakref.finalize(before.decider, loop.call_soon_threadsafe, ended.set)
+        self.current = generation
+        leaving = loop.create_task(_closed(before.warehouse, ended, self._closing, ends))
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
+
+    async def close(self) -> None:
+        """Close all of them; no call is under way any more."""
+        self._closing.set()
+        await asyncio.gather(*self._leaving)
+        await self.current.warehouse.close()
+
+
+async def _closed(
+    warehouse: Warehouse, ended: asyncio.Event, closing: asyncio.Event, ends: weakref.finalize[..., Decider]
+) -> None:
+    waiting = {asyncio.ensure_future(event.wait()) for event in (ended, closing)}
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for one in waiting:
+        one.cancel()
+    ends.detach()
+    await warehouse.close()
+
+
+def _store(strategy: Strategy, ground: Ground) -> Store:
+    return Store.over(
+        ground.connections,
+        {level.id: "".join(purpose.group for purpose in level.purposes) for level in strategy.levels},
+        strategy.levels[0].id,
+        mark_changes=any(field.source is Source.MODEL for field in strategy.schema.fields),
+        schema=strategy.schema,
+        retention=ground.settings.keep,
+        suppression=ground.suppression,
+    )

@@ -1,0 +1,178 @@
+"""Reloading: a changed strategy or model is loaded beside the one in force, verified, and put in force in one step.
+
+Folders are looked at four times a second, without reading a file. A change is taken up when two looks agree, so that a
+folder that is still being written is not judged; what then turns out to be bad is refused once, and the last good
+version goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from models.artifacts import ArtifactRefused
+from models.propensity import Folded
+from service.core.control import RefusedVersion
+from service.errors import StoreError
+from service.store.settings import StoreRefused
+from service.telemetry import Counts
+from service.versions import Folders, Look, Version, problems_of
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 0.25
+LOGGED_PROBLEMS = 3
+KEPT_PROBLEMS = 100
+
+
+class Load(Protocol):
+    """Loads and verifies a version; raises what is wrong with it."""
+
+    async def __call__(self, folders: Folders, verified: Folded | None, *, beside: bool) -> Version:
+        """Load what the folders hold; a model that is `verified` is only checked against the strategy."""
+        ...
+
+
+class Reloading:
+    """Follows the folders of a strategy and its model.
+
+    `put_in_force(version)` claims the version in the store and lets calls see it; it raises StoreRefused where the
+    store holds something else, and another StoreError when it does not answer: then it is tried again. `clock()` gives
+    now in milliseconds. Nothing is followed before `open`; with `follows` unset only after `look_now`.
+    """
+
+    def __init__(
+        self,
+        folders: Folders,
+        seen: Look,
+        first: Version,
+        put_in_force: Callable[[Version], Awaitable[None]],
+        counts: Counts,
+        clock: Callable[[], int],
+        load: Load,
+        *,
+        follows: bool = True,
+    ) -> None:
+        self.refused: RefusedVersion | None = None
+        self.since_ms = clock()
+        self._folders, self._judged, self._version = folders, seen, first
+        self._put_in_force, self._counts, self._clock = put_in_force, counts, clock
+        self._follows, self._load = follows, load
+        self._before: Look = seen
+        self._loaded: tuple[Look, Version] | None = None
+        self._waits = False
+        self._now = asyncio.Event()
+        self._one = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+
+    def open(self) -> None:
+        """Follow the folders from now on."""
+        self._task = asyncio.create_task(self._follow())
+
+    async def close(self) -> None:
+        """Follow them no longer."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait((self._task,))
+
+    def look_now(self) -> None:
+        """Judge what the folders hold now, as whoever asks for it knows that they are complete; refused ones, too."""
+        self._now.set()
+
+    async def use_model(self, folder: Path) -> None:
+        """Follow another model's folder, verified now; raise `ArtifactRefused`, and go on as before, if it may not."""
+        async with self._one:
+            folders = replace(self._folders, model=folder)
+            seen = await asyncio.to_thread(folders.look)
+            version = await self._load(folders, self._version.model, beside=True)
+            try:
+                await self._put_in_force(version)
+            except StoreError as error:
+                raise ArtifactRefused(f"{folder}: {error}") from None
+            self._folders, self._judged, self._before = folders, seen, seen
+            self._taken(version)
+
+    async def _follow(self) -> None:
+        while True:
+            asked = await self._next_look()
+            try:
+                async with self._one:
+                    await self.look(asked=asked)
+            except Exception as error:  # noqa: BLE001 - a defect in one look must not end all that would come after it
+                log.error("looking at the folders failed and goes on: %s", type(error).__name__)
+
+    async def _next_look(self) -> bool:
+        """Wait for the next look; tell whether somebody asked for it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_EVERY_S if self._follows else None):
+                await self._now.wait()
+        asked = self._now.is_set()
+        self._now.clear()
+        return asked
+
+    async def look(self, *, asked: bool = False) -> None:
+        """Look once, and take up what has changed if the look before saw the same; `asked` does not wait for that."""
+        seen = await asyncio.to_thread(self._folders.look)
+        steady, self._before = seen == self._before, seen
+        if not asked and (not steady or seen == self._judged):
+            return
+        try:
+            version = await self._version_at(seen)
+            if await asyncio.to_thread(self._folders.look) != seen:
+                return  # it was changed while it was read: what was read may be half of each
+            await self._take(version)
+        except StoreRefused as refused:
+            self._refuse(refused, asked=asked)
+        except StoreError as error:
+            self._wait(error)
+            return
+        except Exception as refused:  # noqa: BLE001 - whatever is wrong with a version, the last good one goes on
+            self._refuse(refused, asked=asked)
+        self._judged, self._loaded, self._waits = seen, None, False
+
+    async def _version_at(self, seen: Look) -> Version:
+        """Return what the folders hold; loaded once, however often the store keeps it waiting."""
+        if self._loaded is None or self._loaded[0] != seen:
+            self._loaded = seen, await self._load(self._folders, self._version.model, beside=True)
+        return self._loaded[1]
+
+    async def _take(self, version: Version) -> None:
+        if version.name == self._version.name:  # written again as it is, or back to what is in force
+            self._stands(False)
+            return
+        await self._put_in_force(version)
+        self._taken(version)
+
+    def _taken(self, version: Version) -> None:
+        self._version, self.since_ms = version, self._clock()
+        self._stands(False)
+        self._counts.add("strategy.reloaded")
+        log.info("strategy %s with model %s is in force", version.name[0], version.name[1] or "(priors)")
+
+    def _stands(self, stands: bool) -> None:
+        if self.refused is not None:
+            self.refused = replace(self.refused, stands=stands)
+
+    def _refuse(self, refused: Exception, *, asked: bool) -> None:
+        problems = problems_of(refused)[:KEPT_PROBLEMS]
+        what = "model" if isinstance(refused, ArtifactRefused) else "strategy"
+        stands = self.refused is not None and self.refused.stands and self.refused.problems == problems
+        if stands and not asked:
+            return
+        self.refused = RefusedVersion(what, problems, self._clock(), stands=True)
+        self._counts.add("strategy.refused")
+        more = f" (and {len(problems) - LOGGED_PROBLEMS} more)" if len(problems) > LOGGED_PROBLEMS else ""
+        log.warning(
+            "a changed %s is refused, %s goes on: %s%s",
+            what, self._version.name[0], "; ".join(problems[:LOGGED_PROBLEMS]), more,
+        )  # fmt: skip
+
+    def _wait(self, error: StoreError) -> None:
+        if not self._waits:
+            log.warning("a changed version waits for the store: %s", type(error).__name__)
+        self._waits = True

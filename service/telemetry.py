@@ -1,0 +1,89 @@
+"""Telemetry: what this process counts about its own work, for metrics and for the status that an operator asks for.
+
+Labels are ids that stand in the strategy, and words of this code; never anything of a customer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from opentelemetry.metrics import CallbackOptions, Meter, Observation
+
+MOST_LABELS = 500
+"""How many labels one count tells apart; what comes after these is counted under `OTHER`."""
+
+OTHER = "other"
+"""The label of what has too many labels, and of what does not look like an id."""
+
+_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A count that only grows: its name, what its label is (empty: it has none), its unit and what it says."""
+
+    name: str
+    label: str
+    unit: str
+    says: str
+
+
+COUNTED = (
+    Count("decisions", "outcome", "{decision}", "Decisions by what came of them: said, suppressed or degraded."),
+    Count("check.disagreed", "rule", "{candidate}", "Candidates that only the independent check forbade, by its rule."),
+    Count("caps.bound", "cap", "{candidate}", "Candidates that did not fit a cap any more at commit, by the cap."),
+    Count("memory.conflicts", "", "{decision}", "Decisions made again because what is remembered had changed."),
+    Count("switch.off", "action", "{candidate}", "Candidates that were switched off between reading and commit."),
+    Count("strategy.reloaded", "", "{version}", "Strategy and model versions that were taken into service."),
+    Count("strategy.refused", "", "{version}", "Changed versions that were refused, while the last good one went on."),
+)
+"""All counts that there are."""
+
+
+class Counts:
+    """The counts of one process. They are added to on the event loop alone, and may be read from any thread."""
+
+    def __init__(self) -> None:
+        self._counted: dict[str, dict[str, int]] = {count.name: {} for count in COUNTED}
+
+    def add(self, name: str, label: str = "", times: int = 1) -> None:
+        """Count something; raise KeyError for what is not among `COUNTED`."""
+        counted = self._counted[name]
+        if label not in counted:
+            label = _bounded(label, counted)
+        counted[label] = counted.get(label, 0) + times
+
+    def told(self) -> Mapping[str, Mapping[str, int]]:
+        """Return every count by name, with its numbers by label (an empty label where it has none); a copy."""
+        return {name: counted.copy() for name, counted in self._counted.items()}
+
+    def observe(self, meter: Meter) -> None:
+        """Let an OpenTelemetry meter read the counts, as observable counters named `tact.` and the count's name."""
+        for count in COUNTED:
+            meter.create_observable_counter(f"tact.{count.name}", [self._reading(count)], count.unit, count.says)
+
+    def _reading(self, count: Count) -> _Reading:
+        return _Reading(count.label, self._counted[count.name])
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What a meter calls when it collects."""
+
+    label: str
+    counted: dict[str, int]
+
+    def __call__(self, options: CallbackOptions) -> Iterable[Observation]:
+        """Return the numbers of now, one for each label."""
+        return [
+            Observation(number, {self.label: label} if self.label else {})
+            for label, number in self.counted.copy().items()
+        ]
+
+
+def _bounded(label: str, counted: Mapping[str, int]) -> str:
+    if label == "" or (len(counted) < MOST_LABELS and _ID.fullmatch(label)):
+        return label
+    return OTHER
