@@ -11,22 +11,38 @@ from rich.text import Text
 
 from service.cli.answers import NOTHING, action_of
 from service.cli.output import table
+from service.rpc.questions import Outcome
 
 Answer = dict[str, Any]
 
-HELD_BACK = frozenset({"guardrail", "guardrail_unknown", "no_consent", "no_contact_permission", "cap_reached"})
+HELD_BACK = frozenset(
+    {
+        "guardrail",
+        "guardrail_unknown",
+        "no_consent",
+        "no_contact_permission",
+        "cap_reached",
+        "cooling_off",
+        "never_again",
+        "promised_otherwise",
+    }
+)
 """The reasons that hold back what might have been said; the others say that it would not fit anyway."""
 
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """One customer, the story in one line, and the question that is asked."""
+    """One customer, the story in one line, and the question that is asked; a customer may be asked about again.
+
+    `replies` is what becomes of the offer, as an outcome: that counts for what is asked after it.
+    """
 
     customer: str
     story: str
     channel: str
     placements: tuple[str, ...]
     context: Mapping[str, Any] = field(default_factory=dict)
+    replies: str = ""
 
 
 TELLING = (
@@ -65,6 +81,35 @@ TELLING = (
         ("greeting", "body"),
     ),
     Telling(
+        "frank-leaving",
+        "His contract ends in three weeks. He looks at his account.",
+        "web",
+        ("greeting", "hero"),
+        {"present.page": "account", "present.device": "phone"},
+    ),
+    Telling(
+        "frank-leaving",
+        "He calls a minute later, and hears the same story.",
+        "desk",
+        ("greeting", "offer"),
+        {"present.sentiment": 0.2, "present.contact_reason": "leaving", "present.queue_minutes": 1.0},
+    ),
+    Telling(
+        "gina-refused",
+        "Calls, and says no to what she is offered.",
+        "desk",
+        ("greeting", "offer"),
+        {"present.sentiment": 0.4, "present.contact_reason": "other", "present.queue_minutes": 1.0},
+        replies="refused",
+    ),
+    Telling(
+        "gina-refused",
+        "Opens the web shop: her no counts here too.",
+        "web",
+        ("greeting", "hero"),
+        {"present.page": "internet", "present.device": "computer"},
+    ),
+    Telling(
         "unknown-visitor",
         "Nobody knows who this is.",
         "web",
@@ -81,6 +126,12 @@ class Told:
     telling: Telling
     answer: Answer
     took_ms: float
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """What becomes of what was said last, where the story tells."""
+        said = action_of(self.answer["answers"][-1]) if self.telling.replies else None
+        return Outcome(self.answer["decision_id"], said, self.telling.replies) if said else None
 
     @property
     def sells(self) -> bool:
@@ -114,7 +165,8 @@ def held_back(answer: Answer) -> Answer | None:
     only = [(fate, why) for fate, why in held if all(veto["code"] in HELD_BACK for veto in fate["vetoes"])]
     best, why = max(only or held, key=lambda pair: pair[0].get("net_value") or 0.0)
     named = best["action_id"] if only else ""
-    return {"action_id": named, "count": len(held), "rule_id": why["rule_id"], "sentence": why["sentence"]}
+    told = {"action_id": named, "count": len(held), "rule_id": why["rule_id"], "sentence": why["sentence"]}
+    return {**told, "until": why["until"]} if "until" in why else told
 
 
 def _promise(fate: Answer) -> Answer | None:
@@ -128,10 +180,17 @@ def telling_table(told: tuple[Told, ...]) -> Table:
     for one in told:
         placed = one.answer["answers"]
         who = Text.assemble((one.telling.customer, "bold"), f"\n{one.telling.story}")
-        held = held_back(one.answer)
-        back = f"{held['action_id'] or 'offers'} ({held['count']} in all): {held['sentence']}" if held else ""
-        made.add_row(who, Text(one.telling.channel), _said(placed), _why(placed), Text(back))
+        made.add_row(who, Text(one.telling.channel), _said(placed), _why(placed), Text(_back(one.answer)))
     return made
+
+
+def _back(answer: Answer) -> str:
+    """Return what was held back, why, and until when if it ends by itself."""
+    held = held_back(answer)
+    if held is None:
+        return ""
+    ends = f" Until {held['until'][:16].replace('T', ' ')} UTC." if "until" in held else ""
+    return f"{held['action_id'] or 'offers'} ({held['count']} in all): {held['sentence']}{ends}"
 
 
 def _said(placed: Sequence[Answer]) -> Text:

@@ -129,7 +129,7 @@ class Demo:
         return job.refreshed
 
     async def decide(self, client: TactClient) -> tuple[Told, ...]:
-        """Decide for each telling customer."""
+        """Decide for each telling customer, and tell what became of it."""
         told = []
         with self._stages.stage("decide", "decided") as done:
             for each in TELLING:
@@ -137,7 +137,9 @@ class Demo:
                 began = time.monotonic()
                 answer = await client.decide(ask)
                 told.append(Told(each, answer, (time.monotonic() - began) * 1000))
-            done(f"decided for {len(told)} customers; the first answer was there after {self._stages.so_far:.1f} s")
+                if outcome := told[-1].outcome:
+                    await client.record_outcomes([outcome])
+            done(f"decided {len(told)} times; the first answer was there after {self._stages.so_far:.1f} s")
         return tuple(told)
 
     async def stop(self) -> None:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,36 @@ def test_without_consent_nothing_is_offered(decisions: dict[str, Any]) -> None:
     ben = decisions["ben-noconsent"]
     assert ben["sells"] is False
     assert "consent" in ben["held_back"]["sentence"]
+
+
+def drawn(decision: dict[str, Any]) -> list[str]:
+    """Return the codes of exploration among the first reasons of a decision; mostly none."""
+    codes = [placed["reasons"][0]["code"] for placed in decision["answer"]["answers"]]
+    return [code for code in codes if code == "exploration"]
+
+
+def test_what_was_said_on_the_web_is_said_on_the_phone(shown: Report) -> None:
+    """Frank, who is asked to stay on the web, hears the same on the phone, and is greeted as one who was just there."""
+    web, desk = [one for one in shown["decisions"] if one["customer_id"] == "frank-leaving"]
+    assert desk["says"]["greeting"] == "greet-continued" or drawn(desk)
+    if drawn(web):  # one time in twenty he is told something else, to learn from
+        return
+    assert web["says"]["hero"] in ("stay-discount", "stay-more-data")
+    assert desk["says"]["offer"] == web["says"]["hero"]
+    assert desk["answer"]["answers"][1]["reasons"][0]["rule_id"] == "one-story-about-staying"
+    assert desk["held_back"]["rule_id"] == "one-story-about-staying"
+
+
+def test_a_no_on_the_phone_counts_on_the_web(shown: Report) -> None:
+    """What Gina refused on the phone is held back on the web for 30 days, and something else is said."""
+    desk, web = [one for one in shown["decisions"] if one["customer_id"] == "gina-refused"]
+    if drawn(desk):  # it may be something that is no offer
+        return
+    assert desk["says"]["offer"] not in (None, web["says"]["hero"])
+    assert web["held_back"]["action_id"] == desk["says"]["offer"]
+    assert web["held_back"]["rule_id"] == "a-no-counts"
+    days = datetime.fromisoformat(web["held_back"]["until"]) - datetime.fromisoformat(web["answer"]["decided_at"])
+    assert timedelta(days=29, hours=23) < days <= timedelta(days=30)
 
 
 def test_who_is_unknown_is_greeted(decisions: dict[str, Any]) -> None:

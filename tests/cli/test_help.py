@@ -14,7 +14,8 @@ COMMANDS = [
     (), ("demo",), ("serve",), ("decide",), ("context",), ("context", "show"), ("context", "consent"), ("events",),
     ("events", "load"), ("consents",), ("consents", "load"), ("validate",), ("outcome",), ("train",), ("verify",),
     ("check",), ("health",), ("supply",), ("supply", "report"), ("supply", "demand"), ("identity",),
-    ("identity", "link"), ("identity", "unlink"), ("identity", "show"),
+    ("identity", "link"), ("identity", "unlink"), ("identity", "show"), ("status",), ("switch",), ("switch", "off"),
+    ("switch", "on"), ("switch", "list"),
 ]  # fmt: skip
 
 

@@ -55,14 +55,15 @@ def test_the_make_targets_exist() -> None:
 
 
 def test_the_documents_shown_are_those_of_the_demo() -> None:
-    """The rules in the README stand in the demo strategy, word for word."""
-    rules = (ROOT / "strategies" / "demo" / "rules.yaml").read_text(encoding="utf-8")
+    """The rule and the case in the README stand in the demo strategy and in its cases, word for word."""
+    demo = ROOT / "strategies" / "demo"
     shown = [text for kind, text in BLOCKS if kind == "yaml"]
-    assert shown
-    for text in shown:
+    assert [text.partition("\n")[0] for text in shown] == ["guardrails:", "cases:"]
+    for text, file in zip(shown, ("rules.yaml", "cases/trouble.yaml"), strict=True):
+        documents = (demo / file).read_text(encoding="utf-8")
         section, _, rule = text.partition("\n")
-        assert section in rules
-        assert rule in rules
+        assert section in documents
+        assert rule in documents
 
 
 def test_the_links_lead_somewhere() -> None:

@@ -144,6 +144,8 @@ def test_no_action_is_best_for_everyone(folder: Path) -> None:
         ("carla-loyal", {"one-flight", "gold", "long-time"}, {"ticket", "late", "unhappy", "complained", "angry"}),
         ("dave-cart", {"cart"}, {"ticket", "late", "internet"}),
         ("eve-late-delivery", {"late"}, {"ticket", "cart"}),
+        ("frank-leaving", {"leaving", "affords-0"}, {"ticket", "late", "unhappy", "fibre-fits"}),
+        ("gina-refused", {"fibre-fits", "affords-10"}, {"leaving", "ticket", "not-largest"}),
     ],
 )
 def test_the_telling_customers_are_what_they_are_called(customer: str, holds: set[str], not_so: set[str]) -> None:

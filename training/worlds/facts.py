@@ -7,9 +7,11 @@ the service, so they are written twice.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import cast
 
 from models import folds
+from models.clock import zone_of
 from models.context import ContextSchema, Scalar, ValueType
 
 from .files import moment_ms
@@ -49,8 +51,11 @@ class Observer:
             states[operation.key] = folds.apply(states.get(operation.key), operation, happening.at_ms)
 
 
-def facts_of(v: Values, now_ms: int) -> frozenset[str]:
-    """Return the facts that are known to hold; `v` has the folded fields and those that came with the request."""
+def facts_of(v: Values, now_ms: int, channel: str = "") -> frozenset[str]:
+    """Return the facts that are known to hold; `v` has the folded fields and those that came with the request.
+
+    No case goes on in the demo world: nobody was told anything minutes before.
+    """
     reasons = {v.get("present.contact_reason"), v.get("predicted.contact_reason")}
     tier, flights = v["past.tier"], _number(v, "past.flights_this_year")
     ends = _number(v, "past.contract_ends", 1e18)
@@ -76,7 +81,7 @@ def facts_of(v: Values, now_ms: int) -> frozenset[str]:
         "bill": "billing" in reasons or v["past.contact_reason"] == "billing",
         "travels": _number(v, "past.interest_travel") > 0.5 or "roaming" in reasons,
     }
-    return frozenset(name for name, holds in found.items() if holds) | _troubles(v)
+    return frozenset(name for name, holds in found.items() if holds) | _troubles(v) | _times(v, now_ms, channel)
 
 
 def _troubles(v: Values) -> frozenset[str]:
@@ -91,9 +96,33 @@ def _troubles(v: Values) -> frozenset[str]:
         "chasing": _number(v, "past.contacts_7d") > 3,
         "upset": _number(v, "present.sentiment") < -0.2,
         "care": v["past.extra_care"] is True,
+        "bereaved": v["past.bereaved"] is True,
+        "fraud": v["past.fraud_suspected"] is True,
+        "recovering": _number(v, "past.bad_experiences_30d") >= 3.0,
+        "new-price": _number(v, "past.price_changes") > 0,
         "minor": v["past.adult"] is False,
     }
     return frozenset(name for name, holds in found.items() if holds)
+
+
+_BILLS = (-5, 0, 6, 8, 9, 10, 25, 29)
+"""What contracts of the strategy add to the monthly bill, in euros."""
+_PEACE = moment_ms("2026-12-24T00:00:00Z"), moment_ms("2027-01-02T00:00:00Z")
+
+
+def _times(v: Values, now_ms: int, channel: str) -> frozenset[str]:
+    """Return what the hour forbids an e-mail, and which bills the customer lets grow."""
+    zone = zone_of(str(v.get("past.time_zone") or "Europe/Berlin"))
+    hour = datetime.fromtimestamp(now_ms // 1000, zone).hour
+    email = channel == "email"
+    found = {"night": email and not 8 <= hour < 21, "peace": email and _PEACE[0] <= now_ms < _PEACE[1]}
+    room = _number(v, "past.monthly_room", -1e9)
+    found |= {_affords(euros): euros <= room for euros in _BILLS}
+    return frozenset(name for name, holds in found.items() if holds)
+
+
+def _affords(euros: float) -> str:
+    return f"affords-{euros:g}"
 
 
 def _number(v: Values, name: str, unknown: float = 0.0) -> float:
@@ -101,15 +130,18 @@ def _number(v: Values, name: str, unknown: float = 0.0) -> float:
     return found if isinstance(found, int | float) else unknown
 
 
-_ALL_OFFERS = frozenset({"ticket", "late", "care"})
-_SELLING = frozenset({"unhappy", "complained", "upset", "angry", "chasing"})
+_ALL_OFFERS = frozenset({"ticket", "late", "care", "bereaved", "fraud", "peace"})
+_SELLING = frozenset({"unhappy", "complained", "upset", "angry", "chasing", "new-price"})
 _CONTRACTS = frozenset({"unpaid", "minor"})
-_CHEER = frozenset({"ticket", "late", "unhappy"})
+_CHEER = frozenset({"ticket", "late", "unhappy", "bereaved"})
+_AT_NIGHT = frozenset({"delivery", "legal"})
+"""The groups of messages that may be sent at night."""
 
 
 def may_be_said(sayable: Sayable, facts: frozenset[str]) -> bool:
     """Return whether the demo strategy lets an action be said to a customer for whom these facts hold."""
-    return facts.issuperset(TASTES[sayable.id].needs) and facts.isdisjoint(forbidding(sayable))
+    needs = {*TASTES[sayable.id].needs, *([_affords(sayable.monthly)] if "contract" in sayable.tags else ())}
+    return facts.issuperset(needs) and facts.isdisjoint(forbidding(sayable))
 
 
 def forbidding(sayable: Sayable) -> frozenset[str]:
@@ -119,6 +151,10 @@ def forbidding(sayable: Sayable) -> frozenset[str]:
         found |= _ALL_OFFERS
         if "loyalty" in sayable.intents:
             found |= {"unhappy"}
+    if sayable.kind != "greeting" and sayable.group not in _AT_NIGHT:
+        found |= {"night"}
+    if not sayable.intents.isdisjoint({"upsell", "cross_sell", "loyalty"}):
+        found |= {"recovering"}
     if not sayable.intents.isdisjoint({"upsell", "cross_sell"}):
         found |= _SELLING
     if "contract" in sayable.tags:

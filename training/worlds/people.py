@@ -45,6 +45,11 @@ class Person:
     days_to_end: float = 200.0
     flights: int = 0
     predicted: bool = True
+    bereaved: bool = False
+    fraud: bool = False
+    new_price: bool = False
+    room: float = 40.0
+    first_name: str = ""
 
     @property
     def tier(self) -> str:
@@ -98,6 +103,10 @@ def person(customer_id: str, dice: Random) -> Person:
         days_to_end=dice.uniform(-60.0, 660.0),
         flights=_flights(traits, tenure_days, dice),
         predicted=level == "full" and dice.random() < 0.85,
+        bereaved=dice.random() < 0.01,
+        fraud=dice.random() < 0.01,
+        new_price=dice.random() < 0.08,
+        room=max(0.0, round(40.0 - 12.0 * traits.thrift)),
     )
 
 
@@ -130,6 +139,7 @@ def history(one: Person, moment_ms: int, dice: Random) -> tuple[Happening, ...]:
     _tell_miles(story, one, dice)
     _tell_predictions(story, one, dice)
     _tell_notice(story, one, days, dice)
+    _tell_price(story, one, days, dice)
     return story.told()
 
 
@@ -137,7 +147,12 @@ def tell_joining(story: Story, one: Person) -> None:
     """Tell how everyone starts: a SIM card comes, a set-up ticket is solved, a survey goes out."""
     start = one.tenure_days
     story.tell(start, "customer.joined", adult=one.adult)
-    story.tell(start, "care.reviewed", extra_care=one.extra_care)
+    story.tell(start, "care.reviewed", extra_care=one.extra_care, bereaved=one.bereaved)
+    story.tell(start, "fraud.reviewed", suspected=one.fraud)
+    story.tell(start, "price.told", change="the first price")
+    story.tell(start, "experience.rated", bad=0)
+    if one.first_name:
+        story.tell(start, "profile.updated", first_name=one.first_name)
     story.tell(start, "ticket.opened", ticket=f"{one.id}-start", topic="start")
     story.tell(start - 1.0, "ticket.closed", ticket=f"{one.id}-start")
     story.tell(start - 2.0, "delivery.arrived", order=f"{one.id}-sim")
@@ -151,6 +166,7 @@ def tell_contract(story: Story, one: Person, days: float) -> None:
     story.tell(
         days, "contract.reported", plan=one.plan, lines=one.lines, internet=one.internet, fibre=one.fibre,
         fibre_possible=one.fibre_possible, tv=one.tv, insurance=one.insurance, phone_months=one.phone_months, ends=ends,
+        room=one.room,
     )  # fmt: skip
     story.tell(days * 0.95, "invoice.paid", invoice=f"{one.id}-first")
     share = 0.95 - 0.25 * PLANS.index(one.plan) + 0.25 * one.traits.tech
@@ -179,11 +195,13 @@ def _tell_service(story: Story, one: Person, days: float, dice: Random) -> None:
     for number in range(poisson(0.7, dice)):
         ticket, ago = f"{one.id}-t{number}", dice.uniform(0.0, days)
         story.tell(ago, "ticket.opened", ticket=ticket, topic=dice.choice(("network", "billing", "device", "other")))
+        story.tell(ago, "experience.rated", bad=1)
         story.tell(ago - dice.uniform(0.5, 8.0), "ticket.closed", ticket=ticket)
     for number in range(poisson(0.6, dice)):
         order, ago = f"{one.id}-o{number}", dice.uniform(0.0, days)
         late = dice.uniform(1.0, 8.0)
         story.tell(ago, "delivery.delayed", order=order, days=round(late))
+        story.tell(ago, "experience.rated", bad=1)
         story.tell(ago - late, "delivery.arrived", order=order)
     if dice.random() < sigmoid(-2.2 + 0.5 * one.traits.thrift):
         ago = dice.uniform(0.0, days)
@@ -203,7 +221,9 @@ def _tell_contacts(story: Story, one: Person, days: float, dice: Random) -> None
         (reason,) = dice.choices(tuple(reasons), tuple(reasons.values()))
         complaints = int(sentiment < -0.2 and dice.random() < 0.35)
         solved = dice.random() < sigmoid(1.0 + sentiment)
-        tell_contact(story, dice.uniform(0.0, days), reason, dice.expovariate(1 / 5.0), sentiment, solved, complaints)
+        ago = dice.uniform(0.0, days)
+        tell_contact(story, ago, reason, dice.expovariate(1 / 5.0), sentiment, solved, complaints)
+        story.tell(ago, "experience.rated", bad=int(sentiment < -0.2))
     for _ in range(poisson(0.9, dice)):
         ago = dice.uniform(0.0, days)
         if dice.random() < 0.3:
@@ -261,3 +281,13 @@ def _tell_notice(story: Story, one: Person, days: float, dice: Random) -> None:
     """Tell of those who gave notice: seldom those who like us, more often those who look at the price."""
     if dice.random() < sigmoid(-1.3 - 1.2 * one.traits.warmth + 0.5 * one.traits.thrift):
         story.tell(dice.uniform(0.0, days), "notice.given")
+
+
+def _tell_price(story: Story, one: Person, days: float, dice: Random) -> None:
+    """Tell of a new price: it was decided lately, and the customer may have heard of it already."""
+    if not one.new_price:
+        return
+    ago = dice.uniform(0.0, min(40.0, days))
+    story.tell(ago, "price.announced", change=f"{one.id}-new-price")
+    if dice.random() < 0.5:
+        story.tell(ago - dice.uniform(0.1, 20.0), "price.told", change=f"{one.id}-new-price")

@@ -37,7 +37,7 @@ def decisions(
     for number, (now_ms, seen) in enumerate(zip(asked, observer.observe(happenings, asked), strict=True)):
         channel = dice.choices(("web", "desk", "email"), (0.5, 0.3, 0.2 * one.email))[0]
         given = context(channel, one.traits, dice)
-        facts = facts_of(seen | given, now_ms)
+        facts = facts_of(seen | given, now_ms, channel)
         candidates = [s for s in sayables if channel in s.channels and may_be_said(s, facts)]
         said, rest = _drawn(candidates, one.traits, dice)
         head = _head(one.id, number, now_ms, channel)

@@ -48,6 +48,7 @@ class Sayable:
 
     id: str
     kind: str
+    group: str
     intents: frozenset[str]
     tags: frozenset[str]
     channels: frozenset[str]
@@ -55,6 +56,7 @@ class Sayable:
     reward: float
     cost: float
     lever: float
+    monthly: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ TASTES: Mapping[str, Taste] = {
     "greet-late-delivery": _taste(0.60, 1.2, "late", worry=0.3),
     "greet-long-wait": _taste(0.58, 1.1, "queued", warmth=0.2),
     "greet-unhappy": _taste(0.50, 0.9, "unhappy", warmth=0.4),
+    "greet-recovery": _taste(0.60, 1.2, "recovering", warmth=0.4),
+    "greet-continued": _taste(0.60, 1.1, "continued", warmth=0.2),
     "greet-cart": _taste(0.50, 0.9, "cart", tech=0.2),
     "fibre-upgrade": _taste(0.10, 1.2, "fibre-fits", tech=0.9, thrift=-0.5),
     "internet-start": _taste(0.07, 1.0, "no-internet", family=0.7, thrift=0.4),
@@ -104,6 +108,7 @@ TASTES: Mapping[str, Taste] = {
     "ticket-callback": _taste(0.60, 1.1, "ticket", Traits(worry=0.5), worry=0.4),
     "delivery-date": _taste(0.50, 1.0, "late", warmth=0.3),
     "delivery-apology": _taste(0.65, 1.4, "late", Traits(warmth=-0.3), warmth=0.4, thrift=0.3),
+    "price-change-notice": _taste(0.75, 1.8, "new-price", thrift=0.2),
     "complaint-follow-up": _taste(0.50, 1.0, "complained", warmth=0.4),
     "survey-follow-up": _taste(0.45, 0.9, "unhappy", warmth=0.4),
     "wait-apology": _taste(0.45, 0.8, "waited", warmth=0.3),
@@ -132,6 +137,7 @@ def _sayable(entry: Mapping[str, Any]) -> Sayable:
     return Sayable(
         id=entry["id"],
         kind=entry["kind"],
+        group=entry.get("group", ""),
         intents=frozenset(entry.get("intents", ())),
         tags=frozenset(entry.get("tags", ())),
         channels=frozenset(treatment["channel"] for treatment in entry["treatments"]),
@@ -139,6 +145,7 @@ def _sayable(entry: Mapping[str, Any]) -> Sayable:
         reward=float(entry.get("reward", 0.0)),
         cost=float(entry.get("cost", 0.0)),
         lever=float(entry.get("lever", 1.0)),
+        monthly=float(entry.get("attributes", {}).get("monthly", 0.0)),
     )
 
 

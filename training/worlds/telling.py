@@ -1,4 +1,4 @@
-"""The telling customers of the demo: five whose histories are written by hand, and one of whom nothing is known."""
+"""The telling customers of the demo: seven whose histories are written by hand, and one of whom nothing is known."""
 
 from __future__ import annotations
 
@@ -11,25 +11,39 @@ UNKNOWN = "unknown-visitor"
 ANNA = Person(
     "anna-ticket", Traits(tech=1.4, thrift=-0.8, warmth=0.2), "full", True, 1_200.0,
     plan="mobile_s", internet=True, phone_months=26, days_to_end=300.0, flights=1,
+    first_name="Anna",
 )  # fmt: skip
 BEN = Person(
     "ben-noconsent", Traits(tech=1.5, thrift=-1.0, family=0.8), "none", False, 900.0,
     plan="mobile_s", internet=True, phone_months=30, predicted=False,
+    first_name="Ben",
 )  # fmt: skip
 CARLA = Person(
     "carla-loyal", Traits(travel=1.8, warmth=1.6, thrift=-0.3), "full", True, 2_300.0,
     plan="mobile_l", lines=2, internet=True, fibre=True, tv=True, insurance=True, phone_months=8, flights=11,
+    first_name="Carla",
 )  # fmt: skip
 DAVE = Person(
     "dave-cart", Traits(tech=0.8, warmth=0.4), "full", True, 500.0,
     plan="mobile_m", internet=False, fibre_possible=False, phone_months=9,
+    first_name="Dave",
 )  # fmt: skip
 EVE = Person(
     "eve-late-delivery", Traits(family=0.9, worry=0.7, warmth=0.1), "personal", True, 1_600.0,
     plan="mobile_m", lines=3, internet=True, phone_months=20, predicted=False,
+    first_name="Eve",
+)  # fmt: skip
+FRANK = Person(
+    "frank-leaving", Traits(tech=1.6, warmth=-0.7, thrift=-0.2), "full", True, 800.0,
+    plan="mobile_l", internet=True, fibre=True, insurance=True, phone_months=5, days_to_end=20.0, first_name="Frank",
+)  # fmt: skip
+GINA = Person(
+    "gina-refused", Traits(tech=0.9, worry=0.4), "full", True, 640.0,
+    plan="mobile_l", internet=True, tv=True, phone_months=5, predicted=False,
+    first_name="Gina",
 )  # fmt: skip
 
-PEOPLE = (ANNA, BEN, CARLA, DAVE, EVE)
+PEOPLE = (ANNA, BEN, CARLA, DAVE, EVE, FRANK, GINA)
 
 
 def telling_history(one: Person, moment_ms: int) -> tuple[Happening, ...]:
@@ -97,4 +111,27 @@ def _eve(story: Story) -> None:
         story.tell(ago, "page.viewed", topic="tv", minutes=6.0)
 
 
-_STORIES = {ANNA.id: _anna, BEN.id: _ben, CARLA.id: _carla, DAVE.id: _dave, EVE.id: _eve}
+def _frank(story: Story) -> None:
+    """His contract ends in three weeks, and he likes the newest things more than us."""
+    for ago in (9.0, 4.0, 2.0):
+        story.tell(ago, "page.viewed", topic="phone", minutes=6.0)
+        story.tell(ago, "page.viewed", topic="internet", minutes=5.0)
+    story.tell(50.0, "purchase", order="frank-watch", category="accessory", amount=219.0)
+    tell_contact(story, 35.0, "network", waited=3.0, sentiment=0.0)
+    story.tell(30.0, "survey.answered", score=6)
+    story.tell(30.0, "survey.closed", verdict="fine")
+    story.tell(0.1, "page.viewed", topic="help", minutes=5.0)
+
+
+def _gina(story: Story) -> None:
+    """Fibre has reached her street, and she does not want it."""
+    for ago in (20.0, 12.0):
+        story.tell(ago, "page.viewed", topic="internet", minutes=3.0)
+    story.tell(18.0, "purchase", order="gina-case", category="accessory", amount=19.9)
+    story.tell(16.0, "survey.answered", score=8)
+    story.tell(16.0, "survey.closed", verdict="happy")
+
+
+_STORIES = {
+    ANNA.id: _anna, BEN.id: _ben, CARLA.id: _carla, DAVE.id: _dave, EVE.id: _eve, FRANK.id: _frank, GINA.id: _gina,
+}  # fmt: skip
