@@ -1,11 +1,11 @@
 # Every target makes what it needs: .venv, filled from the locks with hashes. No root, no Docker.
-#   make demo [ARGS=--once]   make test [ARGS=tests/core]   make check   make nightly   make bench   make bench-events   make starbucks DATA=DIR   make protos   make lock   make clean
+#   make demo [ARGS=--once]   make test [ARGS=tests/core]   make check   make nightly   make bench   make bench-events   make bench-judge   make starbucks DATA=DIR   make protos   make lock   make clean
 # Another Python than the newest one found: make test PYTHON=/path/to/python3.12
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test nightly check bench bench-events starbucks protos lock clean
+.PHONY: help demo test nightly check bench bench-events bench-judge starbucks protos lock clean
 
 PYTHON ?=
 ARGS ?=
@@ -27,7 +27,7 @@ test: .venv/.dev $(NODE)/node_modules
 	@exec $(BIN)/python -m pytest -p no:valkey -n $(JOBS) --dist loadfile $(ARGS)
 
 # The same tests as `make test`, with as many random cases as one night allows: an hour or so on two cores.
-NIGHTLY := TACT_HISTORIES=1000 TACT_CONSENT_CASES=100000 TACT_CONSENT_ORDERS=5000 TACT_DECISIONS=2000 TACT_CONDITIONS=20000 TACT_WITHDRAWALS=3000 TACT_LINK_STEPS=1000 TACT_AS_OF_MEMBERS=17000
+NIGHTLY := TACT_RELOADS=100 TACT_SWITCHES=40 TACT_SWITCH_ORDERS=200 TACT_HISTORIES=1000 TACT_CONSENT_CASES=100000 TACT_CONSENT_ORDERS=5000 TACT_DECISIONS=2000 TACT_CONDITIONS=20000 TACT_CONDITION_PAIRS=1000000 TACT_CHECK_READINGS=300000 TACT_WITHDRAWALS=3000 TACT_LINK_STEPS=1000 TACT_AS_OF_MEMBERS=17000 TACT_COMMITS=1000000 TACT_CAP_REQUESTS=100000 TACT_CAP_HISTORIES=2000
 nightly: .venv/.dev $(NODE)/node_modules
 	@exec env $(NIGHTLY) $(BIN)/python -m pytest -p no:valkey $(ARGS)
 
@@ -45,6 +45,9 @@ bench: .venv/.dev
 
 bench-events: .venv/.dev
 	@exec $(BIN)/python -m benchmarks.events $(ARGS)
+
+bench-judge: .venv/.dev
+	@exec $(BIN)/python -m benchmarks.judging $(ARGS)
 
 starbucks: .venv/.dev
 	@exec $(BIN)/python -m benchmarks.starbucks --data "$(or $(DATA),$(error say where the public data set is: make starbucks DATA=DIR))" $(ARGS)

@@ -209,12 +209,12 @@ def _rules() -> Document:
                   "past.purchases > 1 && past.spend > 50.0"),
         ],
         "caps": [
-            {"id": "few-offers", "says": "Few offers at a time.", "count": offers, "at_most": 3, "within": "5s",
+            {"id": "few-offers", "says": "Few offers at a time.", "count": offers, "at_most": 36, "within": "1m",
              "per": ["channel"]},
-            {"id": "seldom-the-same", "says": "Seldom the same.", "count": offers, "at_most": 2, "within": "5s",
+            {"id": "seldom-the-same", "says": "Seldom the same.", "count": offers, "at_most": 24, "within": "1m",
              "per": ["action"]},
-            {"id": "few-messages", "says": "Few messages at a time.", "count": {"kinds": ["message"]}, "at_most": 4,
-             "within": "5s"},
+            {"id": "few-messages", "says": "Few messages at a time.", "count": {"kinds": ["message"]}, "at_most": 48,
+             "within": "1m"},
         ],
         "weights": [
             {"id": "hot-cart", "says": "A full cart.", "boost": {"groups": ["cart"]}, "factor": 1.5,

@@ -113,7 +113,7 @@ class Yielding:
 
     async def erase(self, customer: str, deadline_s: float) -> Erased:
         """Find nothing."""
-        return Erased((customer,), NOW_MS, *[0] * 11)
+        return Erased((customer,), NOW_MS, *[0] * (len(Erased.__struct_fields__) - 2))
 
     async def rewrite(self, deadline_s: float) -> bool:
         """Refuse."""

@@ -16,11 +16,12 @@ from typing import Any, NoReturn
 
 import grpc
 
+from service.core.control import Counted, Off, RefusedVersion, Status, Switches
 from service.core.decision import Answer, Committed, Decision, Reason, ReasonCode, Request
 from service.core.loader import load_strategy
 from service.core.records import ConsentRecord, EventToFold, OutcomeRecord
 from service.core.strategy import Strategy
-from service.errors import UnknownDecision
+from service.errors import StoreError, UnknownDecision
 from service.rpc.edge import Edge, Limits
 from service.rpc.ports import Decider, Stores, Validator
 from service.rpc.server import Listen, Server
@@ -130,6 +131,44 @@ class Alone:
         self.rights = self.words = everything
 
 
+REFUSED = RefusedVersion("strategy", ("caps.yaml:3: a cap ends; write `within`", "and more"), NOW_MS - 1_000, True)
+STATUS = Status(
+    "small@1", "model@2", NOW_MS, REFUSED, (Counted("check.disagreed", "no-upsell", 2),), Switches(), store_away=True
+)
+
+
+class Controlling:
+    """A control that remembers what was switched; `fails` stands for a store that is away."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.off: dict[str, Off] = {}
+        self.fails = fails
+
+    def status(self) -> Status:
+        """Say what was prepared."""
+        return STATUS
+
+    async def set_switch(
+        self, action: str, details: tuple[str, str] | None, deadline_s: float
+    ) -> tuple[Switches, bool]:
+        """Switch, and tell all."""
+        if self.fails:
+            raise StoreError("away")
+        changed = (details is not None) is not (action in self.off)
+        if details is None:
+            self.off.pop(action, None)
+        else:
+            self.off.setdefault(action, Off(action, NOW_MS, *details))
+        return await self.switches(deadline_s), changed
+
+    async def switches(self, deadline_s: float) -> Switches:
+        """Tell all."""
+        return Switches(1, 1, tuple(self.off[name] for name in sorted(self.off)))
+
+
+UNTOUCHED = Controlling()
+
+
 def edge_of(
     decider: Decider | None = None,
     stores: Stores | None = None,
@@ -148,9 +187,13 @@ def edge_of(
 
 
 @asynccontextmanager
-async def serving(edge: Edge, listen: Listen | None = None) -> AsyncIterator[str]:
+async def serving(
+    edge: Edge, listen: Listen | None = None, control: Controlling | None = UNTOUCHED
+) -> AsyncIterator[str]:
     """Run a real server for an edge on a free port and yield its address."""
     server = Server(edge, replace(listen or Listen(), port=0))
+    if control is not None:
+        server.controlled_by(Controlling() if control is UNTOUCHED else control)
     port = await server.start()
     await server.announce(serving=True)
     try:

@@ -294,8 +294,10 @@ async def test_a_strategy_that_moves_a_field_ends_once_its_store_is_there(tmp_pa
             assert "past.open_tickets" in await asyncio.wait_for(running.store.until_refused(), 20.0)
 
 
-async def test_contacts_are_not_forgotten_before_a_cap_allows_it(clean_store_url: str) -> None:
-    """A context that is kept for less than the longest cap is refused at the start, with both times."""
-    short = replace(settings(clean_store_url), keep=Retention(context=timedelta(hours=1)))
-    with pytest.raises(StartRefused, match="the context, 1:00:00, is shorter than a cap"):
-        await start(short)
+async def test_contacts_are_not_forgotten_before_a_cap_allows_it(clean_store_url: str, tmp_path: Path) -> None:
+    """A context that is kept for less than the longest cap or cool-off is refused at the start, with both times."""
+    hour = Retention(context=timedelta(hours=1))
+    with pytest.raises(StartRefused, match="the context, 1:00:00, is shorter than a cap of the strategy counts"):
+        await start(replace(small(clean_store_url, tmp_path / "small"), keep=hour))
+    with pytest.raises(StartRefused, match=r"the context, 1:00:00, is shorter than a cool-off .* remembers, 730 days"):
+        await start(replace(settings(clean_store_url), keep=hour))

@@ -46,6 +46,27 @@ REQUESTED = """\
   - {id: present.number, says: A number., type: int, purpose: service, source: request}
   - {id: predicted.word, says: A guess., type: string, purpose: profiling, source: model, max_age: 30d}
 """
+REMEMBERED = {
+    "caps": SECTIONS["caps"]
+    + "  - {id: seen, says: Seen., count: {kinds: [greeting]}, at_most: 99, within: 7d, counts: shown, hold: 1h}\n",
+    "cool_offs": "cool_offs:\n  - {id: rest, says: Rest., about: {kinds: [offer]}, after: [refused], for: [1d]}\n",
+    "consistency": """\
+consistency:
+  - id: story
+    says: One story.
+    keep: {intents: [welcome]}
+    per: [intent]
+    for: 7d
+    until_changes: [past.count_service]
+""",
+    "guardrails": SECTIONS["guardrails"]
+    + """\
+  - id: not-at-once
+    says: Not twice a second.
+    forbid: {ids: [new-phone]}
+    when: present.minutes_since_last < 0.001
+""",
+}
 DEMAND = """\
 demand:
   - {id: views, says: Views., event: noted, kind: view, item: thing, place_from: word}
@@ -86,6 +107,7 @@ def world(store_program: Path | None, tmp_path: Path) -> Iterator[World]:
         events=SECTIONS["events"] + EVENTS,
         fields=SECTIONS["fields"] + folded() + REQUESTED,
         demand=DEMAND,
+        **REMEMBERED,
     )
     key = tmp_path / "key"
     key.write_text("a secret of the tests, which is 32 bytes or longer")
@@ -134,7 +156,10 @@ async def decide_everything(tact: TactClient, customer: str) -> list[str]:
             said = placement.get("greeting") or placement.get("offer")
             if said is not None:
                 outcome = Outcome(answer["decision_id"], said["action_id"], "accepted", amount=WORTH)
-                assert (await tact.record_outcomes([outcome]))["results"][0]["status"] == "stored"
+                told = [outcome, Outcome(answer["decision_id"], said["action_id"], "refused", amount=WORTH)]
+                assert {one["status"] for one in (await tact.record_outcomes(told))["results"]} == {"stored"}
+    answer = await tact.decide(Ask(customer, "web", places, context, idempotency_key="CANARY-key-3"))  # nobody answers
+    written.append(answer["decision_id"])
     return written
 
 
@@ -226,7 +251,7 @@ def check_counts(document: dict[str, Any]) -> None:
     assert len(fields) == 3 * len(KINDS) + 1
     assert [field["source"] for field in fields].count("model") == 1
     assert all(field["field_id"] and field["occurred_at"] and field["arrived_at"] for field in fields)
-    assert len(document["decisions"]) == 6
+    assert len(document["decisions"]) == 8
     assert all(placement["reasons"] for one in document["decisions"] for placement in one["decision"]["answers"])
     assert all({fact["field_id"] for fact in one["facts"]} >= {"present.word"} for one in document["decisions"])
     assert document["outcomes"]
@@ -241,6 +266,12 @@ def check_counts(document: dict[str, Any]) -> None:
         PERSON: False, ALIAS: True,
     }  # fmt: skip
     assert document["remnants"] == []
+    assert {one["kind"] for one in document["refusals"]} == {"refused"}
+    assert {one["mark"] for one in document["refusals"] if one["customer_id"] == ALIAS}
+    assert {one["counter"] for one in document["reservations"]} == {"seen"}
+    assert {"held_until" in one for one in document["reservations"]} == {True, False}, "one was seen, one is waited for"
+    assert "story|i:welcome" in {one["key"] for one in document["promises"]}
+    assert {one["channel"] for one in document["contacts"]} == {"web"}
     assert document["items"] == sum(len(items) for items in document.values() if isinstance(items, list))
 
 
@@ -248,6 +279,7 @@ def check_erased(answer: dict[str, Any]) -> None:
     """Compare what an erasure says with how much was written under the two ids."""
     assert set(answer["customer_ids"]) == {PERSON, ALIAS}
     assert (answer["fields"], answer["event_ids"], answer["links"]) == (2 * (3 * len(KINDS) + 1), 6, 1)
-    assert (answer["decisions"], answer["idempotency_records"]) == (6, 6)
+    assert (answer["decisions"], answer["idempotency_records"]) == (8, 8)
+    assert answer["remembered"] > 6
     assert answer["outcomes"] == answer["outcome_records"] > 0
     assert answer["rewrite_started"]

@@ -1,0 +1,43 @@
+"""The suite is worth its name: each fault that is put into the sources turns the tests red that are named beside it."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tests.faults.copies import ROOT, Copy
+from tests.faults.faults import FAULTS, Fault
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    """Return a copy of the tree, in which the tests of all faults are green as long as there is none."""
+    made = Copy.made(tmp_path_factory.mktemp("copy"))
+    assert made.imported().is_relative_to(made.folder), "the tests of the copy test the copy"
+    found = made.run(sorted({test for fault in FAULTS for test in fault.tests}))
+    assert found.code == 0, found.printed
+    return made
+
+
+def test_there_are_enough_faults_and_each_is_another() -> None:
+    """At least fifteen, in at least ten files, each with a name and tests of its own."""
+    assert len(FAULTS) >= 15
+    assert len({fault.file for fault in FAULTS}) >= 10
+    assert max(Counter(fault.name for fault in FAULTS).values()) == 1
+    assert all(fault.tests for fault in FAULTS)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_the_list_is_true_of_the_sources(fault: Fault) -> None:
+    """What a fault replaces stands exactly once in its file, so that the list cannot rot."""
+    assert (ROOT / fault.file).read_text().count(fault.right) == 1
+    assert fault.wrong != fault.right
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_turns_the_suite_red(fault: Fault, copy: Copy) -> None:
+    """With this one fault, a test fails that passes without it."""
+    with copy.broken(fault):
+        found = copy.run(fault.tests)
+    assert found.failed, f"nobody noticed: {found.printed}"

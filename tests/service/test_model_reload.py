@@ -1,0 +1,168 @@
+"""Models under reload: a retrained one takes over within two seconds, a forged one never does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from models.artifacts import ESTIMATORS, FOLDED
+from service.app import Running, start
+from service.config import Settings, StorePlace
+from service.rpc.client import Ask, TactClient
+from tests.cli.commands import ROOT
+from tests.models.forgery import npz, restamp
+from tests.training.world import STRATEGY, world
+
+IN_FORCE_WITHIN_S = 2.0
+SERVED = """\
+consent:
+  - {id: none, says: Nothing., purposes: []}
+  - {id: personal, says: Personal offers., purposes: [service, personalization]}
+channels:
+  - {id: web, placements: [hero]}
+actions:
+  - id: hello
+    kind: greeting
+    says: Hello.
+    propensity: 1.0
+    treatments: [{channel: web, placements: [hero], text: Hello.}]
+  - id: phone
+    kind: offer
+    says: A phone.
+    intents: [cross_sell]
+    value: 100.0
+    propensity: 0.1
+    treatments: [{channel: web, placements: [hero], text: A phone.}]
+  - id: fibre
+    kind: offer
+    says: Fibre.
+    intents: [upsell]
+    value: 50.0
+    propensity: 0.1
+    treatments: [{channel: web, placements: [hero], text: Fibre.}]
+"""
+FEATURES = "model: {features: [past.visits, past.tier, present.mood]}\n"
+
+
+def write_served(folder: Path, features: str = FEATURES) -> Path:
+    """Write a strategy that serves what the small world knows."""
+    head, _, rest = STRATEGY.partition("actions:\n")
+    assert FEATURES in rest
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "all.yaml").write_text(head + SERVED + features)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Train two models on one small world, side by side."""
+    folder = tmp_path_factory.mktemp("models")
+    files = world(1, customers=120).write(folder)
+    files[0] = f"--strategy={write_served(folder / 'strategy')}"
+    fit = [sys.executable, "-m", "training", "fit", *files, f"--out={folder}", "--json"]
+    fits = [
+        subprocess.Popen([*fit, f"--seed={seed}"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        for seed in (0, 1)
+    ]
+    first, second = (Path(json.loads(fit.communicate(timeout=120)[0])["artifact"]) for fit in fits)
+    return first, second
+
+
+async def until(holds: Callable[[], bool], within_s: float) -> float:
+    """Return after how many seconds something holds, which must be in time."""
+    began = time.monotonic()
+    async with asyncio.timeout(within_s):
+        while not holds():  # noqa: ASYNC110 - what it waits for is done by the service, which tells nobody
+            await asyncio.sleep(0.01)
+    return time.monotonic() - began
+
+
+def leads_to(link: Path, folder: Path) -> None:
+    """Let a link lead to another folder, in one step."""
+    new = link.with_name("new-link")
+    new.symlink_to(folder, target_is_directory=True)
+    new.replace(link)
+
+
+def other_arrays(artifact: Path, folder: Path) -> Path:
+    """Copy an artefact with other arrays than its estimators give, stamped as a forger would."""
+    shutil.copytree(artifact, folder)
+    with np.load(folder / FOLDED) as archive:
+        arrays = dict(archive)
+    (folder / FOLDED).write_bytes(npz(**{**arrays, "bias": arrays["bias"] + 0.5}))
+    restamp(folder)
+    return folder
+
+
+def verifiers() -> list[psutil.Process]:
+    """Return the processes that verify for this one."""
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):
+            if "--waiting" in child.cmdline():
+                found.append(child)
+    return found
+
+
+async def served(folder: Path, model: Path) -> Running:
+    """Serve the small world with a model behind a link."""
+    strategy, store = write_served(folder / "strategy"), StorePlace.parse(f"embedded:{folder / 'store'}")
+    leads_to(folder / "model", model)
+    return await start(Settings(store=store, strategy=strategy, model=folder / "model", port=0))
+
+
+async def refuses(running: Running, words: str, serves: Path) -> None:
+    """See that a version is refused with these words, while a model goes on."""
+    await until(lambda: words in str(running.reloading.refused), 5.0)
+    assert running.reloading.refused is not None
+    assert running.reloading.refused.stands
+    assert running.reloading.refused.what == "model"
+    assert running.model.endswith(serves.name)
+
+
+async def test_models_and_strategies_follow_each_other(tmp_path: Path, models: tuple[Path, Path]) -> None:
+    """A retrained model decides within two seconds; what does not fit together is refused until it does."""
+    first, second = models
+    link = tmp_path / "model"
+    running = await served(tmp_path, first)
+    try:
+        async with TactClient(running.address, timeout_s=10.0) as client:
+            before = (await client.decide(Ask("c1", "web", ("hero",))))["versions"]
+            assert before["model"].endswith(first.name)
+            leads_to(link, second)
+            await until(lambda: running.model.endswith(second.name), IN_FORCE_WITHIN_S)
+            now = (await client.decide(Ask("c1", "web", ("hero",))))["versions"]
+            assert (now["strategy"], now["model"][-12:]) == (before["strategy"], second.name)
+
+        shutil.copytree(second, tmp_path / "changed")
+        (tmp_path / "changed" / ESTIMATORS).write_bytes(b"not what it was")
+        leads_to(link, tmp_path / "changed")
+        await refuses(running, "its SHA-256 is not the one", second)
+        leads_to(link, other_arrays(second, tmp_path / "others"))
+        await refuses(running, "arrays and estimators differ", second)
+        write_served(tmp_path / "strategy", FEATURES.replace(", present.mood", ""))
+        leads_to(link, first)
+        await refuses(running, "made for other features", second)
+        write_served(tmp_path / "strategy")
+        await until(lambda: running.model.endswith(first.name), 5.0)
+
+        (verifier,) = verifiers()
+        verifier.kill()  # it is only slower then, the next time
+        leads_to(link, second)
+        await until(lambda: running.model.endswith(second.name), 60.0)
+        assert running.reloading.refused is not None
+        assert not running.reloading.refused.stands
+    finally:
+        await running.stop()
+    assert verifiers() == []
