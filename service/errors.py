@@ -9,6 +9,7 @@
     │   ├── CustomerErased     the customer was erased, and nothing may be written about them
     │   ├── LinkRefused        two identities cannot be linked, or unlinked, as they are
     │   ├── NotControlled      nobody controls this server, so it has no status and no switches
+    │   ├── TooManySwitches    more cannot be switched off one by one
     │   └── ErasureKeyMissing  without a key nobody who was erased could stay suppressed
     ├── DeadlineExpired        the caller's time was over before work began, or while it was under way
     ├── CannotListen           the address cannot be served on
@@ -83,6 +84,10 @@ class NotControlled(FailedPrecondition):
     """The server has no status and no switches."""
 
 
+class TooManySwitches(FailedPrecondition):
+    """So much is switched off that no more can be, one by one."""
+
+
 class DeadlineExpired(TactError):
     """The caller's time is over."""
 
@@ -101,6 +106,10 @@ class ConsentChanged(StoreError):
 
 class MemoryChanged(StoreError):
     """A decision was made of what was remembered of a customer, and more is remembered since: make it again."""
+
+
+class CommitTooLate(StoreError):
+    """A commit came when nobody waited for it any more: nothing of it is written."""
 
 
 class CustomerLinked(StoreError):

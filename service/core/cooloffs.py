@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from service.core.decision import Reason, ReasonCode
-from service.core.epochs import Epochs, in_force
+from service.core.epochs import Epochs, earlier, in_force
 from service.core.judge import Veto
 from service.core.memory import Refusal
 from service.core.parts import exempted, parts, tails
@@ -45,14 +45,16 @@ class CoolOffs:
         return cls(strategy) if strategy.cool_offs else None
 
     def vetoes(self, refusals: Sequence[Refusal], channel: str, now_ms: int) -> list[Veto]:
-        """Return a veto over each part that rests now; what is answered after `now_ms` is not known yet."""
+        """Return a veto over each part that rests now. A no that is dated later than `now_ms` counts as said just now:
+        clocks differ, and what was answered is never forgotten for that.
+        """
         if not refusals:
             return []
         found: list[Veto] = []
         for rest in self._rests.at(now_ms)[channel]:
             answered: dict[str, list[Refusal]] = {}
             for refusal in refusals:
-                if refusal.kind in rest.kinds and refusal.at_ms <= now_ms and self._minds(rest, refusal):
+                if refusal.kind in rest.kinds and self._minds(rest, refusal):
                     for key in self._touched(rest, refusal):
                         answered.setdefault(key, []).append(refusal)
             vetoes = (_veto(rest.rule, rest.parts[key], answered[key], now_ms) for key in sorted(answered))
@@ -99,9 +101,10 @@ def _veto(rule: CoolOff, resting: int, answers: Sequence[Refusal], now_ms: int) 
     """Return the veto of a part, as long as it rests: the more answers came before the latest, the longer."""
     if rule.permanent:
         return Veto(resting, Reason(ReasonCode.NEVER_AGAIN, rule.says, rule.id))
-    latest_ms = max(answer.at_ms for answer in answers)
+    latest_ms = min(max(answer.at_ms for answer in answers), now_ms)
     counted = {(one.action, one.mark) for one in answers if latest_ms - one.at_ms < rule.forget_ms}
     until_ms = latest_ms + rule.durations_ms[min(len(counted), len(rule.durations_ms)) - 1]
     if now_ms >= until_ms:
         return None
+    until_ms = earlier(until_ms, rule.valid)
     return Veto(resting, Reason(ReasonCode.COOLING_OFF, rule.says, rule.id, until_ms=until_ms), until_ms)

@@ -103,7 +103,7 @@ class Known(Struct, frozen=True):
     the customer asked to be forgotten: then nothing else is known, and nothing may be written. `customer` is the person
     that this is about, for whom decisions are made; empty means the one who was asked for. `linked` is set while
     only one identity of several was looked at; what decides never sees it. `consent` is the consent as it is stored,
-    empty for none.
+    empty for none. `off_version` says how new `off` is; 0 where the store knows nothing of switches.
     """
 
     now_ms: int
@@ -118,6 +118,7 @@ class Known(Struct, frozen=True):
     consent: bytes = b""
     memory: Memory = NOTHING_REMEMBERED
     off: Switched = NOTHING_OFF
+    off_version: int = 0
 
 
 class Counter(Struct, frozen=True, omit_defaults=True):
@@ -168,7 +169,8 @@ class Commit(Struct, frozen=True):
     it was decided under, as it was read; another one by then refuses the commit. Empty means that none was needed.
     `gives` holds the promises that candidates give. `memory` is the version of the memory that was read, another one by
     then refuses the commit; None asks for no comparison. `channel` is where it is said. `shared` is set where
-    candidates use caps of the customer's household, which must be granted before.
+    candidates use caps of the customer's household, which must be granted before. `not_after_ms` is when nobody waits
+    for it any more, by the store's clock: later it is refused, and nothing is written; 0 stands for never.
     """
 
     customer: str
@@ -185,6 +187,7 @@ class Commit(Struct, frozen=True):
     memory: int | None = None
     channel: str = ""
     shared: Shared | None = None
+    not_after_ms: int = 0
 
 
 class Bound(Struct, frozen=True, array_like=True):

@@ -70,6 +70,19 @@ class OutcomeStatus(IntEnum):
     CONFLICT = 5
 
 
+class Came(Struct, frozen=True):
+    """What became of an outcome, and of its decision: the customer that it was made for, by which version of a
+    strategy (empty where that cannot be read), and whether it reserved uses of caps for the action.
+
+    Empty where nothing was recorded.
+    """
+
+    status: OutcomeStatus
+    customer: str = ""
+    strategy: str = ""
+    reserved: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """One person: the id that everything is decided under, and the aliases with the moments (ms) of their links."""

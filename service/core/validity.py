@@ -13,12 +13,12 @@ from service.core.reasons import each_once
 
 GONE = Reason(ReasonCode.NO_LONGER_OFFERED, "The strategy that is in force no longer says this here.")
 OUT = Reason(ReasonCode.OUT_OF_STOCK, "What this needs is no longer held for the customer, and not enough is left.")
-ANSWERED = Reason(ReasonCode.DECLINED, "The customer was told this already, and refused it.")
+ANSWERED = Reason(ReasonCode.DECLINED, "The customer was told this already, and said no to it.")
 REWORDED = Reason(
     ReasonCode.NO_CONSENT, "Another version of the strategy worded it, perhaps with what may no longer be used."
 )
-DECLINED = (4, 6)
-"""The kinds of outcomes that refuse, REFUSED and NEVER; the numbers are those of the public contract."""
+DECLINED = (4, 5, 6)
+"""The kinds of outcomes that say no, REFUSED, NOT_NOW and NEVER; the numbers are those of the public contract."""
 ERASED = Reason(ReasonCode.CUSTOMER_ERASED, "The customer was erased, and nothing is kept or used about them.")
 
 
@@ -45,7 +45,7 @@ class Issued(Struct, frozen=True):
         return frozenset(action for _, action in self.said if action)
 
     def declined(self, action: str) -> bool:
-        """Tell whether the customer has refused an action of this decision, for now or for ever."""
+        """Tell whether the customer has said no to an action of this decision, for now or for ever."""
         return any((action, kind) in self.outcomes for kind in DECLINED)
 
 

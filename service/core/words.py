@@ -14,7 +14,8 @@ from service.core.strategy import Strategy
 
 
 class Spoken(Struct, frozen=True, array_like=True):
-    """What an action is and says: its kind, its intents, and its texts as (channel, placement, text).
+    """What an action is and says: its kind, its intents, its texts as (channel, placement, text), and its group, which
+    is None in words that were kept before groups were.
 
     The texts are those of the default language as they are written, with their slots: nothing of a customer is in them.
     """
@@ -22,6 +23,7 @@ class Spoken(Struct, frozen=True, array_like=True):
     kind: str
     intents: tuple[str, ...]
     texts: tuple[tuple[str, str, str], ...]
+    group: str | None = None
 
 
 class Words(Struct, frozen=True, array_like=True):
@@ -40,6 +42,7 @@ class Words(Struct, frozen=True, array_like=True):
                     action.kind.value,
                     action.intents,
                     tuple((one.channel, one.placement, one.text) for one in action.treatments),
+                    action.group,
                 )
                 for action in strategy.actions
             },

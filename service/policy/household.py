@@ -22,22 +22,25 @@ from service.core.stockroom import UNTRIED
 from service.core.strategy import Strategy
 from service.core.validity import Issued
 from service.decide import DecisionStore
-from service.errors import ConsentChanged, CustomerLinked, MemoryChanged, StoreError, TactError
+from service.errors import CommitTooLate, ConsentChanged, CustomerLinked, MemoryChanged, StoreError, TactError
 
 log = logging.getLogger(__name__)
 
 RESOLVED_AT_ONCE = 16
-LONGEST_DOUBT_MS = 7 * 86_400_000
-"""After so long a use of which nobody knows is taken for said: decisions are not kept for ever."""
+DOUBT_MS = 60_000
+"""How much sooner than decisions end a use of which nobody knows is taken for said: as far as clocks may be apart."""
 
 _Left: TypeAlias = Callable[[], float]
 _Candidate: TypeAlias = tuple[str, tuple[Counter, ...]]
 _UNTRIED = (Counter(UNTRIED, 0, 0),)
-_REFUSALS = ConsentChanged | CustomerLinked | MemoryChanged
+_REFUSALS = ConsentChanged | CustomerLinked | MemoryChanged | CommitTooLate
 
 
 class Households(Protocol):
     """What households were told. Raises StoreError when the store fails or is too slow."""
+
+    asked_ms: int
+    """For how long it can be asked what a decision said (ms)."""
 
     async def uses(self, household: str, deadline_s: float) -> Uses:
         """Return what a household was told."""
@@ -144,15 +147,17 @@ class Householding:
     async def _resolve(self, household: str, uses: Sequence[Use], now_ms: int, left_s: _Left) -> None:
         """Keep what was said and give back what was not, of uses whose decision must have ended long since."""
         found = await asyncio.gather(*(self._issued.issued(use.decision_id, left_s()) for use in uses))
-        said = [use for use, issued in zip(uses, found, strict=True) if _was_said(use, issued, now_ms)]
+        gone_ms = now_ms - self._households.asked_ms + DOUBT_MS
+        said = [use for use, issued in zip(uses, found, strict=True) if _was_said(use, issued, gone_ms)]
         unsaid = [use.name for use in uses if use not in said]
         await self._households.settle(household, said, unsaid, left_s())
 
 
-def _was_said(use: Use, issued: Issued | None, now_ms: int) -> bool:
-    if issued is None:
-        return now_ms - use.granted_ms > LONGEST_DOUBT_MS
-    return use.action in issued.actions
+def _was_said(use: Use, issued: Issued | None, gone_ms: int) -> bool:
+    """Tell whether a use was said. Where there is no decision it was not, for none is committed so late; but a decision
+    of before `gone_ms` may have been there and have ended, so that what is older counts.
+    """
+    return use.granted_ms <= gone_ms if issued is None else use.action in issued.actions
 
 
 def _left(deadline_s: float) -> _Left:

@@ -14,7 +14,7 @@ import msgspec
 
 from service.core.decision import Bound, Commit, Committed, Known, Linked
 from service.core.memory import NOTHING_OFF, NOTHING_REMEMBERED, Switched
-from service.errors import ConsentChanged, CustomerErased, CustomerLinked, MemoryChanged, TactError
+from service.errors import CommitTooLate, ConsentChanged, CustomerErased, CustomerLinked, MemoryChanged, TactError
 from service.store import keys
 from service.store.calls import Calls, StoreUnreadable
 from service.store.connection import StoreReplied
@@ -23,7 +23,7 @@ from service.store.reading import Committing, Reading
 from service.store.remembered import memory_of, with_reserved
 from service.store.retention import Retention, milliseconds
 from service.store.suppression import Suppression
-from service.store.switches import switched_of
+from service.store.switches import switched_of, version_of
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_counters = msgspec.msgpack.Decoder(dict[str, tuple[int, ...]]).decode
@@ -37,6 +37,7 @@ _REFUSALS: Mapping[str, Callable[[], TactError]] = {
     "ERASED": partial(CustomerErased, "the customer was erased"),
     "LINKED": partial(CustomerLinked, "the customer was linked or unlinked"),
     "CONSENT": partial(ConsentChanged, "the consent was replaced"),
+    "LATE": partial(CommitTooLate, "nobody waits for the commit any more"),
     "MEMORY": partial(MemoryChanged, "more is remembered of the customer"),
 }
 """What it means when the store refuses a commit. A table: every commit passes here."""
@@ -91,7 +92,8 @@ class CustomerStore:
         """Take, count and log at once; under a decision id that was used before, return what was stored then.
 
         Raises `CustomerErased` or `CustomerLinked`, with nothing written, when the customer was erased since they were
-        read, or is an alias now, or no longer the one behind the identity that was asked about.
+        read, or is an alias now, or no longer the one behind the identity that was asked about. `CommitTooLate`, with
+        nothing written either, after the moment until which somebody waits for it.
         """
         decision, log = self._places(commit.customer, commit.decision_id)
         bucket = commit.decision_id[:3]
@@ -148,6 +150,7 @@ class CustomerStore:
             linked=_linked(linked, allowed) if linked else None,
             memory=memory_of(memory) if memory else NOTHING_REMEMBERED,
             off=off,
+            off_version=version_of(memory[5]) if memory else 0,
         )
 
 

@@ -32,10 +32,11 @@ class HouseholdStore:
     """Keeps what households were told. Raises a `StoreError` when the store does not do what it is asked.
 
     A use is named by its decision and action, so that repeating a call uses nothing twice. `granted_ms` is for how long
-    nobody asks what became of a granted use.
+    nobody asks what became of a granted use, `asked_ms` for how long its decision can be asked about.
     """
 
     def __init__(self, calls: Calls, retention: Retention, granted_ms: int = GRANTED_MS) -> None:
+        self.asked_ms = milliseconds(retention.decision)
         self._calls = calls
         self._kept_ms = milliseconds(retention.context)
         self._granted_ms = granted_ms

@@ -56,7 +56,7 @@ class _Mark(Struct, frozen=True):
 
 class _Left(Struct, frozen=True):
     """A person whom an alias has left: what the alias takes along, packed, the person's origin where it left just now,
-    and whether the consent was set under the alias.
+    whether the consent was set under the alias, and what is promised to the person by now.
     """
 
     word: Word
@@ -66,6 +66,7 @@ class _Left(Struct, frozen=True):
     origin: bytes = b""
     told: bytes = b"0"
     memory: bytes = b""
+    promised: bytes = b""
 
 
 class Unsettled(StoreError):
@@ -243,7 +244,7 @@ class IdentityStore:
         if leaving.startswith(b"r") and left.word is Word.ABSENT:
             left = _Left(Word.ABSENT)
         person_said = left.consent, left.bound, left.uses, left.origin, left.told
-        arguments = (since, *person_said, self._levels, CHANGES_KEPT, left.memory)
+        arguments = (since, *person_said, self._levels, CHANGES_KEPT, left.memory, left.promised)
         await self._step("free", alias, arguments, deadline_s)
 
     async def _leave(self, person: str, alias: str, since: bytes, deadline_s: float | None) -> _Left:

@@ -56,16 +56,17 @@ def kept_of(reply: Sequence[Any]) -> Kept:
         changed=bool(changed),
         log_end=log_end.decode(),
         out_end=out_end.decode(),
-        remnants={
-            name: value
-            for name, value in held.items()
-            if name not in _TOLD_OTHERWISE and (told.get(name) is None or (name in groups and _leaves_out(value)))
-        },
+        remnants={name: value for name, value in held.items() if _is_remnant(name, value, told)},
         refusals=refusals or (),
         promised=promised or (),
         reserved=reserved or (),
         last=last,
     )
+
+
+def _is_remnant(name: str, value: bytes, told: Mapping[str, object]) -> bool:
+    """Tell whether what is kept under a name is not told, or not all of it, for it cannot be read."""
+    return name not in _TOLD_OTHERWISE and (told.get(name) is None or (name in GROUPS and _leaves_out(value)))
 
 
 def pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:

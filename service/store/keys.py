@@ -8,13 +8,15 @@
                                        n a bound of the consent, y the alias it was set under (lua/consent.lua),
                                        w what was brought to whom before, t the latest moment (ms) ahead of now
                                        that a consent was told with; of what was said and answered (lua/memory.lua):
-                                       z refusals, v promises, r reserved uses of caps, h the latest contact,
+                                       z refusals (of each action and kind the latest 16,
+                                       256 in all), v promises, r reserved uses of caps, h the latest contact,
                                        g the version of z and v
     tact:{0a3}:e:<customer>   string   digests (6 bytes each) of event ids before those in e: at least the last 4,096
     tact:{0a3}:h:<customer>   list     the last 100 changes of the consent, the oldest first
     tact:{0a3}:log            stream   one entry a decision: i customer, e entry, c chosen, b bound, a actions,
                                        r what was reserved, by action and cap counter
-    tact:{0a3}:d:<decision>   string   the decision's place in the log and the digest of its request
+    tact:{0a3}:d:<decision>   string   the decision's place in the log, the alias that was asked about if it
+                                       was one, and the digest of its request
     tact:{0a3}:out            stream   outcomes: d decision, i customer, a action, k kind, t time (ms), m amount
     tact:{0a3}:o:<decision>   hash     action|kind to time|amount|when it was recorded (ms)
     tact:{0a3}:n              zset     customers whose context changed since a job asked the models about them, to the
@@ -34,8 +36,9 @@ What is shared by all customers stands apart, the supply of each item and place 
     tact:{switch}:off               hash   what operators switched off (an action, * for everything) to since when,
                                            why and by whom; # version, = the version that every bucket has;
                                            kept for ever
-    tact:{h:6f1a…}:uses             hash   what a household was told: decision|action to [when (ms), when its last window
-                                           ends, when it was granted (0: it was said), counters]; named by a digest
+    tact:{h:6f1a…}:uses             hash   what a household was told: decision|action to [when (ms), when its last
+                                           window ends, when it was granted (0: it was said), counters]; named by a
+                                           digest
     tact:{erasure}:key              string fingerprint of the key that the digests of the erased are made with;
                                            kept for ever
     tact:{fields}:purposes          hash   field key to the letter of the purpose that it is kept for; kept for ever

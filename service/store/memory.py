@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from enum import IntEnum
 from typing import Protocol
 
@@ -67,12 +68,13 @@ class MemoryStore:
         What was reserved for the action becomes a use at the time of the outcome. A refusal is kept, and ends the
         promises of its action; so does an acceptance. `at_ms` is when the caller says that it was, unset for when it
         was first recorded; it is never before the decision nor after the record. Raises `CustomerErased` when the
-        customer was erased since, with nothing written.
+        customer was erased since, with nothing written. Where an alias was asked about that is another person by now,
+        it counts for that one too.
         """
         found = await self._answered(customer, decision_id, action, kind, deadline_s)
         if found is None:
             return
-        decided_ms, came_ms, packed = found
+        decided_ms, came_ms, packed, alias = found
         reserved = _named(packed)
         if kind < ANSWERED and not reserved:
             return
@@ -80,6 +82,9 @@ class MemoryStore:
         at = min(max(came_ms if at_ms is None else at_ms, decided_ms), latest_ms)
         told = (action, group, intents, kind, at, mark_of(decision_id, action), latest_ms, reserved)
         await self._remember(customer, _encode(told), deadline_s)
+        if alias:
+            with suppress(CustomerErased):
+                await self._remember(alias, _encode(told), deadline_s)
 
     async def whose(self, decision_id: str, deadline_s: float | None = None) -> str | None:
         """Return the customer that a decision was made for; None for an unknown decision."""
@@ -91,14 +96,16 @@ class MemoryStore:
 
     async def _answered(
         self, customer: str, decision_id: str, action: str, kind: int, deadline_s: float | None
-    ) -> tuple[int, int, bytes] | None:
-        """Return when it was decided, when such an outcome came first, what was reserved; None for an unknown one."""
+    ) -> tuple[int, int, bytes, str] | None:
+        """Return when it was decided, when such an outcome came first, what was reserved, and the alias that was asked
+        about, empty for none; None for an unknown decision.
+        """
         place = keys.decision_key(decision_id), keys.log_key(decision_id[:3]), keys.outcomes_key(decision_id)
         reply = await self._calls.function(
             "answered", place, (decision_id, customer, action, kind),
-            about=decision_id.encode(), length=4, deadline_s=deadline_s,
+            about=decision_id.encode(), length=5, deadline_s=deadline_s,
         )  # fmt: skip
-        return None if reply[1] is None else (reply[1], reply[2], reply[3])
+        return None if reply[1] is None else (reply[1], reply[2], reply[3], reply[4].decode())
 
     async def _remember(self, asked: str, told: bytes, deadline_s: float | None) -> None:
         customer = asked

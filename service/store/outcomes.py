@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from service.core.records import OutcomeRecord, OutcomeStatus
+from service.core.records import Came, OutcomeRecord, OutcomeStatus
 from service.store import keys
 from service.store.calls import Calls
 from service.store.retention import Retention, milliseconds
@@ -28,15 +28,22 @@ class OutcomeStore:
 
     async def record_outcome(self, outcome: OutcomeRecord, deadline_s: float | None = None) -> OutcomeStatus:
         """Record what came of an action; the first outcome of a decision, action and kind holds."""
+        return (await self.recorded(outcome, deadline_s)).status
+
+    async def recorded(self, outcome: OutcomeRecord, deadline_s: float | None = None) -> Came:
+        """Record what came of an action, and return besides what became of that whose decision it was."""
         decision = outcome.decision_id
         if not keys.is_decision_id(decision):
-            return OutcomeStatus.UNKNOWN_DECISION
+            return Came(OutcomeStatus.UNKNOWN_DECISION)
         bucket = decision[:3]
         place = (keys.outcomes_key(decision), keys.out_key(bucket), keys.decision_key(decision), keys.log_key(bucket))
         at = "" if outcome.at_ms is None else outcome.at_ms
         told = (decision, outcome.action, outcome.kind, at, repr(float(outcome.amount)))
         reply = await self._calls.function(
             "outcome", place, (*told, self._decision_ms, self._outcomes_ms),
-            about=decision.encode(), length=2, deadline_s=deadline_s,
+            about=decision.encode(), length=5, deadline_s=deadline_s,
         )  # fmt: skip
-        return OutcomeStatus(reply[1])
+        _, status, customer, strategy, reserved = reply
+        if customer is None:
+            return Came(OutcomeStatus(status))
+        return Came(OutcomeStatus(status), customer.decode(), strategy.decode(), reserved == 1)

@@ -50,17 +50,18 @@ class Committing:
         """Return the command for these five keys, with the digest that says whether the customer was erased."""
         context, log, decision, erased, switch = places
         customer, now, read = commit.customer.encode(), b"%d" % commit.now_ms, b"%d" % commit.read_ms
-        asked, remembered = commit.asked.encode() or customer, _remembered(commit)
+        asked, remembered, ends = commit.asked.encode() or customer, _remembered(commit), b"%d" % commit.not_after_ms
         return _COMMIT % (
-            20 + len(candidates), self.head, len(context), context, len(log), log, len(decision), decision,
+            21 + len(candidates), self.head, len(context), context, len(log), log, len(decision), decision,
             len(erased), erased, len(switch), switch, len(customer), customer, len(now), now,
             len(commit.digest), commit.digest, len(commit.entry), commit.entry, self.kept, len(digest), digest,
             len(read), read, len(asked), asked,
-            len(commit.consent), commit.consent, len(remembered), remembered, b"".join(map(_bulk, candidates)),
+            len(commit.consent), commit.consent, len(remembered), remembered, len(ends), ends,
+            b"".join(map(_bulk, candidates)),
         )  # fmt: skip
 
 
-_COMMIT = b"".join((b"*%d\r\n%b", 9 * _BULK, b"%b", 5 * _BULK, b"%b"))
+_COMMIT = b"".join((b"*%d\r\n%b", 9 * _BULK, b"%b", 6 * _BULK, b"%b"))
 """How many parts; the function; the keys, customer, moment, digest, entry; times to live; the rest; the candidates."""
 
 

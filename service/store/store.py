@@ -34,7 +34,10 @@ _NO_KEY = Suppression()
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The store by concern. `calls` has the functions that all of it needs: load them before the first call."""
+    """The store by concern. `calls` has the functions that all of it needs: load them before the first call.
+
+    `recorder` records outcomes, `outcomes` may be what stands around it.
+    """
 
     calls: Calls
     customers: People
@@ -42,6 +45,7 @@ class Store:
     events: EventStore
     consents: ConsentStore
     outcomes: Outcomes
+    recorder: OutcomeStore
     issued: IssuedStore
     predictions: PredictionStore
     changes: ChangeStore
@@ -72,6 +76,7 @@ class Store:
         the fields that are kept of a person's identities merge, and for which purposes.
         """
         calls = Calls(connections)
+        recorder = OutcomeStore(calls, retention)
         identities = IdentityStore(calls, groups_by_level, lowest, retention, suppression, mark_changes)
         customers = CustomerStore(calls, groups_by_level, lowest, retention, suppression)
         return cls(
@@ -80,7 +85,8 @@ class Store:
             identities=identities,
             events=EventStore(calls, retention, suppression, mark_changes),
             consents=ConsentStore(calls, groups_by_level, lowest, retention, suppression, identities, mark_changes),
-            outcomes=OutcomeStore(calls, retention),
+            outcomes=recorder,
+            recorder=recorder,
             issued=IssuedStore(calls),
             predictions=PredictionStore(calls, groups_by_level, lowest, retention, suppression, identities),
             changes=ChangeStore(calls),

@@ -15,14 +15,19 @@ import msgspec
 
 from service.core.control import EVERYTHING, Off, Switches
 from service.core.memory import NOTHING_OFF, Switched
+from service.errors import TooManySwitches
 from service.store import keys
-from service.store.calls import Calls
-from service.store.connection import Argument, pack
+from service.store.calls import Calls, StoreUnreadable
+from service.store.connection import Argument, StoreReplied, pack
 
 AT_ONCE = 128
 """How many buckets are written at once: more would keep the decisions of this process waiting."""
 
 _ALL, _VERSION, _SPREAD = b"*", b"#", b"="
+UNREADABLE = (
+    "What is switched off cannot be read in the store, so everything is. "
+    f"Remove the key {keys.switches_key().decode()}: what the processes and the buckets know is put back."
+)
 _NOBODY_KNOWS = "It is not known any more."
 _encode = msgspec.msgpack.Encoder().encode
 _decode_off = msgspec.msgpack.Decoder(tuple[int, str, str]).decode
@@ -40,22 +45,33 @@ class SwitchStore:
         self._calls = calls
 
     async def listed(self, deadline_s: float | None = None) -> Switches:
-        """Return what the master copy says."""
-        return _switches(await self._calls.call(pack("HGETALL", keys.switches_key()), deadline_s))
+        """Return what the master copy says; raise StoreUnreadable when it cannot be read."""
+        try:
+            return _switches(await self._calls.call(pack("HGETALL", keys.switches_key()), deadline_s))
+        except StoreReplied as error:
+            if error.prefix != "WRONGTYPE":
+                raise
+            raise StoreUnreadable(UNREADABLE) from None
 
     async def set(
         self, action: str, details: tuple[str, str] | None, deadline_s: float | None = None
     ) -> tuple[Switches, bool]:
         """Switch an action or `EVERYTHING` off (with why and by whom), or on (no details), in the master copy alone.
 
-        Returns all that is off, and whether this changed anything. It holds only after `spread`.
+        Returns all that is off, and whether this changed anything. It holds only after `spread`. Raises
+        TooManySwitches when too many actions are off one by one.
         """
         told = (action.encode() or _ALL, b"" if details is None else _encode(details))
         changed, flat = await self._master("switch_set", told, deadline_s, 3)
+        if changed < 0:
+            raise TooManySwitches("too much is switched off one by one")
         return _switches(flat), changed == 1
 
     async def restore(self, switches: Switches, deadline_s: float | None = None) -> None:
-        """Put back a master copy that was lost, or is older; one that is as new stays."""
+        """Put back what the master copy has lost; one that is newer stays, and what it alone says is off stays off.
+
+        Where both know something else, what either says is off is off, under a version of its own.
+        """
         rows: list[Argument] = [switches.version]
         for one in switches.off:
             rows += [one.action.encode() or _ALL, _encode((one.since_ms, one.because, one.by))]
@@ -110,6 +126,17 @@ class SwitchStore:
 
 
 @lru_cache(maxsize=8)
+def version_of(packed: bytes | None) -> int:
+    """Return how new a bucket's copy is; 0 where there is none, or it cannot be read: no doubt makes it newer."""
+    if packed is None:
+        return 0
+    try:
+        return _decode_copy(packed)[0]
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return 0
+
+
+@lru_cache(maxsize=8)
 def switched_of(packed: bytes | None) -> Switched:
     """Return what a bucket's copy says is off; everything where it cannot be read."""
     if packed is None:
@@ -146,12 +173,13 @@ def _of_copy(packed: bytes) -> Switches | None:
 
 
 def _switches(flat: Sequence[bytes]) -> Switches:
-    """Return what the fields of the master copy say; one that cannot be read is off all the same."""
+    """Return what the fields of the master copy say; an action that cannot be read is off all the same."""
     held: Mapping[bytes, bytes] = dict(zip(flat[::2], flat[1::2], strict=True))
     off = sorted(name for name in held if name not in (_VERSION, _SPREAD))
-    return Switches(
-        int(held.get(_VERSION, 0)), int(held.get(_SPREAD, 0)), tuple(_off(name, held[name]) for name in off)
-    )
+    version, spread = held.get(_VERSION, b"0"), held.get(_SPREAD, b"0")
+    if not (version.isdigit() and spread.isdigit()):
+        raise StoreUnreadable(UNREADABLE)
+    return Switches(int(version), int(spread), tuple(_off(name, held[name]) for name in off))
 
 
 def _off(name: bytes, packed: bytes) -> Off:

@@ -71,7 +71,7 @@ def test_the_store_asks_only_for_what_the_consent_allows(
     commands = [command for command in watch.seen() if command[0] in ("HGET", "HMGET", "HGETALL", "HVALS", "DUMP")]
     wanted = allowed.get(agreed or "", allowed[lowest])
     assert [(name, *fields) for name, _, *fields in commands] == [
-        ("HMGET", "c", "a", "u", "m", "j"), ("HMGET", "i", "k", *wanted),
+        ("HMGET", "c", "a", "u", "m", "j", "g"), ("HMGET", "i", "k", *wanted, *("h" for group in wanted if group == "s")),
     ]  # fmt: skip
     assert sorted(known.groups) == sorted(wanted)
     assert states_of(known.groups.values()) == {GROUPS.index(group): [T_MS, 1] for group in wanted}

@@ -10,10 +10,10 @@ from msgspec.structs import replace
 
 from service.core.decision import Counter
 from service.core.memory import Contact, Memory
-from service.errors import CustomerLinked, MemoryChanged
+from service.errors import CustomerLinked, LinkRefused, MemoryChanged
 from service.store.identities import SKEW_MS
 from tests.store import identities
-from tests.store.identities import link, new_ids, step, unlink
+from tests.store.identities import agree, link, new_ids, step, unlink
 from tests.store.persons import Meanwhile
 from tests.store.running import Running
 from tests.store.test_memory import ACCEPTED, DAY_MS, NEVER, REFUSED, SHOWN, a_give, answer, known, said
@@ -103,6 +103,8 @@ def test_who_remembers_nothing_pays_nothing_for_a_link(store: Running, two: Two)
 def test_who_leaves_takes_along_what_was_said_meanwhile(store: Running, two: Two) -> None:
     """An alias that leaves keeps what was promised and refused while it was linked, and nothing from before."""
     long_ago = two.now_ms - SKEW_MS - 60_000
+    for who in (two.alias, two.person):
+        agree(store, who, "service", "phone")
     said(store, two.person, "a", gives=(a_give("a", "old", two.now_ms + DAY_MS),), now_ms=long_ago)
     old, _ = said(store, two.person, "b", now_ms=long_ago)
     answer(store, two.person, old, NEVER, long_ago, "b")
@@ -208,3 +210,85 @@ def test_nothing_is_given_in_the_name_of_who_has_left(store: Running, two: Two) 
     with pytest.raises(CustomerLinked):
         said(store, two.alias, counters=(HELD,), gives=(a_give(),))
     assert replace(memory(store, two.person), version=0) == Memory()
+
+
+def promises(store: Running, customer: str) -> dict[str, str]:
+    """Return what is promised under which key."""
+    return {one.key: one.action for one in memory(store, customer).promised}
+
+
+@pytest.mark.parametrize("kind", [ACCEPTED, REFUSED, NEVER])
+@pytest.mark.parametrize("died", [False, True], ids=["at once", "in two goes"])
+def test_a_promise_that_ended_meanwhile_does_not_come_back(store: Running, two: Two, kind: int, died: bool) -> None:
+    """What the alias was promised before the link, and was answered during it, is no promise after it; another is."""
+    long_ago, until_ms = two.now_ms - SKEW_MS - 60_000, two.now_ms + DAY_MS
+    decision, _ = said(store, two.alias, gives=(a_give(until_ms=until_ms),), now_ms=long_ago)
+    said(store, two.alias, "b", gives=(a_give("b", "other", until_ms),), now_ms=long_ago)
+    link(store, two.alias, two.person)
+    answer(store, two.alias, decision, kind)
+    if died:
+        leaving = step(store, "part", two.alias, "", "u")[1]
+        step(store, "leave", two.person, two.alias, leaving[1:].split(b" ")[0], SKEW_MS)
+        known(store, two.alias)
+    else:
+        unlink(store, two.alias)
+    assert promises(store, two.alias) == promises(store, two.person) == {"other": "b"}
+
+
+def test_a_promise_that_gave_way_does_not_come_back(store: Running, two: Two) -> None:
+    """Of two stories the person's was the older one: the alias's ended with the link."""
+    until_ms = two.now_ms + DAY_MS
+    said(store, two.person, "b", gives=(a_give("b", until_ms=until_ms),), now_ms=two.now_ms - SKEW_MS - 60_000)
+    said(store, two.alias, "a", gives=(a_give("a", until_ms=until_ms),), now_ms=two.now_ms)
+    link(store, two.alias, two.person)
+    unlink(store, two.alias)
+    assert (promises(store, two.alias), promises(store, two.person)) == ({}, {"rule": "b"})
+
+
+@pytest.mark.parametrize("marked", [False, True], ids=["refused", "never joined"])
+def test_who_was_never_taken_in_keeps_what_was_promised(store: Running, two: Two, marked: bool) -> None:
+    """A link that the person refused, or that nobody finished, ends no promise of the alias."""
+    said(store, two.alias, gives=(a_give(until_ms=two.now_ms + DAY_MS),), now_ms=two.now_ms)
+    if marked:
+        step(store, "mark", two.alias, two.person, "origin")
+        unlink(store, two.alias)
+    else:
+        link(store, two.person, new_ids(1)[0])
+        with pytest.raises(LinkRefused):
+            link(store, two.alias, two.person)
+    assert promises(store, two.alias) == {"rule": "a"}
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["alone", "linked elsewhere"])
+@pytest.mark.parametrize("kind", [ACCEPTED, REFUSED, NEVER])
+def test_an_answer_reaches_the_id_that_was_asked_about(store: Running, two: Two, kind: int, again: bool) -> None:
+    """What was decided for a person under an alias, and is answered when that has left, ends the promise for both."""
+    link(store, two.alias, two.person)
+    given = (a_give(until_ms=two.now_ms + DAY_MS),)
+    decision, _ = said(store, two.person, gives=given, now_ms=two.now_ms, asked=two.alias, counters=(HELD,))
+    unlink(store, two.alias)
+    (other,) = new_ids(1)
+    if again:
+        link(store, two.alias, other)
+    assert promises(store, two.alias) == promises(store, two.person) == {"rule": "a"}
+    for _ in range(2):
+        answer(store, two.person, decision, kind)
+    assert promises(store, two.alias) == promises(store, two.person) == {}
+    wanted = [] if kind == ACCEPTED else [("a", kind)]
+    for who in (two.alias, two.person):
+        assert [(one.action, one.kind) for one in memory(store, who).refusals] == wanted
+    unlink(store, two.alias)
+    link(store, two.alias, two.person)
+    assert len(known(store, two.person).counters["shown"]) == 1, "seen by both, it is one use"
+
+
+def test_an_answer_under_an_alias_that_stayed_counts_once(store: Running, two: Two) -> None:
+    """While the ids are linked the answer is the person's, once; erased, the alias hears of nothing."""
+    link(store, two.alias, two.person)
+    decisions = [said(store, two.person, now_ms=two.now_ms, asked=two.alias)[0] for _ in range(2)]
+    answer(store, two.person, decisions[0], REFUSED)
+    assert len(memory(store, two.person).refusals) == 1
+    unlink(store, two.alias)
+    store.wait(store.store.rights.erase(two.alias))
+    answer(store, two.person, decisions[1], REFUSED)
+    assert (len(memory(store, two.person).refusals), known(store, two.alias).erased) == (2, True)

@@ -14,13 +14,13 @@ from service.core.decision import Bound, Commit, Committed, Counter, Known
 from service.core.memory import Contact, Give, Promised, Refusal
 from service.core.plan import Entry
 from service.core.records import OutcomeRecord, OutcomeStatus
-from service.errors import CustomerErased, MemoryChanged
+from service.errors import MemoryChanged
 from service.store import keys
 from service.store.calls import StoreUnreadable
 from service.store.connection import StoreReplied
 from service.store.remembered import mark_of
 from tests.store import identities
-from tests.store.identities import new_ids
+from tests.store.identities import agree, link, new_ids
 from tests.store.running import Running
 
 NOW_MS = 1_790_000_000_000
@@ -47,13 +47,14 @@ def said(
     now_ms: int = NOW_MS,
     memory: int | None = None,
     channel: str = "",
+    asked: str = "",
 ) -> tuple[str, Committed]:
     """Commit a decision that says one action; return its id and what was done."""
     decision = keys.repeatable_decision_id(customer, f"{next(_numbers)}")
     entry = Entry(decision, customer, channel, now_ms, "small@1", "", "full", (), None, (), (), (), ())
     commit = Commit(
         customer, decision, b"digest", now_ms, plan.pack(entry), (((action, tuple(counters)),),),
-        gives=tuple(gives), memory=memory, channel=channel,
+        gives=tuple(gives), memory=memory, channel=channel, asked=asked,
     )  # fmt: skip
     return decision, store.wait(store.store.customers.commit(commit))
 
@@ -136,12 +137,31 @@ def test_a_decision_of_an_older_memory_is_refused(store: Running) -> None:
 def test_the_latest_contact_is_that_in_which_something_was_said(store: Running) -> None:
     """The channel, the moment and the actions of the latest decision that said something; silence is no contact."""
     (customer,) = new_ids(1)
+    agree(store, customer, "service", "web")
     said(store, customer, channel="chat")
     assert known(store, customer).memory.last == Contact("chat", NOW_MS, ("a",))
     never = Counter("never", 0, 1)
     assert said(store, customer, "b", (never,), channel="phone", now_ms=NOW_MS + 1)[1].chosen == (-1,)
     assert known(store, customer).memory.last == Contact("chat", NOW_MS, ("a",))
     assert known(store, customer).memory.version == 0
+
+
+@pytest.mark.parametrize(("level", "told"), [("", False), ("none", False), ("service", True), ("full", True)])
+def test_the_latest_contact_leaves_the_store_for_service_alone(
+    store: Running, store_url: str, level: str, told: bool
+) -> None:
+    """It is a fact about the customer: without a consent to service nobody is told, though it stands there; so for the
+    person behind an alias.
+    """
+    alias, person = new_ids(2)
+    if level:
+        agree(store, person, level, "web")
+    link(store, alias, person)
+    said(store, person, channel="chat")
+    with Redis.from_url(store_url) as raw:
+        assert raw.hexists(keys.context_key(person), "h")
+    wanted = Contact("chat", NOW_MS, ("a",)) if told else None
+    assert [known(store, who).memory.last for who in (person, alias)] == [wanted, wanted]
 
 
 @pytest.mark.parametrize("kind", [REFUSED, NOT_NOW, NEVER])
@@ -175,15 +195,18 @@ def test_a_yes_ends_the_promise_and_is_no_refusal(store: Running) -> None:
     assert [one.given_ms for one in known(store, customer).memory.promised] == [later_ms]
 
 
-def test_the_latest_64_refusals_are_kept_and_never_goes_last(store: Running) -> None:
-    """Beyond 64 the oldest goes that does not say never; the very first never of all stays."""
+@pytest.mark.parametrize("kind", [ACCEPTED, REFUSED, NOT_NOW, NEVER])
+def test_an_answer_ends_what_was_promised_before_it_alone(store: Running, kind: int) -> None:
+    """An answer that is remembered late, or again, ends no promise that was given after it was recorded."""
     (customer,) = new_ids(1)
-    decisions = [said(store, customer, now_ms=NOW_MS)[0] for _ in range(66)]
-    for n, decision in enumerate(decisions):
-        answer(store, customer, decision, NEVER if n == 0 else REFUSED)
-    kept = {one.mark for one in known(store, customer).memory.refusals}
-    assert len(known(store, customer).memory.refusals) == 64
-    assert kept == {bytes.fromhex(mark_of(one, "a")) for one in (decisions[0], *decisions[3:])}
+    decision, _ = said(store, customer, gives=(a_give(),))
+    store.wait(store.store.outcomes.record_outcome(OutcomeRecord(decision, "a", kind, None, 0.0)))  # then nothing more
+    later_ms = known(store, customer).now_ms + 3_600_000
+    new = a_give(until_ms=later_ms + DAY_MS, facts=b"newer")
+    said(store, customer, gives=(new,), now_ms=later_ms)
+    for _ in range(2):
+        answer(store, customer, decision, kind)
+        assert [one.given_ms for one in known(store, customer).memory.promised] == [later_ms]
 
 
 def test_what_is_reserved_counts_until_its_hold_ends(store: Running) -> None:
@@ -207,7 +230,7 @@ def test_what_was_shown_counts_from_then_on(store: Running, late_ms: int) -> Non
         said(store, customer, "b", (replace(counter, key="other"),), now_ms=now_ms + 180_000)  # what ended is forgotten
     for _ in range(2):
         answer(store, customer, decision, SHOWN, shown_ms)
-    assert known(store, customer).counters["shown"] == (shown_ms,)
+    assert known(store, customer).counters.get("shown") == (shown_ms,)
     refused = said(store, customer, "b", (counter,), now_ms=shown_ms + 3_599_999)[1]
     assert refused.bound == (Bound(0, 0, "shown", shown_ms + 3_600_000),)
     assert said(store, customer, "b", (counter,), now_ms=shown_ms + 3_600_000)[1].chosen == (0,)
@@ -225,6 +248,16 @@ def test_a_click_is_waited_for_by_what_counts_clicks(store: Running) -> None:
     assert set(known(store, customer).counters) == {"seen"}
     answer(store, customer, decision, CLICKED)
     assert set(known(store, customer).counters) == {"seen", "clicked"}
+
+
+def test_what_is_reserved_on_a_day_counts_on_this_one(store: Running) -> None:
+    """Of a day's counter a contact that may still be shown counts as shown today, however short its hold is."""
+    (customer,) = new_ids(1)
+    now_ms = known(store, customer).now_ms
+    day = Counter("day", 1, DAY_MS + 3_600_000, now_ms - 5, now_ms + DAY_MS, hold_ms=60_000, on=SHOWN)
+    said(store, customer, counters=(day,), now_ms=now_ms)
+    seen = known(store, customer)
+    assert seen.counters == {"day": (seen.now_ms,)}
 
 
 def test_a_day_counts_what_was_said_on_it(store: Running) -> None:
@@ -245,6 +278,7 @@ def test_a_memory_that_cannot_be_read_is_no_empty_one(
 ) -> None:
     """Then nothing is known to have been promised or refused: the read is an error, and nothing is committed."""
     (customer,) = new_ids(1)
+    agree(store, customer, "service", "web")
     said(store, customer, counters=(ONCE_SHOWN,), gives=(a_give(),), channel="web")
     with Redis.from_url(store_url) as raw:
         raw.hset(keys.context_key(customer), field, written)
@@ -253,20 +287,3 @@ def test_a_memory_that_cannot_be_read_is_no_empty_one(
     if field in "vrg" and not (field == "r" and written.startswith(b"\x81")):
         with pytest.raises(StoreReplied):
             said(store, customer, "b", gives=(a_give("b"),), memory=1)
-
-
-def test_nothing_is_remembered_of_who_was_erased(store: Running) -> None:
-    """An answer that comes after the erasure is nobody's."""
-    (customer,) = new_ids(1)
-    decision, _ = said(store, customer, counters=(ONCE_SHOWN,))
-    outcome = OutcomeRecord(decision, "a", REFUSED, None, 0.0)
-    store.wait(store.store.outcomes.record_outcome(outcome))
-    told = store.store.memory._answered(customer, decision, "a", REFUSED, None)
-    decided_ms, came_ms, packed = store.wait(told) or (0, 0, b"")
-    store.wait(store.store.rights.erase(customer))
-    store.wait(store.store.memory.remember(customer, decision, "a", REFUSED, None, "", (), None))  # nobody decided it
-    assert (decided_ms > 0, came_ms > 0, packed != b"") == (True, True, True)
-    late = b"\x98\xa1a\xa0\x90\x04\x00\xac000000000000\x00\x80"
-    with pytest.raises(CustomerErased):
-        store.wait(store.store.memory._remember(customer, late, None))
-    assert known(store, customer).erased

@@ -25,6 +25,7 @@ NAMES = st.text(min_size=1, max_size=40).filter(lambda name: name.isprintable())
     candidates=st.lists(st.binary(max_size=80), max_size=4),
     memory=st.none() | st.integers(0, 2**31),
     channel=st.just("") | NAMES,
+    ends=st.just(0) | st.integers(0, 2**53),
     gives=st.lists(st.builds(Give, NAMES, NAMES, st.integers(0, 2**53), st.binary(max_size=8)), max_size=2).map(tuple),
 )
 def test_a_commit_is_packed_as_any_command(
@@ -35,17 +36,18 @@ def test_a_commit_is_packed_as_any_command(
     candidates: list[bytes],
     memory: int | None,
     channel: str,
+    ends: int,
     gives: tuple[Give, ...],
 ) -> None:
     """The commit that is packed by hand has the bytes of the same command packed in general, whatever is in it."""
     digest, entry, consent, erased = parts
     commit = Commit(customer, "0a3" + "0" * 23, digest, moments[0], entry, (), moments[1], (), asked, consent)
-    commit = replace(commit, memory=memory, channel=channel, gives=gives)
+    commit = replace(commit, memory=memory, channel=channel, gives=gives, not_after_ms=ends)
     told = [[give.action, give.key, give.until_ms, give.facts.hex()] for give in gives]
     nothing = memory is None and not channel and not gives
     remembered = b"" if nothing else msgspec.msgpack.encode([False if memory is None else memory, channel, told])
     packed = Committing.of("tact_commit_1", KEPT_MS).packed(PLACES, commit, erased, candidates)
     assert packed == pack(
         "FCALL", "tact_commit_1", 5, *PLACES, customer, moments[0], digest, entry, *KEPT_MS, erased, moments[1],
-        asked or customer, consent, remembered, *candidates,
+        asked or customer, consent, remembered, ends, *candidates,
     )  # fmt: skip

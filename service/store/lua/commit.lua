@@ -102,7 +102,8 @@ local function log_decision(keys, argv, chosen, bound, room)
   if next(room.holds) ~= nil then entry[11], entry[12] = 'r', cmsgpack.pack(room.holds) end
   local at = redis.call('XADD', keys[2], 'MINID', '~', oldest, '*', unpack(entry))
   redis.call('PEXPIRE', keys[2], argv[7])
-  redis.call('SET', keys[3], at .. ' ' .. argv[3], 'PX', argv[6])
+  local asked = argv[10] ~= argv[1] and argv[10] or ''
+  redis.call('SET', keys[3], decision_place(at, asked, argv[3]), 'PX', argv[6])
 end
 
 -- Refuses what was read before the customer was erased, and whoever has not agreed to anything since.
@@ -160,7 +161,7 @@ end
 -- ARGV: customer, now, digest, entry, ttl of the context, of the decision, of the log (ms), keyed digest, when it was read,
 -- the identity that was asked about, the consent that it was decided under (empty: none is needed), then empty or as msgpack
 -- [version of the memory that it was decided with or false, channel or '', [[action, key, until, facts], ...] that are promised],
--- then a placement each: its candidates as msgpack values one after another,
+-- when nobody waits for it any more (ms, by this clock; 0: never), then a placement each: its candidates as msgpack values one after another,
 -- [action, [{key, at_most, within_ms[, since_ms, frees_ms][, hold_ms, on]}, ...]]. What is switched off binds as !off does.
 -- Answers 1 when it was decided before, the entry of then, digest, chosen, bound, and the bucket's copy of what is off.
 local function commit(keys, argv)
@@ -171,6 +172,7 @@ local function commit(keys, argv)
     check_owner(stored[6], argv[1])
     return {keys[3], 1, stored[1], stored[2], stored[3], stored[4], off}
   end
+  if argv[13] ~= '0' and now_ms() > tonumber(argv[13]) then refuse('LATE', 'nobody waits for the commit any more') end
   local known = redis.call('HMGET', keys[1], 'i', 'k', 'a', 'u', 'm', 'j', 'c', 'g')
   check_owner(known[1], argv[1])
   if argv[11] ~= '' and argv[11] ~= known[7] then refuse('CONSENT', 'another consent holds by now') end
@@ -179,7 +181,7 @@ local function commit(keys, argv)
   if told and told[1] and told[1] ~= memory.version(known[8]) then refuse('MEMORY', 'more is remembered by now') end
   local room, chosen, bound, fields = room_of(keys, argv, known), {}, {}, {}
   room.off = switched_off(off)
-  for i = 13, #argv do chosen[#chosen + 1] = take(room, bound, i - 13, argv[i]) end
+  for i = 14, #argv do chosen[#chosen + 1] = take(room, bound, i - 14, argv[i]) end
   if room.counts then fields[1], fields[2] = 'k', cmsgpack.pack(room.own) end
   keep_said(keys, known, room, told, fields)
   local packed_chosen, packed_bound = cmsgpack.pack(chosen), cmsgpack.pack(bound)

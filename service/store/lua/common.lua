@@ -24,16 +24,24 @@ local function erased_ms(suppression, digest)
   return digest ~= '' and tonumber(redis.call('HGET', suppression, digest) or nil) or nil
 end
 
--- Returns a stored decision as {entry, digest, chosen, bound, actions, customer, reserved}, or nil when there is none.
+-- A decision's place in the log and its digest; between them, where an alias was asked about, "+" and how many bytes its id
+-- has, and after the space the id.
+local function decision_place(at, asked, digest)
+  return at .. (asked == '' and ' ' or '+' .. #asked .. ' ') .. asked .. digest
+end
+
+-- Returns a stored decision as {entry, digest, chosen, bound, actions, customer, reserved, the alias that was asked about or
+-- ''}, or nil when there is none.
 local function recall(decision, log)
   local stored = redis.call('GET', decision)
   if not stored then return nil end
   local space = stored:find(' ', 1, true)
-  local at = stored:sub(1, (space or 1) - 1)
-  local found = space and redis.call('XRANGE', log, at, at)[1]
+  local at, length = stored:sub(1, (space or 1) - 1):match('^([^+]*)%+?(%d*)$')
+  length = tonumber(length) or 0
+  local found = space and at and redis.call('XRANGE', log, at, at)[1]
   if not found then refuse('GONE', 'the log entry of a decision is missing') end
   local fields, flat = {}, found[2]
   for i = 1, #flat, 2 do fields[flat[i]] = flat[i + 1] end
-  return {fields.e or '', stored:sub(space + 1), fields.c or '', fields.b or '', fields.a or '', fields.i or '',
-    fields.r or ''}
+  return {fields.e or '', stored:sub(space + length + 1), fields.c or '', fields.b or '', fields.a or '', fields.i or '',
+    fields.r or '', stored:sub(space + 1, space + length)}
 end

@@ -132,7 +132,7 @@ end
 
 -- ARGV: alias, since when, the skew of clocks (ms)
 -- Lets an alias go. Answers left, or absent when it was not in; then the consent, the bound, the uses since it came, the origin
--- of the person whom it left, 1 if the consent was set under it, and what is remembered since it came.
+-- of the person whom it left, 1 if the consent was set under it, what is remembered since it came, and what is promised.
 local function identity_leave(keys, argv)
   local known = identity(keys, argv)
   local members, since = without_member(known.members, argv[6])
@@ -152,11 +152,11 @@ local function identity_leave(keys, argv)
   local shared = known.origin and next(uses) ~= nil and {[known.origin] = uses} or {}
   return status(argv[1], left and 'left' or 'absent', known.consent, known.bound, pack_map(shared),
     left and known.origin or '', left and known.told_by == argv[6] and '1' or '0',
-    taken_along)
+    taken_along, memory.promises_of(known))
 end
 
 -- ARGV: since when, then of the person consent, bound, uses, origin if it was left just now, 1 if the consent was set under the
--- alias; then the table of levels, how many changes of a consent are kept, and what the person remembers since it came
+-- alias; then the table of levels, how many changes of a consent are kept, and what the person remembers since it came and what is promised to the person by now
 -- Ends the leaving of an alias: what was said while it was linked counts for it too, and the stricter consent holds, or the one
 -- that was set under this alias.
 local function identity_free(keys, argv)
@@ -167,6 +167,7 @@ local function identity_free(keys, argv)
   if argv[11] ~= '1' then
     consent, bound = linked_consent(known.consent, known.bound, consent, bound, cmsgpack.unpack(argv[12]))
   end
+  memory.keep_what_stands(known, argv[15])
   local remembered = memory.together(known, argv[14])
   redis.call('HDEL', keys[1], 'u')
   set_or_delete(keys[1], 'w', argv[10] ~= '' and argv[10] .. ' ' .. consent_digest(consent, bound) or '')

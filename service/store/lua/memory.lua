@@ -8,7 +8,7 @@
 -- A mark is the digest of a decision and an action: what is told again under it is the same.
 
 local memory = {}
-local MOST_REFUSALS = 64
+local MOST_OF_A_KIND, MOST_REFUSALS = 16, 256
 local SHOWN, ACCEPTED, REFUSED, NEVER = 1, 3, 4, 6
 
 function memory.readable(packed)
@@ -79,29 +79,54 @@ function memory.use(reserved, named, kind, at)
   return news
 end
 
--- Returns which refusal is to go when there are too many: the oldest that does not say never, then the oldest never of an
--- action that has a later one, then the oldest.
-function memory.least_refusal(refusals)
-  local later, double = {}, 1
+-- Returns where the oldest stands that does not say never, of the action that has most of these; nil where all say never.
+local function oldest_of_most(refusals, kept)
+  local counts, first, most = {}, {}, nil
   for i, one in ipairs(refusals) do
-    if one[4] ~= NEVER then return i end
+    local action = one[1]
+    if one[4] ~= NEVER and one ~= kept then
+      counts[action], first[action] = (counts[action] or 0) + 1, first[action] or i
+    end
   end
-  for i = #refusals, 1, -1 do
-    if later[refusals[i][1]] then double = i end
-    later[refusals[i][1]] = true
+  for i, one in ipairs(refusals) do
+    if first[one[1]] == i and (not most or counts[one[1]] > counts[most]) then most = one[1] end
   end
-  return double
+  return most and first[most]
 end
 
--- Adds a refusal in the order of time; tells whether it was news.
-function memory.add_refusal(refusals, refusal)
-  local place = #refusals + 1
+-- Returns which refusal is to go when there are too many, never the one that is `kept`: the oldest that does not say never,
+-- of the action that has most of these, then the oldest never of an action that has a later one, then the oldest.
+function memory.least_refusal(refusals, kept)
+  local least = oldest_of_most(refusals, kept)
+  if least then return least end
+  local later, double = {}, nil
   for i = #refusals, 1, -1 do
-    if refusals[i][6] == refusal[6] and refusals[i][4] == refusal[4] then return false end
-    if refusals[i][5] > refusal[5] then place = i end
+    local one = refusals[i]
+    if one ~= kept and later[one[1]] then double = i end
+    later[one[1]] = true
+  end
+  return double or (refusals[1] == kept and 2 or 1)
+end
+
+-- Adds a refusal in the order of time; tells whether it was news. Of the same action and kind no more are kept than the times
+-- that a cool-off can have; one that is older than all of these is none.
+function memory.add_refusal(refusals, refusal)
+  local place, same, oldest = #refusals + 1, 1, nil
+  for i = #refusals, 1, -1 do
+    local one = refusals[i]
+    if one[4] == refusal[4] and one[1] == refusal[1] then
+      if one[6] == refusal[6] then return false end
+      same, oldest = same + 1, i
+    end
+    if one[5] > refusal[5] then place = i end
+  end
+  if same > MOST_OF_A_KIND then
+    if refusals[oldest][5] > refusal[5] then return false end
+    table.remove(refusals, oldest)
+    place = place - 1
   end
   table.insert(refusals, place, refusal)
-  if #refusals > MOST_REFUSALS then table.remove(refusals, memory.least_refusal(refusals)) end
+  if #refusals > MOST_REFUSALS then table.remove(refusals, memory.least_refusal(refusals, refusal)) end
   return true
 end
 

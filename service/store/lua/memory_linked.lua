@@ -60,6 +60,23 @@ function memory.since(known, oldest)
   return memory.packed(brought)
 end
 
+-- Returns the promises of an identity, packed, whether it has any or not; '' for one that remembers nothing.
+function memory.promises_of(known)
+  return known.version and cmsgpack.pack(memory.readable(known.promises)) or ''
+end
+
+-- Ends the promises of an alias that its person has no more: they were taken or refused, or gave way to others, meanwhile.
+-- Where the person remembers nothing, the alias never brought any.
+function memory.keep_what_stands(known, persons)
+  if persons == '' or not known.promises then return end
+  local standing, kept = {}, {}
+  for _, one in ipairs(cmsgpack.unpack(persons)) do standing[one[1] .. ' ' .. one[5]] = one[2] end
+  for _, one in ipairs(memory.readable(known.promises)) do
+    if standing[one[1] .. ' ' .. one[5]] == one[2] then kept[#kept + 1] = one end
+  end
+  known.promises = #kept > 0 and cmsgpack.pack(kept) or false
+end
+
 -- Returns the fields of what an identity remembers together with what another brings, or nil where neither does anything.
 -- The version rises, for whoever decides now may know less.
 function memory.together(known, packed)

@@ -1,5 +1,7 @@
 -- What came of a decision.
 
+do  -- a library has no more than 200 locals of its own
+local STRATEGY = 5
 local function said(actions, action)
   for one in actions:gmatch('[^\31]+') do
     if one == action then return true end
@@ -7,15 +9,28 @@ local function said(actions, action)
   return false
 end
 
+-- Returns the status with what is remembered besides: customer, strategy, and whether uses are reserved for the action.
+local function told(id, action, status, stored)
+  local count, at = array_at(stored[1], 0)
+  local item
+  for _ = 1, count and count >= ENTRY_ITEMS and STRATEGY or 0 do at, item = cmsgpack.unpack_one(stored[1], at) end
+  local reserved = stored[7] ~= '' and (unpacked(stored[7]) or {})[action]
+  return {id, status, stored[6], type(item) == 'string' and item or '', reserved and 1 or 0}
+end
+
 -- KEYS: outcomes, out stream, decision, log
 -- ARGV: decision id, action, kind, when (ms; empty: now), amount, ttl of the outcomes, of the out stream (ms)
--- Answers with the status of the public contract.
+-- Answers with the status of the public contract, and, of what is recorded, with the decision's customer, its strategy, and 1
+-- where it reserved uses for the action.
 local function outcome(keys, argv)
   local stored = recall(keys[3], keys[4])
-  if not stored or not said(stored[5], argv[2]) then return {argv[1], 4} end
+  if not stored or not said(stored[5], argv[2]) then return {argv[1], 4, false, false, 0} end
   local name, value = argv[2] .. '|' .. argv[3], argv[4] .. '|' .. argv[5]
   local before = redis.call('HGET', keys[1], name)
-  if before then return {argv[1], (before == value or before:sub(1, #value + 1) == value .. '|') and 2 or 5} end
+  if before then
+    local same = before == value or before:sub(1, #value + 1) == value .. '|'
+    return same and told(argv[1], argv[2], 2, stored) or {argv[1], 5, false, false, 0}
+  end
   local now = now_ms()
   local at = argv[4] ~= '' and argv[4] or string.format('%.0f', now)
   redis.call('XADD', keys[2], 'MINID', '~', string.format('%.0f', math.max(0, now - tonumber(argv[7]))), '*', 'd', argv[1],
@@ -23,7 +38,9 @@ local function outcome(keys, argv)
   redis.call('PEXPIRE', keys[2], argv[7])
   redis.call('HSET', keys[1], name, value .. '|' .. string.format('%.0f', now))
   redis.call('PEXPIRE', keys[1], argv[6])
-  return {argv[1], 1}
+  return told(argv[1], argv[2], 1, stored)
 end
 
 redis.register_function('tact_outcome' .. VERSION, outcome)
+
+end

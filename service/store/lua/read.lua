@@ -23,7 +23,7 @@ end
 -- Last comes what is remembered, [version, refusals, promises, reservations, latest contact], and sixth what is switched
 -- off; or false when all of that is nothing.
 local function read(keys, argv)
-  local known, groups = redis.call('HMGET', keys[1], 'c', 'a', 'u', 'm', 'j', 'g', 'h'), argv[3]
+  local known, groups = redis.call('HMGET', keys[1], 'c', 'a', 'u', 'm', 'j', 'g'), argv[3]
   local consent, is_alias = known[1], known[2] or known[3]
   local agreed = consent and unpacked(consent)
   for i = 4, #argv, 2 do
@@ -32,13 +32,16 @@ local function read(keys, argv)
   if is_alias then consent, groups = false, '' end
   local names = {}
   for i = 1, #groups do names[i] = groups:sub(i, i) end
+  local contacts = groups:find('s', 1, true) -- the latest contact is a fact for service
+  if contacts then names[#names + 1] = 'h' end
   local values = redis.call('HMGET', keys[1], 'i', 'k', unpack(names))
+  local latest = contacts and table.remove(values) or false
   check_owner(values[1], argv[1])
   local erased = not values[1] and erased_ms(keys[2], argv[2])
   local decided = not erased and keys[4] and recall_said(keys[4], keys[5])
   if decided then check_owner(decided[6], argv[1]) end
   return {values[1] or argv[1], now_ms(), consent, groups, values, decided or false, erased and 1 or 0, linked(known),
-    memory_of(not is_alias and memory.told(keys[1], known[6], known[7]), redis.call('GET', keys[3]))}
+    memory_of(not is_alias and memory.told(keys[1], known[6], latest), redis.call('GET', keys[3]))}
 end
 
 redis.register_function{function_name = 'tact_read' .. VERSION, callback = read, flags = {'no-writes'}}

@@ -17,27 +17,26 @@ local function whose(keys, argv)
 end
 
 -- KEYS: decision, log, outcomes   ARGV: decision id, customer, action, kind
--- Answers with when it was decided, when such an outcome came first (ms), and what was reserved for the action, as
--- msgpack or ''; with false for an unknown decision.
+-- Answers with when it was decided, when such an outcome came first (ms), what was reserved for the action, as
+-- msgpack or '', and the alias that was asked about or ''; with false for an unknown decision.
 local function answered(keys, argv)
   local stored = found(keys)
-  if not stored then return {argv[1], false, 0, ''} end
+  if not stored then return {argv[1], false, 0, '', ''} end
   check_owner(stored[6], argv[2])
   local outcome_told = redis.call('HGET', keys[3], argv[3] .. '|' .. argv[4])
   local came = outcome_told and outcome_told:match('|(%d+)$') or now_ms()
   local reserved = stored[7] ~= '' and (unpacked(stored[7]) or {})[argv[3]]
-  return {argv[1], decided_ms(stored[1], keys), tonumber(came), reserved and cmsgpack.pack(reserved) or ''}
+  return {argv[1], decided_ms(stored[1], keys), tonumber(came), reserved and cmsgpack.pack(reserved) or '', stored[8]}
 end
 
--- Files a refusal and ends promises; returns the fields of the context that change.
+-- Files a refusal and ends promises that were given before the answer came; returns the fields of the context that change.
 local function answers_kept(known, told, at)
   local action, group, intents, kind, mark, before = told[1], told[2], told[3], told[4], told[6], told[7]
   local changed = {}
   if kind < ACCEPTED then return changed end
   local refusals, promises = memory.readable(known[6]), memory.readable(known[7])
   if kind >= REFUSED then
-    if not memory.add_refusal(refusals, {action, group, intents, kind, at, mark}) then return changed end
-    changed.z, before = memory.packed(refusals), math.huge
+    if memory.add_refusal(refusals, {action, group, intents, kind, at, mark}) then changed.z = memory.packed(refusals) end
   end
   local others, ended = memory.without(promises, action, before)
   if ended then changed.v = memory.packed(others) end

@@ -14,12 +14,23 @@ end
 
 -- The fields of the master that are no actions: their names are no ids.
 local VERSION_FIELD, SPREAD_FIELD = '#', '='
+-- How much may be off one by one: each decision reads all of it.
+local MOST_OFF = 1000
+
+-- Returns how much is switched off.
+local function switched_count(master)
+  local fields = redis.call('HEXISTS', master, VERSION_FIELD) + redis.call('HEXISTS', master, SPREAD_FIELD)
+  return redis.call('HLEN', master) - fields
+end
 
 -- KEYS: master   ARGV: what to switch (an action, or '*' for everything), packed details (empty: switch it on)
--- Switched off again, it keeps since when it is off. Answers the version and the whole master, as field, value, ...
+-- Switched off again, it keeps since when it is off. Answers whether this changed anything (-1: too much is off), and the
+-- whole master, as field, value, ...
 local function switch_set(keys, argv)
   local was = redis.call('HGET', keys[1], argv[1])
   if argv[2] ~= '' and not was then
+    local singly = switched_count(keys[1]) - redis.call('HEXISTS', keys[1], '*')
+    if argv[1] ~= '*' and singly >= MOST_OFF then return {keys[1], -1, {}} end
     redis.call('HSET', keys[1], argv[1], cmsgpack.pack({now_ms(), unpack(cmsgpack.unpack(argv[2]))}))
   elseif argv[2] == '' and was then
     redis.call('HDEL', keys[1], argv[1])
@@ -31,12 +42,22 @@ local function switch_set(keys, argv)
 end
 
 -- KEYS: master   ARGV: version, then field, value, ...
--- Puts a master back that was lost, or is older than what a process or a bucket knows; an older one changes nothing.
+-- Puts back what a process or a bucket knows and the master has lost; what is older than the master changes nothing.
+-- Nothing that the master holds goes: it may have been acknowledged since. Where it holds what is not told here, or is as
+-- new and differs, both made something of one version, and what either says is off is off, under a version of its own.
 local function switch_restore(keys, argv)
-  local version = tonumber(redis.call('HGET', keys[1], VERSION_FIELD) or 0)
-  if version >= tonumber(argv[1]) then return {keys[1], 0} end
-  redis.call('DEL', keys[1])
-  redis.call('HSET', keys[1], VERSION_FIELD, argv[1], unpack(argv, 2))
+  local version, told = tonumber(redis.call('HGET', keys[1], VERSION_FIELD) or 0), tonumber(argv[1])
+  if version > told then return {keys[1], 0} end
+  local known, lost = 0, {}
+  for at = 2, #argv, 2 do
+    if redis.call('HEXISTS', keys[1], argv[at]) == 1 then known = known + 1 else lost[#lost + 1] = at end
+  end
+  local differs = switched_count(keys[1]) > known
+  if version == told and not differs and #lost == 0 then return {keys[1], 0} end
+  for _, at in ipairs(lost) do redis.call('HSET', keys[1], argv[at], argv[at + 1]) end
+  if differs or version == told then told = told + 1 end
+  redis.call('HSET', keys[1], VERSION_FIELD, string.format('%d', told))
+  redis.call('HDEL', keys[1], SPREAD_FIELD)
   return {keys[1], 1}
 end
 
