@@ -32,7 +32,7 @@ class Controlling:
             since_ms=self.reloading.since_ms,
             refused=self.reloading.refused,
             counts=tuple(self._counted()),
-            switches=self.switching.known,
+            switches=self.switching.told,
             store_away=self.watch.away,
         )
 

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from math import ceil
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -16,11 +17,11 @@ from msgspec.structs import replace
 from service.core import plan
 from service.core.decision import Commit, Committed, Decision, Known, Reason, ReasonCode, Request
 from service.core.engine import Checked, Engine
-from service.core.memory import NOTHING_OFF, Switched
+from service.core.memory import NOTHING_OFF
 from service.core.plan import Entry
 from service.core.stock import NOTHING_KNOWN, Shelf, Stocks
 from service.core.stockroom import UNGRANTED, UNTRIED
-from service.core.switched import SWITCHED, is_off
+from service.core.switched import NO_SWITCHES, SWITCHED, Switchboard, either, is_off, with_switches
 from service.errors import AlreadyExists, ConsentChanged, CustomerErased, CustomerLinked, MemoryChanged, StoreError
 from service.telemetry import Counts
 
@@ -82,24 +83,6 @@ NO_BOOK = NoBook()
 
 
 NONE_EARLIER: Mapping[tuple[str, str], Engine] = {}
-
-
-class Switchboard(Protocol):
-    """Knows what operators have switched off, also while the store is away."""
-
-    @property
-    def off(self) -> Switched:
-        """What was known last; a read of the store says it exactly."""
-        ...
-
-
-class NoSwitches:
-    """Nothing that could be switched off."""
-
-    off: Switched = NOTHING_OFF
-
-
-NO_SWITCHES = NoSwitches()
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,10 +189,12 @@ class Decider:
                     raise
 
     async def _decide(self, engine: Engine, request: Request, wait_s: float) -> Decision:
-        random = self._entropy(12 + 4 * len(request.placements))
+        now_s = asyncio.get_running_loop().time
+        began_s, random = now_s(), self._entropy(12 + 4 * len(request.placements))
         key, asked = request.idempotency_key, request.customer
         decision_id = self._store.decision_id(asked, key, random[:12])
         known = await self._store.read(asked, decision_id if key else None, wait_s, key)
+        known = with_switches(known, self._switches)
         self._off = known.off
         if known.erased:
             raise CustomerErased("nothing is kept or used about this customer")
@@ -226,18 +211,30 @@ class Decider:
         planned = engine.arbitrate(decision_id, request, snapshot, judged, scores, _dice(random[12:]))
         checked = engine.check(planned, snapshot, judged.verdicts.vetoes)
         _alarm(checked, self._counts)
-        commit = engine.commit(checked.entry, request, known.now_ms, asked, known.consent, known.memory)
+        ends_ms = _given_up_ms(known, now_s() - began_s + wait_s)
+        commit = engine.commit(checked.entry, request, known.now_ms, asked, known.consent, known.memory, ends_ms)
         committed = await self._store.commit(commit, wait_s)
         if committed.bound and not committed.repeated:
             _count_bound(self._counts, checked.entry, committed)
         told = request.explain and not committed.repeated
         explained = engine.explain(snapshot, judged, scores, request) if told else None
+        if committed.repeated and known.off is not NOTHING_OFF:
+            committed = replace(committed, off=either(committed.off, known.off))
         return engine.answer(_same_request(committed, engine.digest(request)), checked.entry, explained)
 
 
 def _dice(random: bytes) -> tuple[float, ...]:
     """Return one draw in [0, 1) for every four random bytes."""
     return tuple(int.from_bytes(random[at : at + 4]) / 2**32 for at in range(0, len(random), 4))
+
+
+def _given_up_ms(known: Known, from_read_s: float) -> int:
+    """Return when nobody waits for a commit any more, by the store's clock: what comes later is not to be counted.
+
+    It was read after the beginning that `from_read_s` runs from, so no commit is refused that is still waited for, and
+    at most one that comes as late as the reading took is not.
+    """
+    return known.now_ms + ceil(1000 * from_read_s)
 
 
 def _same_request(committed: Committed, digest: bytes) -> Committed:

@@ -15,6 +15,7 @@ from service.core.engine import Engine
 from service.core.snapshot import Snapshot
 from service.core.stock import Shelf, Stocks
 from service.core.supplies import Taken
+from service.core.switched import NO_SWITCHES, Switchboard, with_switches
 from service.core.validity import ANSWERED, ERASED, GONE, OUT, Issued, Standing, Validity, standings
 from service.errors import UnknownDecision
 from service.telemetry import Counts
@@ -83,6 +84,7 @@ class Validator:
     supply: Supply
     book: StockBook
     counts: Counts = field(default_factory=Counts)
+    switches: Switchboard = NO_SWITCHES
 
     async def validate(self, decision_id: str, as_of_ms: int | None, deadline_s: float) -> Validity:
         """Say whether what was decided may still be said; `as_of_ms` replaces the store's clock, for simulations.
@@ -94,7 +96,7 @@ class Validator:
         issued = await self.decisions.issued(decision_id, deadline_s)
         if issued is None:
             raise UnknownDecision("there is no such decision, or it was made too long ago")
-        known = await self.customers.context(issued.customer, deadline_s)
+        known = with_switches(await self.customers.context(issued.customer, deadline_s), self.switches)
         snapshot = await self._seen_again(engine, issued, known, as_of_ms, deadline_s)
         if snapshot is None:
             placements = standings(issued, lambda placement, action: (ERASED if known.erased else GONE,))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 
 from service.core.strategy import Strategy
+from service.store.calls import StoreUnreadable
 from service.store.connection import Connections, StoreError, StoreForbidden
 from service.store.embedded import EmbeddedStore
 from service.store.settings import StoreRefused, check_store, server_run
@@ -39,7 +41,7 @@ class StoreWatch:
         self._strategy = strategy
         self._switching = switching
         self.away = False
-        self._checked = self._compared = ""
+        self._checked = self._compared = self._unforeseen = ""
         self._watching: asyncio.Task[None] | None = None
 
     async def look(self) -> None:
@@ -48,6 +50,8 @@ class StoreWatch:
             await self._check()
         except StoreRefused:
             raise
+        except StoreUnreadable as error:
+            self.warnings = (str(error),)
         except StoreError as error:
             if isinstance(error, StoreForbidden):
                 raise StoreRefused(f"{error} Mend the store's URL, or what it lets us do.") from None
@@ -73,18 +77,20 @@ class StoreWatch:
 
         The erasure key is compared each time: another process may have erased the first customer since. So are the
         purposes of the fields: the store may have been emptied since, and a process with another strategy be the first.
-        What is switched off is finished where another process died half way.
+        What is switched off is finished where another process died half way. That comes first: until then this process
+        goes by what it knew, and what fails later, as writing to a store that is full, must not keep it from that.
         """
         found = await server_run(self._connections.execute)
         if found != self._checked:
             self.warnings = tuple(await check_store(self._connections.execute))
+        await self._switching.look(anew=found != self._compared)
+        self._compared = found
+        if found != self._checked:
             await self._store.calls.load_functions()
             self._checked = found
         await self._store.purposes.claim()
         await self._store.rights.check_key()
         await self._store.words.keep(self._strategy)
-        await self._switching.look(anew=found != self._compared)
-        self._compared = found
 
     async def _watch(self) -> None:
         self.away = not self._checked
@@ -98,13 +104,23 @@ class StoreWatch:
             except StoreRefused as refused:
                 self._refused.set_result(str(refused))
                 return
-            except StoreError as error:
-                if not self.away:
-                    log.warning("the store is away: %s", type(error).__name__)
-                self.away = True
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next look may find the store mended
+                self._missed(error)
                 continue
             if self.away:
                 log.warning("the store is there again")
                 for warning in self.warnings:
                     log.warning(warning)
-            self.away = False
+            self.away, self._unforeseen = False, ""
+
+    def _missed(self, error: Exception) -> None:
+        """Log once what keeps a look from its end; of what nobody foresaw, where it came from, never what it says."""
+        kind = type(error).__name__
+        if isinstance(error, StoreError):
+            if not self.away:
+                log.warning("the store is away: %s", kind)
+        elif kind != self._unforeseen:
+            frames = "".join(traceback.format_tb(error.__traceback__))
+            log.error("looking after the store failed: %s\n%s", kind, frames)
+            self._unforeseen = kind
+        self.away = True

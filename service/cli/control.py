@@ -45,6 +45,9 @@ def switch_off(
         str, typer.Option("--because", metavar="TEXT", help="Why, for whoever finds it so. Required.")
     ] = "",
     everything: Annotated[bool, typer.Option("--all", help="Everything that is said, greetings too.")] = False,
+    even_unknown: Annotated[
+        bool, typer.Option("--even-unknown", help="Also an action that the strategy in force does not have (any more).")
+    ] = False,
     by: Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who does it (your login name).")] = None,
     target: Target = DEFAULT_TARGET,
     json: Json = False,
@@ -56,7 +59,7 @@ def switch_off(
     if not because.strip():
         raise Failed("--because is missing; say why it is switched off, for whoever finds it so", 2)
     who = _login() if by is None else by
-    told = call(target, lambda client: client.control.switch_off(name, because, who))
+    told = call(target, lambda client: client.control.switch_off(name, because, who, even_unknown=even_unknown))
     say_json(told) if json else say(f"{_what(name)} is off{'' if told['changed'] else ', as it was'}")
 
 
@@ -104,7 +107,7 @@ def _what(name: str | None) -> str:
 def _say_refused(refused: dict[str, Any] | None) -> None:
     if refused is None:
         return
-    over = "" if refused["stands"] else " (over: the folders no longer hold it)"
+    over = "" if refused["stands"] else " (over: what the folders hold is in force)"
     say(f"refused   a changed {refused['what']}, {refused['refused_at']}{over}")
     for problem in refused["problems"][:_SHOWN_PROBLEMS]:
         say(f"          {problem}")

@@ -25,18 +25,29 @@ class ControlClient:
         """Return what is switched off."""
         return await answer_to(self._control.ListSwitches(control_pb2.ListSwitchesRequest(), timeout=self._timeout_s))
 
-    async def switch_off(self, action_id: str | None, because: str, by: str = "") -> Answer:
-        """Switch an action off, or everything (no action); it holds everywhere when this returns."""
-        return await self._switch(action_id, control_pb2.SWITCH_STATE_OFF, because, by)
+    async def switch_off(
+        self, action_id: str | None, because: str, by: str = "", *, even_unknown: bool = False
+    ) -> Answer:
+        """Switch an action off, or everything (no action); it holds everywhere when this returns.
+
+        `even_unknown` takes ids that the strategy in force does not have, as of an action of an earlier one.
+        """
+        return await self._switch(action_id, control_pb2.SWITCH_STATE_OFF, because, by, even_unknown=even_unknown)
 
     async def switch_on(self, action_id: str | None) -> Answer:
         """Switch an action on again, or everything (no action)."""
         return await self._switch(action_id, control_pb2.SWITCH_STATE_ON, "", "")
 
     async def _switch(
-        self, action_id: str | None, state: control_pb2.SwitchState.ValueType, because: str, by: str
+        self,
+        action_id: str | None,
+        state: control_pb2.SwitchState.ValueType,
+        because: str,
+        by: str,
+        *,
+        even_unknown: bool = False,
     ) -> Answer:
-        asked = control_pb2.SetSwitchRequest(state=state, because=because, by=by)
+        asked = control_pb2.SetSwitchRequest(state=state, because=because, by=by, even_unknown=even_unknown)
         if action_id is None:
             asked.everything = True
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from models.bounds import has_control_characters
 from models.shapes import nearest
@@ -17,6 +17,7 @@ from tact.v1 import control_pb2 as pb
 
 MAX_BECAUSE_BYTES = 500
 MAX_BY_BYTES = 128
+_EVEN_UNKNOWN = " (for an action of another version set even_unknown: `tact switch off --even-unknown`)"
 _ACTION = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -49,15 +50,16 @@ class Controls:
 
 
 def _check(request: pb.SetSwitchRequest, strategy: Strategy) -> None:
-    """Check what to switch: off only what the strategy has, on anything, for its strategy may be gone."""
+    """Check what to switch: on anything, for its strategy may be gone; off only what the strategy has, unless asked to.
+
+    An action of an earlier strategy may still be said under the key of a decision of then.
+    """
     found, is_off = Findings(), request.state == pb.SWITCH_STATE_OFF
     if not is_off and request.state != pb.SWITCH_STATE_ON:
         found.add("state", "says neither on nor off; send SWITCH_STATE_ON or SWITCH_STATE_OFF.")
     match request.WhichOneof("switch"):
         case "action_id":
-            known = [action.id for action in strategy.actions]
-            if request.action_id not in known and (is_off or not _ACTION.fullmatch(request.action_id)):
-                found.add("action_id", f"{shown(request.action_id)} is no action; {nearest(request.action_id, known)}")
+            _check_action(found, request, [action.id for action in strategy.actions], is_off=is_off)
         case "everything":
             if not request.everything:
                 found.add("everything", "is false; name an action_id, or send true.")
@@ -65,6 +67,17 @@ def _check(request: pb.SetSwitchRequest, strategy: Strategy) -> None:
             found.add("switch", "names nothing; send an action_id, or everything.")
     _check_words(found, request, is_off=is_off)
     found.end()
+
+
+def _check_action(found: Findings, request: pb.SetSwitchRequest, known: Sequence[str], *, is_off: bool) -> None:
+    action = request.action_id
+    if action in known:
+        return
+    if not _ACTION.fullmatch(action):
+        found.add("action_id", f"{shown(action)} is no action; {nearest(action, known)}")
+    elif is_off and not request.even_unknown:
+        meant = nearest(action, known)
+        found.add("action_id", f"{shown(action)} is no action of the strategy in force; {meant}{_EVEN_UNKNOWN}")
 
 
 def _check_words(found: Findings, request: pb.SetSwitchRequest, *, is_off: bool) -> None:

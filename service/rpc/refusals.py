@@ -27,6 +27,7 @@ from service.errors import (
     NotControlled,
     StoreError,
     TactError,
+    TooManySwitches,
     UnknownDecision,
     Violation,
 )
@@ -64,6 +65,10 @@ STATUS: dict[type[TactError], tuple[grpc.StatusCode, str]] = {
     NotControlled: (
         grpc.StatusCode.FAILED_PRECONDITION,
         "This server has neither a status nor switches. Ask one that `tact serve` started.",
+    ),
+    TooManySwitches: (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "1,000 actions are switched off already. Switch on what need not be off any more, or switch off everything.",
     ),
     FailedPrecondition: (grpc.StatusCode.FAILED_PRECONDITION, "What is stored does not allow this."),
     DeadlineExpired: (grpc.StatusCode.DEADLINE_EXCEEDED, "The time for this call is over."),

@@ -1,4 +1,4 @@
-"""The gRPC server: one port, three services, health, and reflection by flag.
+"""The gRPC server: one port, all services, health, and reflection by flag.
 
     edge = Edge.of(strategy, decider=decider, stores=store, limits=Limits(), clock=clock_ms, validator=validator)
     server = Server(edge, Listen(host="127.0.0.1", port=50051, reflection=False))

@@ -62,6 +62,14 @@ def test_an_action_is_switched_off_and_on(tact: Said) -> None:
     assert "[greet]" in tact(*asked)
 
 
+def test_an_action_of_another_version_is_switched_off_and_on(tact: Said) -> None:
+    """The strategy in force does not have it: that has to be meant."""
+    off = ("switch", "off", "gone-since", "--because", "A wrong price.")
+    assert "--even-unknown" in tact(*off, code=1)
+    assert tact(*off, "--even-unknown") == "gone-since is off\n"
+    assert tact("switch", "on", "gone-since") == "gone-since is on\noff       nothing\n"
+
+
 def test_everything_is_switched_off_and_on(tact: Said) -> None:
     """With everything off nothing is said; what is off by itself stays so when everything is on again."""
     asked = ("decide", "bo", "--channel", "web", "--placement", "greeting", "--json")
@@ -108,7 +116,7 @@ def test_a_refused_version_is_named_until_it_is_mended(tact: Said, served: Proce
     assert "did you mean `forbid`?" in str(health["refused"]["problems"])
     after = json.loads(tact("status", "--json"))
     assert (after["strategy"], after["since"]) == (before["strategy"], before["since"])
-    assert {"name": "strategy.refused", "label": "", "value": 1} in after["counts"]
+    assert {"name": "strategy.refused", "label": "strategy", "value": 1} in after["counts"]
     write_edition(folder, 1)
     os.kill(served.pid, signal.SIGHUP)
     assert until(lambda: json.loads(tact("status", "--json"))["strategy"] != before["strategy"])

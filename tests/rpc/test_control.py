@@ -7,7 +7,8 @@ from typing import Any
 import grpc
 import pytest
 
-from service.core.control import EVERYTHING
+from service.core.control import EVERYTHING, Switches
+from service.errors import TooManySwitches
 from service.rpc.client import CallFailed, TactClient
 from tact.v1 import control_pb2 as pb
 from tact.v1 import control_pb2_grpc
@@ -61,6 +62,19 @@ async def test_an_action_that_is_gone_can_be_switched_on_but_not_off() -> None:
     ]
 
 
+async def test_an_action_of_another_version_is_switched_off_when_that_is_meant() -> None:
+    """It may still be said under the key of a decision of then; the refusal of an unknown id says how."""
+    async with serving(edge_of(), control=(control := Controlling())) as target, TactClient(target) as client:
+        with pytest.raises(CallFailed) as refused:
+            await client.control.switch_off("an-action-of-yesterday", "A wrong price.")
+        assert control.off == {}
+        assert "even_unknown" in refused.value.violations[0].description
+        assert "--even-unknown" in refused.value.violations[0].description
+        told = await client.control.switch_off("an-action-of-yesterday", "A wrong price.", even_unknown=True)
+        assert [one["action_id"] for one in told["switched_off"]] == ["an-action-of-yesterday"]
+        assert (await client.control.switch_on("an-action-of-yesterday"))["changed"]
+
+
 OFF, ON = pb.SWITCH_STATE_OFF, pb.SWITCH_STATE_ON
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "nothing-named": ({"state": OFF, "because": "x"}, "switch"),
@@ -77,6 +91,9 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "empty-action": ({"action_id": "", "state": OFF, "because": "x"}, "action_id"),
     "long-action": ({"action_id": "x" * 65, "state": ON}, "action_id"),
     "odd-action": ({"action_id": "a\x00b", "state": ON}, "action_id"),
+    "odd-unknown-action": ({"action_id": "*", "state": OFF, "because": "x", "even_unknown": True}, "action_id"),
+    "long-unknown-action": ({"action_id": "x" * 65, "state": OFF, "because": "x", "even_unknown": True}, "action_id"),
+    "no-unknown-action": ({"action_id": "", "state": OFF, "because": "x", "even_unknown": True}, "action_id"),
 }
 
 
@@ -112,6 +129,23 @@ async def test_a_switch_that_may_not_hold_is_not_acknowledged() -> None:
         TactClient(target, timeout_s=5.0) as client,
     ):
         with pytest.raises(CallFailed, match="UNAVAILABLE"):
+            await client.control.switch_off("greet", "An incident.")
+
+
+class Crowded(Controlling):
+    """A control with no room for another switch."""
+
+    async def set_switch(
+        self, action: str, details: tuple[str, str] | None, deadline_s: float
+    ) -> tuple[Switches, bool]:
+        """Refuse."""
+        raise TooManySwitches("too much is switched off one by one")
+
+
+async def test_a_switch_for_which_there_is_no_room_says_so() -> None:
+    """The answer says how many there can be, and that everything can still be switched off."""
+    async with serving(edge_of(), control=Crowded()) as target, TactClient(target) as client:
+        with pytest.raises(CallFailed, match=r"FAILED_PRECONDITION.*1,000 actions.*switch off everything"):
             await client.control.switch_off("greet", "An incident.")
 
 

@@ -146,7 +146,9 @@ class RefusedVersion(message.Message):
     what: builtins.str
     """What was refused: `strategy` or `model`."""
     stands: builtins.bool
-    """Whether the folders still hold it: true calls for somebody to mend them, false says that this is over."""
+    """Whether the folders still hold it and it is not in force: true calls for somebody to mend them; false says that this
+    is over, as what they hold is in force, be it another version or, after a second try, this one.
+    """
     @builtins.property
     def problems(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """What was wrong, one sentence each, with file and line where they are known, and what would be right; at most 100."""
@@ -242,8 +244,9 @@ class SetSwitchRequest(message.Message):
     STATE_FIELD_NUMBER: builtins.int
     BECAUSE_FIELD_NUMBER: builtins.int
     BY_FIELD_NUMBER: builtins.int
+    EVEN_UNKNOWN_FIELD_NUMBER: builtins.int
     action_id: builtins.str
-    """One action of the strategy, by its id."""
+    """One action of the strategy, by its id; see even_unknown for those of other strategies."""
     everything: builtins.bool
     """Everything that any strategy says, greetings too; send true."""
     state: SwitchState.ValueType
@@ -254,6 +257,11 @@ class SetSwitchRequest(message.Message):
     """
     by: builtins.str
     """Who does it, as others will know them: at most 128 bytes of UTF-8, no control characters."""
+    even_unknown: builtins.bool
+    """Switch action_id off even where the strategy in force has no such action: for one that another version has, or had,
+    and that may still be said under the idempotency key of an earlier decision. Unset, such an id is taken for a typing
+    error. It has no effect on everything, nor when something is switched on, which any id can be.
+    """
     def __init__(
         self,
         *,
@@ -262,10 +270,11 @@ class SetSwitchRequest(message.Message):
         state: SwitchState.ValueType = ...,
         because: builtins.str = ...,
         by: builtins.str = ...,
+        even_unknown: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["action_id", b"action_id", "everything", b"everything", "switch", b"switch"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["action_id", b"action_id", "because", b"because", "by", b"by", "everything", b"everything", "state", b"state", "switch", b"switch"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["action_id", b"action_id", "because", b"because", "by", b"by", "even_unknown", b"even_unknown", "everything", b"everything", "state", b"state", "switch", b"switch"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_switch: _TypeAlias = typing.Literal["action_id", "everything"]  # noqa: Y015
     _WhichOneofArgType_switch: _TypeAlias = typing.Literal["switch", b"switch"]  # noqa: Y015

@@ -82,8 +82,10 @@ class ControlServiceServicer:
         switched on again, what was switched off by itself stays off.
 
         Repeating the call is safe, and sees once more that it holds everywhere. Errors: INVALID_ARGUMENT for a bad request,
-        or for an action that the strategy in force does not have when it is to be switched off; UNAVAILABLE when the store
-        cannot be written: it may hold already, or hold within seconds, so repeat the call until it is answered.
+        or for an action that the strategy in force does not have when it is to be switched off, unless even_unknown is set;
+        FAILED_PRECONDITION when 1,000 actions are off one by one already (everything can still be switched off), or when
+        this server is not controlled; UNAVAILABLE when the store cannot be written: it may hold already, or hold within
+        seconds, so repeat the call until it is answered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

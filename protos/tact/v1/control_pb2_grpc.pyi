@@ -54,8 +54,10 @@ class ControlServiceStub:
     switched on again, what was switched off by itself stays off.
 
     Repeating the call is safe, and sees once more that it holds everywhere. Errors: INVALID_ARGUMENT for a bad request,
-    or for an action that the strategy in force does not have when it is to be switched off; UNAVAILABLE when the store
-    cannot be written: it may hold already, or hold within seconds, so repeat the call until it is answered.
+    or for an action that the strategy in force does not have when it is to be switched off, unless even_unknown is set;
+    FAILED_PRECONDITION when 1,000 actions are off one by one already (everything can still be switched off), or when
+    this server is not controlled; UNAVAILABLE when the store cannot be written: it may hold already, or hold within
+    seconds, so repeat the call until it is answered.
     """
     ListSwitches: grpc.UnaryUnaryMultiCallable[control_pb2.ListSwitchesRequest, control_pb2.ListSwitchesResponse]
     """Lists what is switched off, as the store says.
@@ -89,8 +91,10 @@ class ControlServiceAsyncStub(ControlServiceStub):
     switched on again, what was switched off by itself stays off.
 
     Repeating the call is safe, and sees once more that it holds everywhere. Errors: INVALID_ARGUMENT for a bad request,
-    or for an action that the strategy in force does not have when it is to be switched off; UNAVAILABLE when the store
-    cannot be written: it may hold already, or hold within seconds, so repeat the call until it is answered.
+    or for an action that the strategy in force does not have when it is to be switched off, unless even_unknown is set;
+    FAILED_PRECONDITION when 1,000 actions are off one by one already (everything can still be switched off), or when
+    this server is not controlled; UNAVAILABLE when the store cannot be written: it may hold already, or hold within
+    seconds, so repeat the call until it is answered.
     """
     ListSwitches: aio.UnaryUnaryMultiCallable[control_pb2.ListSwitchesRequest, control_pb2.ListSwitchesResponse]  # type: ignore[assignment]
     """Lists what is switched off, as the store says.
@@ -133,8 +137,10 @@ class ControlServiceServicer(metaclass=abc_1.ABCMeta):
         switched on again, what was switched off by itself stays off.
 
         Repeating the call is safe, and sees once more that it holds everywhere. Errors: INVALID_ARGUMENT for a bad request,
-        or for an action that the strategy in force does not have when it is to be switched off; UNAVAILABLE when the store
-        cannot be written: it may hold already, or hold within seconds, so repeat the call until it is answered.
+        or for an action that the strategy in force does not have when it is to be switched off, unless even_unknown is set;
+        FAILED_PRECONDITION when 1,000 actions are off one by one already (everything can still be switched off), or when
+        this server is not controlled; UNAVAILABLE when the store cannot be written: it may hold already, or hold within
+        seconds, so repeat the call until it is answered.
         """
 
     @abc_1.abstractmethod

@@ -68,11 +68,14 @@ class DecideRequest(message.Message):
     """
     idempotency_key: builtins.str
     """Makes the call safe to repeat: the same key and customer always return the same answer and count once, for as
-    long as the service keeps decisions (14 days). At most 64 bytes. Empty: every call is its own
+    long as the service keeps decisions (14 days). After an id was unlinked, its keys of the time of the link are the
+    person's: the same key under that id is a new decision then. At most 64 bytes. Empty: every call is its own
     decision. The key with another channel, placements or context is refused with ALREADY_EXISTS. The answer is what
     was decided then, also when the consent was withdrawn or the hold of its units has ended since: `ValidateDecision` says
     whether it may still be said, and holds the units again. Only its words are made anew, of what is known and agreed to
-    now, in the language preferred now: they can be others than those of the first answer. What an operator has switched
+    now, in the language preferred now: they can be others than those of the first answer. They are words of the version
+    that the answer names while the process has it (it keeps the last four that were in force), and after that those that
+    the version in force has for the same action, and none where it has none. What an operator has switched
     off since is held back, as SWITCHED_OFF.
     """
     request_id: builtins.str

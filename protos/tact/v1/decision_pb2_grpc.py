@@ -93,7 +93,8 @@ class DecisionServiceServicer:
         Ask just before it goes out. What was chosen is judged again by the strategy that is in force now, with the consent
         and the facts of now; what came with the request counts as it did then, as far as the strategy is still the same
         one and the consent allows it, and is unknown otherwise. Caps are not counted again: this contact was counted when
-        it was decided. What the customer has refused since, by an outcome of this decision, may not be said any more. What
+        it was decided. What the customer has said no to since, by an outcome of this decision (REFUSED, NOT_NOW or NEVER), may
+        not be said any more. What
         rests by now after any answer of the customer's (COOLING_OFF, NEVER_AGAIN), what is switched off, and what is another
         story than the one that is promised by now (PROMISED_OTHERWISE) may not either; the promise that this decision gave
         itself forbids nothing of it. Nor may

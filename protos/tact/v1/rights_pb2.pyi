@@ -313,7 +313,7 @@ class ExportedCapUses(message.Message):
 
 @typing.final
 class ExportedRefusal(message.Message):
-    """That the person said no to an action. The latest 64 are kept."""
+    """That the person said no to an action. Of each action and kind of answer the latest 16 are kept, of all 256 at most."""
 
     DESCRIPTOR: descriptor.Descriptor
 

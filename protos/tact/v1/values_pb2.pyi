@@ -117,7 +117,7 @@ class _ReasonCodeEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ReasonCode.
     Example: an e-mail that was queued yesterday names an offer that ended.
     """
     REASON_CODE_DECLINED: _ReasonCode.ValueType  # 23
-    """The customer has refused just this already, by an outcome of the same decision (REFUSED or NEVER).
+    """The customer has said no to just this already, by an outcome of the same decision (REFUSED, NOT_NOW or NEVER).
     Example: an e-mail is still in the queue, and the customer said no at the desk.
     """
     REASON_CODE_NOT_APPLICABLE: _ReasonCode.ValueType  # 24
@@ -251,7 +251,7 @@ REASON_CODE_NO_LONGER_OFFERED: ReasonCode.ValueType  # 22
 Example: an e-mail that was queued yesterday names an offer that ended.
 """
 REASON_CODE_DECLINED: ReasonCode.ValueType  # 23
-"""The customer has refused just this already, by an outcome of the same decision (REFUSED or NEVER).
+"""The customer has said no to just this already, by an outcome of the same decision (REFUSED, NOT_NOW or NEVER).
 Example: an e-mail is still in the queue, and the customer said no at the desk.
 """
 REASON_CODE_NOT_APPLICABLE: ReasonCode.ValueType  # 24
