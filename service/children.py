@@ -25,6 +25,11 @@ class Ended:
     errors: str
 
     @property
+    def answered(self) -> bool:
+        """Whether it said anything: one that died or took too long did not."""
+        return bool(self.output)
+
+    @property
     def last_words(self) -> str:
         """Why it failed: what its JSON says, or else the last line of its errors."""
         with suppress(ValueError, TypeError, KeyError):
@@ -101,7 +106,7 @@ class Waiting:
             child.stdin.write(line)
             await child.stdin.drain()
         answer = (await child.stdout.readline()).decode(errors="replace")
-        if answer:
+        if answer.endswith("\n"):  # half an answer is none
             return Ended(1 if "error" in json.loads(answer) else 0, answer, "")
         return Ended(await child.wait() or 1, "", "")
 

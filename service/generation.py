@@ -25,7 +25,9 @@ from service.validate import Validator
 from service.versions import Version
 
 KEPT_ENGINES = 4
-"""Of how many versions the words are kept in memory; a decision is repeated within seconds, if at all."""
+"""Of how many versions, the one in force among them, the words are kept in memory; a decision is repeated within
+seconds, if at all.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,8 @@ class Ground:
     engines: dict[tuple[str, str], Engine] = field(default_factory=dict)
 
     def keep(self, version: Version) -> None:
-        """Keep an engine for the words of what it decided, and no more than the last few."""
+        """Keep an engine for the words of what it decided, and no more than those that were in force last."""
+        self.engines.pop(version.name, None)  # one that is in force again is the last one, and not where it stood
         self.engines[version.name] = version.engine
         while len(self.engines) > KEPT_ENGINES:
             del self.engines[next(iter(self.engines))]
@@ -56,6 +59,7 @@ class Generation:
     warehouse: Warehouse
     decider: Decider
     edge: Edge
+    ground: Ground
 
     @classmethod
     def of(cls, version: Version, ground: Ground) -> Generation:
@@ -64,8 +68,9 @@ class Generation:
         store = _store(strategy, ground)
         process = os.urandom(8).hex()
         decisions = Householding.around(store.customers, store.households, store.issued, strategy)
-        warehouse = Warehouse.of(strategy, decisions, store.outcomes, store.supply, store.demand, store.issued, process)
-        store = replace(store, outcomes=Remembering(warehouse.outcomes, store.memory, strategy))
+        outcomes = Remembering(store.recorder, store.memory, strategy, store.words)
+        warehouse = Warehouse.of(strategy, decisions, outcomes, store.supply, store.demand, store.issued, process)
+        store = replace(store, outcomes=warehouse.outcomes)
         decider = Decider(
             version.engine,
             warehouse.decisions,
@@ -76,20 +81,16 @@ class Generation:
             counts=ground.counts,
             earlier=ground.engines,
         )
-        ground.keep(version)
-        validator = Validator(
-            lambda: version.engine, store.issued, store.customers, store.supply, warehouse.book, ground.counts
-        )
         edge = Edge.of(
             strategy,
             decider=decider,
             stores=store,
             limits=Limits(allow_as_of=ground.settings.allow_as_of),
             clock=clock,
-            validator=validator,
+            validator=_validator(version, ground, store, warehouse),
             tally=warehouse.tally,
         )
-        return cls(version, store, warehouse, decider, edge)
+        return cls(version, store, warehouse, decider, edge, ground)
 
     async def claim(self) -> None:
         """Let the store know what this version's fields are for and what its words are, before it decides anything.
@@ -100,7 +101,8 @@ class Generation:
         await self.store.words.keep(self.version.strategy)
 
     def open(self) -> None:
-        """Begin with what is done in the background."""
+        """Begin with what is done in the background, and keep the words: it is about to be in force."""
+        self.ground.keep(self.version)
         self.warehouse.open()
 
 
@@ -139,6 +141,18 @@ async def _closed(
         one.cancel()
     ends.detach()
     await warehouse.close()
+
+
+def _validator(version: Version, ground: Ground, store: Store, warehouse: Warehouse) -> Validator:
+    return Validator(
+        lambda: version.engine,
+        store.issued,
+        store.customers,
+        store.supply,
+        warehouse.book,
+        ground.counts,
+        ground.switches,
+    )
 
 
 def _store(strategy: Strategy, ground: Ground) -> Store:

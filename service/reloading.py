@@ -1,8 +1,8 @@
 """Reloading: a changed strategy or model is loaded beside the one in force, verified, and put in force in one step.
 
 Folders are looked at four times a second, without reading a file. A change is taken up when two looks agree, so that a
-folder that is still being written is not judged; what then turns out to be bad is refused once, and the last good
-version goes on.
+folder that is still being written is not judged, and later where rules are gone, for a file may be under way. What then
+turns out to be bad is refused once, and the last good version goes on.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -19,15 +19,30 @@ from models.artifacts import ArtifactRefused
 from models.propensity import Folded
 from service.core.control import RefusedVersion
 from service.errors import StoreError
+from service.shrinking import GuardrailsGone, check_guarded, listed, rules_gone
 from service.store.settings import StoreRefused
 from service.telemetry import Counts
-from service.versions import Folders, Look, Version, problems_of
+from service.versions import Folders, Look, NotVerified, Version, problems_of
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY_S = 0.25
 LOGGED_PROBLEMS = 3
 KEPT_PROBLEMS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often folders are looked at (s); how long they must be still where rules are gone (s), so that such a version
+    is in force within two seconds all the same; how often a model is verified, and how long after one that failed (s).
+    """
+
+    look_s: float = 0.25
+    settle_s: float = 1.2
+    verify_again_s: float = 2.0
+    verify_times: int = 5
+
+
+PACE = Pace()
 
 
 class Load(Protocol):
@@ -57,13 +72,18 @@ class Reloading:
         load: Load,
         *,
         follows: bool = True,
+        pace: Pace = PACE,
     ) -> None:
         self.refused: RefusedVersion | None = None
         self.since_ms = clock()
         self._folders, self._judged, self._version = folders, seen, first
         self._put_in_force, self._counts, self._clock = put_in_force, counts, clock
-        self._follows, self._load = follows, load
+        self._follows, self._load, self._pace = follows, load, pace
         self._before: Look = seen
+        self._still_since_s = float("-inf")
+        self._owed = False
+        self._verified: tuple[Look | None, int] = None, 0
+        self._not_before_s = float("-inf")
         self._loaded: tuple[Look, Version] | None = None
         self._waits = False
         self._now = asyncio.Event()
@@ -91,10 +111,11 @@ class Reloading:
             seen = await asyncio.to_thread(folders.look)
             version = await self._load(folders, self._version.model, beside=True)
             try:
+                check_guarded(self._version.strategy, version.strategy)
                 await self._put_in_force(version)
-            except StoreError as error:
+            except (StoreError, GuardrailsGone) as error:
                 raise ArtifactRefused(f"{folder}: {error}") from None
-            self._folders, self._judged, self._before = folders, seen, seen
+            self._folders, self._judged, self._before, self._owed = folders, seen, seen, False
             self._taken(version)
 
     async def _follow(self) -> None:
@@ -107,9 +128,9 @@ class Reloading:
                 log.error("looking at the folders failed and goes on: %s", type(error).__name__)
 
     async def _next_look(self) -> bool:
-        """Wait for the next look; tell whether somebody asked for it."""
+        """Wait for the next look, which comes by itself as long as one is owed; tell whether somebody asked for it."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(LOOK_EVERY_S if self._follows else None):
+            async with asyncio.timeout(self._pace.look_s if self._follows or self._owed else None):
                 await self._now.wait()
         asked = self._now.is_set()
         self._now.clear()
@@ -118,14 +139,20 @@ class Reloading:
     async def look(self, *, asked: bool = False) -> None:
         """Look once, and take up what has changed if the look before saw the same; `asked` does not wait for that."""
         seen = await asyncio.to_thread(self._folders.look)
-        steady, self._before = seen == self._before, seen
-        if not asked and (not steady or seen == self._judged):
+        if not self._is_due(seen, asked=asked):
             return
+        self._owed = True
         try:
             version = await self._version_at(seen)
             if await asyncio.to_thread(self._folders.look) != seen:
                 return  # it was changed while it was read: what was read may be half of each
+            if not asked and self._may_be_half(version):
+                return
             await self._take(version)
+        except NotVerified as refused:
+            if self._verifies_again(refused, seen, asked=asked):
+                return
+            self._refuse(refused, asked=asked)
         except StoreRefused as refused:
             self._refuse(refused, asked=asked)
         except StoreError as error:
@@ -133,7 +160,33 @@ class Reloading:
             return
         except Exception as refused:  # noqa: BLE001 - whatever is wrong with a version, the last good one goes on
             self._refuse(refused, asked=asked)
-        self._judged, self._loaded, self._waits = seen, None, False
+        self._judged, self._loaded, self._waits, self._owed = seen, None, False, False
+        self._verified = None, 0
+
+    def _is_due(self, seen: Look, *, asked: bool) -> bool:
+        """Tell whether what is seen is to be judged now: what changed, or what was asked for and could not be."""
+        now_s = asyncio.get_running_loop().time()
+        if seen != self._before:
+            self._before, self._still_since_s = seen, now_s
+            return asked
+        rests = seen == self._verified[0] and now_s < self._not_before_s
+        return asked or (not rests and (self._owed or seen != self._judged))
+
+    def _may_be_half(self, version: Version) -> bool:
+        """Tell whether rules are gone from folders that were not still for long: a file may be about to come back."""
+        still_s = asyncio.get_running_loop().time() - self._still_since_s
+        return still_s < self._pace.settle_s and bool(rules_gone(self._version.strategy, version.strategy))
+
+    def _verifies_again(self, refused: NotVerified, seen: Look, *, asked: bool) -> bool:
+        """Tell whether a model that was not verified is tried again, as nothing is known against it."""
+        before, times = self._verified
+        times = 1 if asked or before != seen else times + 1
+        self._verified = seen, times
+        self._not_before_s = asyncio.get_running_loop().time() + self._pace.verify_again_s
+        if times >= self._pace.verify_times:
+            return False
+        log.warning("a changed model is verified again: %s", refused)
+        return True
 
     async def _version_at(self, seen: Look) -> Version:
         """Return what the folders hold; loaded once, however often the store keeps it waiting."""
@@ -145,14 +198,24 @@ class Reloading:
         if version.name == self._version.name:  # written again as it is, or back to what is in force
             self._stands(False)
             return
+        check_guarded(self._version.strategy, version.strategy)
         await self._put_in_force(version)
         self._taken(version)
 
     def _taken(self, version: Version) -> None:
-        self._version, self.since_ms = version, self._clock()
+        before, self._version, self.since_ms = self._version, version, self._clock()
         self._stands(False)
-        self._counts.add("strategy.reloaded")
+        for what, old, new in zip(("strategy", "model"), before.name, version.name, strict=True):
+            if old != new:
+                self._counts.add("strategy.reloaded", what)
+        self._tell_gone(rules_gone(before.strategy, version.strategy))
         log.info("strategy %s with model %s is in force", version.name[0], version.name[1] or "(priors)")
+
+    def _tell_gone(self, rules: tuple[str, ...]) -> None:
+        for rule in rules:
+            self._counts.add("strategy.rules_gone", rule)
+        if rules:
+            log.warning("the strategy that comes into force is without rules of the one before: %s", listed(rules))
 
     def _stands(self, stands: bool) -> None:
         if self.refused is not None:
@@ -165,7 +228,7 @@ class Reloading:
         if stands and not asked:
             return
         self.refused = RefusedVersion(what, problems, self._clock(), stands=True)
-        self._counts.add("strategy.refused")
+        self._counts.add("strategy.refused", what)
         more = f" (and {len(problems) - LOGGED_PROBLEMS} more)" if len(problems) > LOGGED_PROBLEMS else ""
         log.warning(
             "a changed %s is refused, %s goes on: %s%s",

@@ -20,6 +20,7 @@ from service.children import Waiting
 from service.core.engine import Engine
 from service.core.loader import load_strategy
 from service.core.strategy import Strategy
+from service.shrinking import GuardrailsGone
 from service.store.retention import Retention
 from service.store.settings import StoreRefused
 
@@ -36,7 +37,11 @@ class KeptTooShort(Exception):
     """What was said before is forgotten before the strategy's caps allow that."""
 
 
-FORESEEN = (DocumentsRefused, FeatureRefused, ArtifactRefused, KeptTooShort, StoreRefused)
+class NotVerified(ArtifactRefused):
+    """Whoever verifies a model died or took too long, which says nothing about the model."""
+
+
+FORESEEN = (DocumentsRefused, FeatureRefused, ArtifactRefused, KeptTooShort, StoreRefused, GuardrailsGone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +117,18 @@ class Verifier:
         self._child = Waiting("training", ("verify", "--waiting", "--json"))
 
     async def verify(self, folder: Path, folded: Folded) -> None:
-        """See that an artefact's arrays say what its estimators say, and are those that were loaded."""
+        """See that an artefact's arrays say what its estimators say, and are those that were loaded.
+
+        Raises `NotVerified` where that cannot be told, as the process died or took too long.
+        """
         found = await self._child.ask(str(folder), VERIFY_WITHIN_S)
         if not self._waits:
             await self._child.close()
+        if not found.answered:
+            raise NotVerified(
+                f"{folder}: the model could not be verified, as the process that verifies did not answer "
+                f"({found.last_words}). See that it has memory and time."
+            )
         if found.code != 0:
             raise ArtifactRefused(f"The model was not verified and does not serve: {found.last_words}")
         if (version := json.loads(found.output)["version"]) != folded.version:
