@@ -25,10 +25,10 @@ DECISION = "0000000000000000000000case"
 
 
 class Got(Struct, frozen=True):
-    """What a case got: the answer at each placement, and everything that forbids each action there."""
+    """What a case got: the answer at each placement, and all that forbids an action there, by placement and action."""
 
     answers: tuple[Answer, ...]
-    vetoes: Mapping[str, tuple[Reason, ...]]
+    vetoes: Mapping[tuple[str, str], tuple[Reason, ...]]
 
 
 class Runner:
@@ -52,8 +52,13 @@ class Runner:
         entry = engine.check(planned, snapshot).entry
         commit = engine.commit(entry, request, memory=known.memory)
         answers = engine.answer(first_that_fit(commit, known.counters), entry).answers
-        fates = engine.explain(snapshot, judged, scores, request).fates
-        return Got(answers, {fate.action: fate.vetoes for fate in fates})
+        vetoes: dict[tuple[str, str], tuple[Reason, ...]] = {}
+        for placement, capped in zip(case.placements, judged.capped, strict=True):
+            here = msgspec.structs.replace(judged, capped=(capped,))
+            there = msgspec.structs.replace(request, placements=(placement,))
+            fates = engine.explain(snapshot, here, scores, there).fates
+            vetoes |= {(placement, fate.action): fate.vetoes for fate in fates}
+        return Got(answers, vetoes)
 
     def _then(self, case: Case, known: Known, said: Said) -> tuple[Scalar | None, ...]:
         """Return what was known when something was said: the facts of now, but for those that were others."""

@@ -63,22 +63,22 @@ def _because(case: Case, what: str, reasons: tuple[Reason, ...], until_ms: int |
 
 
 def _held_back(case: Case, got: Got, strategy: Strategy) -> Iterator[str]:
-    """Yield each action that can be had though it must not, or is held back by something else alone."""
+    """Yield each action that can be had at a placement though it must not, or is held back by something else alone."""
     if case.wanted.held_back is None:
         return
-    said = {answer.action for answer in got.answers}
+    said = {(answer.placement, answer.action) for answer in got.answers}
     meant = [strategy.actions[i] for i in bits(mask(case.wanted.held_back, strategy.actions, case.channel))]
-    here = [
-        a.id for a in meant if any(t.channel == case.channel and t.placement in case.placements for t in a.treatments)
-    ]
+    worded = {(t.placement, a.id) for a in meant for t in a.treatments if t.channel == case.channel}
+    here = [(placement, a.id) for a in meant for placement in case.placements if (placement, a.id) in worded]
     if not here:
         yield f"none of what must be held back has words at {', '.join(case.placements)} on {case.channel}"
-    for action in here:
-        reasons = got.vetoes.get(action, ())
-        if action in said or not reasons:
-            yield f"{action} can be had, and must not"
+    for placement, action in here:
+        reasons = got.vetoes.get((placement, action), ())
+        where = f" at {placement}" if len(case.placements) > 1 else ""
+        if (placement, action) in said or not reasons:
+            yield f"{action} can be had{where}, and must not"
         else:
-            yield from _because(case, action, reasons)
+            yield from _because(case, f"{action}{where}", reasons)
 
 
 def _names(reason: Reason, because: str) -> bool:

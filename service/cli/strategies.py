@@ -70,17 +70,14 @@ def _counts(strategy: Strategy, folder: Path) -> dict[str, object]:
     from service.core.rules import Kind, Layer
 
     documents = read_folder(folder)
-    predictions = parse_predictions(documents, strategy.schema, [])
-    layers = {f"{layer}_rules": sum(rule.layer is layer for rule in strategy.eligibility) for layer in Layer}
-    kinds = {f"{kind}s": sum(action.kind is kind for action in strategy.actions) for kind in Kind}
     return {
         "actions": len(strategy.actions),
-        **kinds,
+        **{f"{kind}s": sum(action.kind is kind for action in strategy.actions) for kind in Kind},
         "attributes": len(strategy.attributes),
         "guardrails": len(strategy.guardrails),
         "recovery_rules": len(section_records(documents, "recovery", "", [])),
         "quiet_hours": len(section_records(documents, "quiet_hours", "", [])),
-        **layers,
+        **{f"{layer}_rules": sum(rule.layer is layer for rule in strategy.eligibility) for layer in Layer},
         "caps": len(strategy.caps),
         "cool_offs": len(strategy.cool_offs),
         "consistency_rules": len(strategy.promises),
@@ -89,7 +86,7 @@ def _counts(strategy: Strategy, folder: Path) -> dict[str, object]:
         "supplies": len({field.supplied for field in strategy.schema.fields if field.supplied}),
         "actions_that_consume": sum(action.consumes is not None for action in strategy.actions),
         "demand_rules": len(strategy.demand),
-        "predictions": len(predictions),
+        "predictions": len(parse_predictions(documents, strategy.schema, [])),
         "events": len(strategy.schema.events),
         "fields": len(strategy.schema.fields),
         "features": len(strategy.features),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Protocol
 
+from models.context import Source
 from service.core.parts import parts
 from service.core.rules import ALWAYS, CONTACT_PERMISSION, Cap, Kind, Selector, Valid
 from service.core.selection import bits, mask
@@ -22,7 +23,7 @@ class _Dated(Protocol):
 def advice(strategy: Strategy, now_ms: int) -> tuple[str, ...]:
     """Return a sentence for everything that should be looked at, at a moment (ms); nothing of it is a mistake."""
     found = (_missing(strategy), _over(strategy, now_ms), _promises_nothing(strategy), _idle_caps(strategy))
-    return tuple(chain(*found, _voided(strategy), _unasked_offers(strategy)))
+    return tuple(chain(*found, _moved(strategy), _voided(strategy), _unasked_offers(strategy)))
 
 
 def _missing(strategy: Strategy) -> Iterator[str]:
@@ -48,6 +49,20 @@ def _promises_nothing(strategy: Strategy) -> Iterator[str]:
         shares = parts(rule.id, rule.per, selected, strategy.actions).values()
         if all(share.bit_count() < 2 for share in shares):
             yield f"`{rule.id}` promises nothing, for nowhere are there two actions to choose from; widen its `keep`"
+
+
+def _moved(strategy: Strategy) -> Iterator[str]:
+    """Name the caps whose day begins when the caller says so."""
+    schema = strategy.schema
+    zone = schema.time_zone.field if schema.time_zone else ""
+    if zone not in schema.index or schema.fields[schema.index[zone]].source is not Source.REQUEST:
+        return
+    for cap in strategy.caps:
+        if cap.daily:
+            yield (
+                f"`{cap.id}` counts the day by `{zone}`, which comes with the request, so that whoever asks can move"
+                " midnight and be told more; fold the zone from an event, or write `within: 24h`"
+            )
 
 
 def _idle_caps(strategy: Strategy) -> Iterator[str]:
@@ -81,6 +96,7 @@ def _voided(strategy: Strategy) -> Iterator[str]:
     about = {rule.id: rule.forbid for rule in strategy.guardrails}
     about |= {rule.id: rule.permit for rule in strategy.eligibility}
     about |= {rule.id: rule.count for rule in strategy.caps} | {rule.id: rule.about for rule in strategy.cool_offs}
+    about |= {rule.id: rule.keep for rule in strategy.promises}
     for exemption in strategy.exemptions:
         for name in exemption.exempt_from:
             if name != CONTACT_PERMISSION and not _left(strategy, about[name], exemption.actions):

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from models.clock import Clock
 from models.context import Scalar
 from service.core.decision import Counter, Reason, ReasonCode
-from service.core.epochs import Epochs, in_force
+from service.core.epochs import Epochs, earlier, in_force
 from service.core.parts import exempted, parts
-from service.core.rules import Cap, Counts
+from service.core.rules import ALWAYS, Cap, Counts, Valid
 from service.core.selection import mask
 from service.core.strategy import Strategy
 
@@ -33,6 +33,7 @@ class Capped:
     instead: int = 0
     daily: bool = False
     household: bool = False
+    valid: Valid = ALWAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,9 @@ class CapTable:
         now_ms: int,
         day: Day | None = None,
     ) -> list[tuple[Capped, int]]:
-        """Return each counter that allows no further use now, with the moment (ms) at which it frees; uses ascend."""
+        """Return each counter that allows no further use now, with the moment (ms) at which it frees, or its cap ends;
+        uses ascend.
+        """
         table = self._places.at(now_ms)[channel, placement].table
         found = []
         for key, uses in counters.items():
@@ -98,9 +101,9 @@ class CapTable:
             decisive = uses[-capped.counter.at_most]  # they ascend
             if capped.daily and day is not None:
                 if decisive >= day[0]:
-                    found.append((capped, day[1]))
+                    found.append((capped, earlier(day[1], capped.valid)))
             elif decisive > now_ms - capped.counter.within_ms:
-                found.append((capped, decisive + capped.counter.within_ms))
+                found.append((capped, earlier(decisive + capped.counter.within_ms, capped.valid)))
         return found
 
     def counters(
@@ -144,7 +147,7 @@ def _table(strategy: Strategy, channel: str, placement: str, now_ms: int) -> dic
         selected = mask(cap.count, strategy.actions, channel) & ~exempted(strategy, cap.id, exemptions, channel)
         instead = mask(cap.instead, strategy.actions, channel) if cap.instead else 0
         for key, part in parts(cap.id, cap.per, selected, strategy.actions, channel, placement).items():
-            table[key] = Capped(_counter(key, cap), part, reason, instead, cap.daily, cap.household)
+            table[key] = Capped(_counter(key, cap), part, reason, instead, cap.daily, cap.household, cap.valid)
     return table
 
 

@@ -132,8 +132,8 @@ def _text(node: ast.expr, index: Mapping[str, int], depth: int) -> str:
 
 
 _PYTHON = {
-    "And": "False", "Or": "True", "IfExp": "", "List": "({all})", "Invert": "not {}", "USub": "whole(-{})",
-    "Eq": "{} == {}", "NotEq": "{} != {}", "Lt": "{} < {}", "LtE": "{} <= {}", "Gt": "{} > {}", "GtE": "{} >= {}",
+    "And": "False", "Or": "True", "IfExp": "", "List": "(*map(fresh, ({all})),)", "Invert": "not {}", "Eq": "{} == {}",
+    "USub": "whole(-{})", "NotEq": "{} != {}", "Lt": "{} < {}", "LtE": "{} <= {}", "Gt": "{} > {}", "GtE": "{} >= {}",
     "In": "{0} == {0} and {0} in {1}", "Add": "whole({} + {})", "Sub": "whole({} - {})", "Mult": "whole({} * {})",
     "Mod": "(None if whole(over({0}, {1})) is None else abs({0}) % abs({1}) * (-1 if {0} < 0 else 1))",
     "_size": "len({})", "_startsWith": "{}.startswith({})", "_endsWith": "{}.endswith({})", "_contains": "{1} in {0}",
@@ -145,5 +145,6 @@ _SCOPE: dict[str, Any] = {
     "over": lambda a, b: (a / b if b else a * math.copysign(math.inf, b)) if not type(a) is type(b) is int else (
         None if b == 0 else abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)),
     "span": lambda t: (-1 if t[0] == "-" else 1) * sum(int(n) * _MS[unit] for n, unit in re.findall(r"(\d+)(\D+)", t)),
+    "fresh": lambda a: a if a == a else float("nan"),  # tuples take what is the same for equal; no two of these are
     "moment": lambda text: round(datetime.fromisoformat(text).timestamp() * 1000),
 }  # fmt: skip

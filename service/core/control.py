@@ -41,7 +41,7 @@ class Switches(Struct, frozen=True, dict=True):
 class RefusedVersion:
     """A changed strategy or model that was not taken into service: which of the two, what was wrong with it, when (ms).
 
-    `stands` says that the folders still hold it.
+    `stands` says that the folders still hold it, and that it is not in force; else what they hold is.
     """
 
     what: str

@@ -130,11 +130,13 @@ class Engine:
         asked: str = "",
         consent: bytes = b"",
         memory: Memory = NOTHING_REMEMBERED,
+        not_after_ms: int = 0,
     ) -> Commit:
         """Return what the store must do at once for a plan that was made of what was read at `read_ms`.
 
         `asked` is the identity of the customer that was asked about, where that is another id; `consent` and `memory`
-        are what was read. Where the strategy looks at no memory, it may have changed by then.
+        are what was read. Where the strategy looks at no memory, it may have changed by then. After `not_after_ms`, by
+        the store's clock, nobody waits for it any more; 0 stands for never.
         """
         return Commit(
             entry.customer,
@@ -151,6 +153,7 @@ class Engine:
             memory=memory.version if self._policy.remembers else None,
             channel=entry.channel if self._tells_contacts else "",
             shared=self._policy.shared(entry),
+            not_after_ms=not_after_ms,
         )
 
     def digest(self, request: Request) -> bytes:
@@ -174,7 +177,8 @@ class Engine:
     ) -> Decision:
         """Return the decision that was committed: the one just planned, or the one stored before under the same id.
 
-        A decision of an earlier strategy keeps its actions and reasons, in the words that this strategy has for them.
+        A decision of an earlier strategy keeps its actions and reasons, in the words that this strategy has for them;
+        those that it lacks have none.
         One that was stored before is worded for `values`, which `known_now` tells; without them, for nobody.
         """
         if planned is None or committed.repeated:

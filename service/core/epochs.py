@@ -16,6 +16,11 @@ def in_force(valid: Valid, now_ms: int) -> bool:
     return (valid.from_ms is None or valid.from_ms <= now_ms) and (valid.until_ms is None or now_ms < valid.until_ms)
 
 
+def earlier(until_ms: int, valid: Valid) -> int:
+    """Return when something that a rule holds back is free: at its own moment, or when the rule ends before."""
+    return until_ms if valid.until_ms is None else min(until_ms, valid.until_ms)
+
+
 class Epochs(Generic[_Made]):
     """What `make(now_ms)` returns, which changes only where one of these validities begins or ends.
 

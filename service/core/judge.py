@@ -15,7 +15,7 @@ from models.clock import Clock
 from models.context import Purpose
 from service.core.cel import Truth
 from service.core.decision import Reason, ReasonCode
-from service.core.epochs import Epochs
+from service.core.epochs import Epochs, earlier
 from service.core.rules import Kind, Selector
 from service.core.ruling import FOR_ALL, Compiled, Placed, Ruled, Rulings, Veto, judging
 from service.core.selection import mask
@@ -87,6 +87,8 @@ class Judge:
         if rule.quiet_until is None or self._clock is None:
             return rule.held
         until_ms = self._clock.next_hour(snapshot.values, rule.quiet_until, snapshot.now_ms)
+        if until_ms is not None:
+            until_ms = earlier(until_ms, rule.valid)
         reason = rule.held.reason
         told = Reason(reason.code, reason.sentence, reason.rule, reason.fields, until_ms)
         return Veto(rule.mask, told, until_ms)

@@ -170,7 +170,7 @@ class _Exempted:
 
     reader: RuleReader
     about: Mapping[str, Selector]
-    wanted: str = f"name guardrails, rules that permit, caps or cool-offs, or {CONTACT_PERMISSION}"
+    wanted: str = f"name guardrails, rules that permit, caps, cool-offs or promises, or {CONTACT_PERMISSION}"
 
     def read(self, node: Node) -> str:
         name = node.text if isinstance(node, Leaf) else ""

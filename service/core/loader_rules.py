@@ -13,7 +13,6 @@ from service.core.loader_caps import read_cap
 from service.core.loader_memory import read_cool_off, read_exemption, read_promise
 from service.core.loader_quiet import read_quiet_hours, read_recovery
 from service.core.loader_selectors import RuleReader
-from service.core.loader_when import within
 from service.core.rules import Cap, CoolOff, Eligibility, Exemption, Guardrail, Layer, Promise, Selector, Weight
 
 T = TypeVar("T")
@@ -54,6 +53,7 @@ def read_rules(documents: Documents, reader: RuleReader, problems: list[Problem]
     about: dict[str, Selector] = {rule.id: rule.forbid for rule in guardrails}
     about |= {rule.id: rule.permit for rule in permitting}
     about |= {rule.id: rule.count for rule in caps} | {rule.id: rule.about for rule in cool_offs}
+    about |= {rule.id: rule.keep for rule in promises}
     exemptions = read("exemptions", "exemption", partial(read_exemption, about=about))
     return Rules(guardrails, permitting, caps, weights, cool_offs, promises, exemptions)
 
@@ -82,6 +82,6 @@ def _weight(reader: RuleReader, record: Record) -> Weight:
     head, boost = reader.said(record), reader.selector(record, "boost")
     factor = record.number("factor", None, 0.0, HIGHEST_FACTOR)
     when, (owner, valid) = reader.when(record, of_actions=False), reader.terms(record)
-    rule = Weight(*head, boost, factor, within(record, when, valid), owner, valid)
+    rule = Weight(*head, boost, factor, reader.in_force(record, when, valid), owner, valid)
     record.rest_is_refused()
     return rule

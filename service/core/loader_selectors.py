@@ -15,7 +15,7 @@ from service.core.cel import ConditionRefused, check_condition
 from service.core.cel.attributes import PREFIX
 from service.core.check import reading
 from service.core.loader_attributes import Attributes
-from service.core.loader_when import read_valid
+from service.core.loader_when import read_valid, within
 from service.core.rules import CONTACT_PERMISSION, Condition, Kind, Selector, Valid
 from service.core.selection import bits, mask
 from service.core.strategy import Action, ActionAttribute, Channel
@@ -146,6 +146,25 @@ class RuleReader:
             self._check(record, leaf, self.attributes if of_actions else None, forbids)
         return Condition(text, leaf.file, leaf.line)
 
+    def in_force(self, record: Record, when: Condition, valid: Valid) -> Condition:
+        """Return a condition that was read, so that it holds only while its rule is in force."""
+        before = len(record.problems)
+        found = within(record, when, valid)
+        leaf = record.leaf("when") if record.has("when") else None
+        composed = found is not when and leaf is not None and len(record.problems) == before
+        if composed and leaf is not None and not any(name in when.source for name in self.unread):
+            self._check_composed(record, leaf, found.source, when.source)
+        return found
+
+    def _check_composed(self, record: Record, leaf: Leaf, source: str, alone: str) -> None:
+        """Refuse what can be read alone, and not beside the moments of its validity."""
+        try:
+            check_condition(source, self.schema)
+        except ConditionRefused as refused:
+            if _reads(alone, self.schema):
+                message = f"`when` cannot be read beside `from` and `until`: {refused.message}"
+                record.problems.append(Problem(leaf.file, leaf.line, message))
+
     def _check(self, record: Record, leaf: Leaf, attributes: tuple[ActionAttribute, ...] | None, forbids: bool) -> None:
         try:
             check_condition(leaf.text.rstrip(), self.schema, attributes)
@@ -156,6 +175,14 @@ class RuleReader:
             record.problems.append(Problem(leaf.file, line, f"`when`: {refused.message}"))
         except ValueError:
             record.problems.append(Problem(leaf.file, leaf.line, f"`when`: {_SECOND_READING}"))
+
+
+def _reads(source: str, schema: ContextSchema) -> bool:
+    try:
+        check_condition(source, schema)
+    except ConditionRefused:
+        return False
+    return True
 
 
 def _was_read(record: Record, key: str, selector: Selector) -> bool:

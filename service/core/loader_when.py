@@ -48,7 +48,8 @@ def within(record: Record, when: Condition, valid: Valid) -> Condition:
     terms = [f"now {sign} timestamp('{_told(bound)}')" for sign, bound in bounds if bound is not None]
     if not terms:
         return when
-    source = " && ".join([*terms, *([f"({when.source})"] if when.source else [])])
+    # The bracket closes on a line of its own, for a condition may end in a comment.
+    source = " && ".join([*terms, *([f"({when.source}\n)"] if when.source else [])])
     if len(source) > LONGEST:
         record.refuse("`when` is too long beside `from` and `until`; split it into two rules", "when")
     return replace(when, source=source)

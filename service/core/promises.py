@@ -11,12 +11,12 @@ from msgspec.structs import replace
 
 from models.context import ContextSchema, Scalar
 from service.core.decision import Reason, ReasonCode
-from service.core.epochs import Epochs, in_force
+from service.core.epochs import Epochs, earlier, in_force
 from service.core.judge import Veto
 from service.core.memory import Give, Promised
-from service.core.parts import parts
+from service.core.parts import exempted, parts
 from service.core.plan import PlacementPlan
-from service.core.rules import Promise
+from service.core.rules import Exemption, Promise
 from service.core.selection import mask
 from service.core.strategy import Strategy
 
@@ -60,7 +60,8 @@ class Promises:
         self._strategy = strategy
         self._index = {action.id: action.index for action in strategy.actions}
         self._material = {rule.id: _places(rule, strategy.schema) for rule in strategy.promises}
-        self._keys = Epochs([rule.valid for rule in strategy.promises], self._in_force)
+        valids = [*(rule.valid for rule in strategy.promises), *(rule.valid for rule in strategy.exemptions)]
+        self._keys = Epochs(valids, self._in_force)
 
     @classmethod
     def of(cls, strategy: Strategy) -> Promises | None:
@@ -124,7 +125,7 @@ class Promises:
         reasons: dict[int, Reason] = {}
         vetoes = []
         for key, promise in live:
-            index, until_ms = self._index[promise.action], promise.until_ms
+            index, until_ms = self._index[promise.action], earlier(promise.until_ms, key.rule.valid)
             said = Reason(ReasonCode.PROMISED, key.rule.says, key.rule.id, key.rule.material, until_ms)
             reasons.setdefault(index, said)
             otherwise = Reason(ReasonCode.PROMISED_OTHERWISE, key.rule.says, key.rule.id, key.rule.material, until_ms)
@@ -133,16 +134,17 @@ class Promises:
         return Kept(kept, reasons, tuple(vetoes), tuple((key.key, promise.action) for key, promise in live))
 
     def _in_force(self, now_ms: int) -> dict[str, _Keys]:
-        return {channel.id: self._on(channel.id, now_ms) for channel in self._strategy.channels}
+        exemptions = [one for one in self._strategy.exemptions if in_force(one.valid, now_ms)]
+        rules = [rule for rule in self._strategy.promises if in_force(rule.valid, now_ms)]
+        return {channel.id: self._on(channel.id, rules, exemptions) for channel in self._strategy.channels}
 
-    def _on(self, channel: str, now_ms: int) -> _Keys:
-        actions = self._strategy.actions
-        keys = [
-            _Key(key, rule, part)
-            for rule in self._strategy.promises
-            if in_force(rule.valid, now_ms)
-            for key, part in parts(rule.id, rule.per, mask(rule.keep, actions, channel), actions).items()
-        ]
+    def _on(self, channel: str, rules: Sequence[Promise], exemptions: Sequence[Exemption]) -> _Keys:
+        """Return the keys on a channel; what is exempt from a rule neither gives its promises nor is bound by them."""
+        strategy, actions = self._strategy, self._strategy.actions
+        keys = []
+        for rule in rules:
+            kept = mask(rule.keep, actions, channel) & ~exempted(strategy, rule.id, exemptions, channel)
+            keys += [_Key(key, rule, part) for key, part in parts(rule.id, rule.per, kept, actions).items()]
         of = tuple(tuple(key for key in keys if key.mask >> index & 1) for index in range(len(actions)))
         others = tuple(_union(key.mask for key in mine) & ~(1 << index) for index, mine in enumerate(of))
         return _Keys({key.key: key for key in keys}, of, others)

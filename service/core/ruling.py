@@ -10,7 +10,7 @@ from msgspec import Struct
 from service.core.cel import Checked, Conditions, Masks, Program, Rows, check_condition
 from service.core.decision import Reason, ReasonCode
 from service.core.epochs import in_force
-from service.core.rules import CONTACT_PERMISSION, Eligibility, Guardrail, Layer
+from service.core.rules import ALWAYS, CONTACT_PERMISSION, Eligibility, Guardrail, Layer, Valid
 from service.core.selection import mask
 from service.core.strategy import Strategy
 
@@ -32,7 +32,7 @@ class Ruled:
     A condition about actions has two places: at `condition` stand the actions for which it passes, at `against` those
     for which it is known not to; `against` is FOR_ALL where a condition is about the customer alone. What the rule asks
     for `instead` counts only while it is known to hold something back. At `quiet_until`, an hour of the customer's day,
-    it ends by itself; None for no such hour.
+    it ends by itself, or before, with `valid`; None for no such hour.
     """
 
     condition: int
@@ -43,6 +43,7 @@ class Ruled:
     held: Veto
     unknown: Veto
     quiet_until: int | None = None
+    valid: Valid = ALWAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,4 +157,5 @@ def _ruled(rule: Guardrail | Eligibility, placed: Placed, selected: int, instead
         held=Veto(selected, Reason(held, rule.says, rule.id, placed.fields)),
         unknown=Veto(selected, Reason(unknown, in_doubt, rule.id, placed.fields)),
         quiet_until=quiet[1] % 24 if quiet else None,
+        valid=rule.valid,
     )

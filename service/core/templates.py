@@ -123,9 +123,13 @@ def _behind(field: Field, schema: ContextSchema) -> list[Field]:
 
 
 def _tells(said: Fold | None, kept: Fold | None) -> bool:
-    """Tell whether what is said is folded from what is kept: from such events alone, and from the same attribute."""
+    """Tell whether what is said is folded from what is kept: from such events alone, and from the same attribute; or
+    from those that end what is kept.
+    """
     if said is None or kept is None or not kept.event:
         return False
+    if kept.closed_by is not None and said.event == kept.closed_by:
+        return True
     if said.event != kept.event or not set(kept.where) <= set(said.where):
         return False
     return kept.attribute is None or kept.attribute in (said.attribute, *(name for name, _ in said.where))

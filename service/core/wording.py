@@ -25,6 +25,9 @@ _Filler: TypeAlias = Callable[[_Values], str | None]
 """Returns the words for a value; None where it is unknown, or cannot be said."""
 
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0\u17b4\u17b5\U0001d159")
+"""Letters and signs that look like nothing, though they are none of the unseen."""
+_MARKS = frozenset({"Mn", "Me"})
 _CALENDAR_ENDS = (OverflowError, ValueError, OSError)
 
 
@@ -150,7 +153,12 @@ def cleaned(value: Scalar | None) -> str | None:
     if not value.isprintable():  # it is, but for names that somebody made up
         value = "".join(letter for letter in value if letter.isspace() or category(letter) not in _UNSEEN)
     text = " ".join(value.split())
-    return text if 0 < len(text) <= LONGEST_VALUE else None
+    return text if 0 < len(text) <= LONGEST_VALUE and (text.isascii() or _is_seen(text)) else None
+
+
+def _is_seen(text: str) -> bool:
+    """Tell whether there is a letter to see, and not only blanks, fillers of syllables and marks on nothing."""
+    return any(not (letter.isspace() or letter in _BLANK or category(letter) in _MARKS) for letter in text)
 
 
 def _digits(value: Scalar | None) -> str | None:

@@ -23,7 +23,7 @@ from service.core.loader import load_strategy
 from service.core.memory import Give
 from service.core.plan import Entry
 from service.core.promises import Promises
-from service.core.records import OutcomeRecord, OutcomeStatus
+from service.core.records import ConsentRecord, OutcomeRecord, OutcomeStatus
 from service.policy.remembering import Remembering
 from service.store.connection import Connections
 from service.store.store import Store
@@ -107,7 +107,10 @@ async def life(url: str, case: Case) -> AsyncIterator[Life]:
     assert promises is not None
     customer = f"lives-{os.urandom(8).hex()}"
     try:
-        outcomes = Remembering(store.outcomes, store.memory, STRATEGY)
+        # the latest contact is a fact for service
+        agreed = ConsentRecord(STRATEGY.levels[-1].id, (), case.now_ms, "test")
+        await store.consents.set_consent(customer, agreed, ENOUGH_S)
+        outcomes = Remembering(store.recorder, store.memory, STRATEGY, store.words)
         yield Life(store, outcomes, CapTable(STRATEGY), promises, customer, case)
     finally:
         await connections.close()

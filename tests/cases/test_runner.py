@@ -81,6 +81,25 @@ def test_what_is_different_is_told_in_words(decide: Decide, more: str, wrong: st
     assert said.startswith(wrong)
 
 
+def test_what_must_be_held_back_is_at_each_placement(tmp_path: Path) -> None:
+    """A cap of one placement holds nothing back at the other, whatever is said there in its place."""
+    by_place = edited("caps", "    within: 7d\n", "    within: 7d\n    per: [placement]\n")
+    greets = edited("actions", "    propensity: 1.0\n", "    propensity: 1.0\n    value: 900.0\n")
+    folder = write_strategy(tmp_path, caps=by_place, actions=greets)
+    (folder / "cases").mkdir()
+    said = "said: [{action: new-phone, at: hero, ago: 1d}, {action: fibre-upgrade, at: hero, ago: 2d}]"
+    wanted = "not: [fibre-upgrade]\n    because: two-offers-a-week"
+    case = BASE.replace("    at: hero\n", f"    at: PLACES\n    {said}\n    {wanted}\n")
+    strategy = load_strategy(folder)
+    wrong = {}
+    for places in ("hero", "[hero, greeting]", "[greeting, hero]"):
+        (folder / "cases" / "one.yaml").write_text(case.replace("PLACES", places), encoding="utf-8")
+        (one,) = read_cases(folder, strategy)
+        wrong[places] = verdict_on(one, Runner(strategy), strategy).wrong
+    can_be_had = ("fibre-upgrade can be had at greeting, and must not",)
+    assert wrong == {"hero": (), "[hero, greeting]": can_be_had, "[greeting, hero]": can_be_had}
+
+
 def test_a_use_counts_while_it_is_held_and_when_it_was_clicked(decide: Decide) -> None:
     """What was only shown uses nothing up after its hold; what was clicked does, and so does what was said just now."""
     said = "said:\n  - {action: new-phone, ago: 6d, clicked: true}\n  - {action: new-phone, ago: %s, clicked: %s}\n"
@@ -97,7 +116,7 @@ def test_facts_that_the_consent_hides_are_not_seen(decide: Decide) -> None:
     assert decide(tier.replace("at: greeting\n", "") + "gets: fibre-upgrade").ok
     hidden = decide("consent: service\nfacts: {past.tier: gold}\nnot: [fibre-upgrade]\nbecause: no-consent")
     assert hidden.ok
-    assert "gold-greeting-for-gold" in {reason.rule for reason in hidden.got.vetoes["greet-gold"]}
+    assert "gold-greeting-for-gold" in {reason.rule for reason in hidden.got.vetoes["hero", "greet-gold"]}
 
 
 @given(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
+from random import Random
 from typing import Any
 
 from msgspec import Struct, structs
@@ -26,14 +27,19 @@ class Renaming:
     called: Mapping[str, str]
 
     @classmethod
-    def of(cls, strategy: Strategy, *others: str) -> Renaming:
-        """Collect all names of a strategy, and `others` that may be remembered; new ones sort the other way round."""
+    def of(cls, strategy: Strategy, random: Random, *others: str) -> Renaming:
+        """Collect all names of a strategy, and `others` that may be remembered; new ones sort the other way round, and
+        are of random lengths.
+        """
         named: list[Any] = [*strategy.actions, *strategy.channels, *strategy.levels]
         named += [rule for kind in _RULES for rule in getattr(strategy, kind)]
         names = {one.id for one in named} | set(others)
         names |= {placement for channel in strategy.channels for placement in channel.placements}
         names |= {word for action in strategy.actions for word in (action.group, *action.intents)}
-        fresh = {name: f"z{place:03d}-{name[::-1]}" for place, name in enumerate(sorted(names, reverse=True))}
+        fresh = {
+            name: f"z{place:03d}-{name[::-1]}{'y' * random.randrange(20)}"
+            for place, name in enumerate(sorted(names, reverse=True))
+        }
         ids = [field.id for field in strategy.schema.fields]
         return cls(fresh, {name: ".q_".join((name.partition(".")[0], name.partition(".")[2][::-1])) for name in ids})
 

@@ -136,3 +136,25 @@ def test_an_offer_that_needs_no_permission_is_not_sold_unasked(tmp_path: Path) -
     (said,) = advised(tmp_path / "sold", exemptions=exempt)
     assert "`new-phone`" in said
     assert advised(tmp_path / "web", exemptions=exempt, actions=changed("actions", e_mail, "")) == []
+
+
+@pytest.mark.parametrize(("source", "named"), [("request", True), ("events", False)])
+def test_a_day_that_the_caller_can_move_is_named(tmp_path: Path, source: str, named: bool) -> None:
+    """Where the zone comes with the request, whoever asks says when the day of a cap begins."""
+    field = "  - {id: present.zone, says: Their zone., type: string, purpose: service, source: request}\n"
+    zone = {"request": "present.zone", "events": "past.city"}[source]
+    said = advised(
+        tmp_path,
+        fields=POLICY["fields"].replace("personalization", "service") + field,
+        time_zone=f"time_zone: {{field: {zone}, default: Europe/Berlin}}\n",
+    )
+    moved = [one for one in said if "`present.zone`" in one]
+    assert [one.partition(" ")[0] for one in moved] == ["`one-offer-a-day`"] * named
+
+
+@pytest.mark.parametrize(("actions", "named"), [("{ids: [new-phone]}", False), ("{kinds: [offer]}", True)])
+def test_an_action_may_be_exempt_from_a_promise_and_not_all_of_them(tmp_path: Path, actions: str, named: bool) -> None:
+    """An exemption may name a consistency rule; one from which everything is exempt that it is about is named."""
+    more = "  - {id: apart, says: It stands apart., actions: %s, exempt_from: [the-same-price-everywhere]}\n"
+    said = advised(tmp_path, exemptions=POLICY["exemptions"] + more % actions)
+    assert [one.partition(" ")[0] for one in said] == ["`the-same-price-everywhere`"] * named

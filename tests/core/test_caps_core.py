@@ -268,3 +268,14 @@ def test_days_follow_one_another(zone: str, now_ms: int) -> None:
         assert after is not None
         assert before[1] == after[0]
         assert 0 < after[1] - after[0] <= 25 * HOUR_MS
+
+
+def test_a_cap_holds_back_no_longer_than_it_is_in_force() -> None:
+    """Where the cap is over before its oldest use leaves the window, or before midnight, that is when it frees."""
+    now = at("2026-01-15T12:00")
+    rolling = Cap("cap", "", Selector(), 1, 25 * HOUR_MS, valid=Valid(None, now + HOUR_MS))
+    for cap in (rolling, replace(rolling, daily=True)):
+        table = CapTable(strategy(schema=ZONED, caps=(cap,)))
+        day = table.day(values("Europe/Berlin"), now)
+        ((_, frees_ms),) = table.used_up("web", "hero", {"cap": (now - 1,)}, now, day)
+        assert frees_ms == now + HOUR_MS

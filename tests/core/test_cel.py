@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
 
 import pytest
 from cel_expr_python import cel
@@ -51,6 +52,35 @@ def test_the_independent_check_reads_conditions_as_the_cel_engine_does(
     assert reading(source, dict(SCHEMA.index))(values, NOW_MS) is oracle(source, values), source
 
 
+NO_MOMENTS = [
+    "2026-W01-1T00:00:00Z",
+    "20260101T000000Z",
+    "2026-01-01T00Z",
+    "2026-01-01T00:00Z",
+    "2026-01-01 00:00:00Z",
+    "2026-01-01T00:00:00,5Z",
+    "2026-01-01T00:00:00+0100",
+    "2026-01-01T00:00:00+01:00:30",
+    "2026-01-01T24:00:00Z",
+    "2026-01-01T00:00:00.0000001Z",
+    "0001-01-01T00:00:00+01:00",
+    "2026-01-01T00:00:00",
+    "\u0662\u0660\u0662\u0666-01-01T00:00:00Z",
+]
+
+
+@pytest.mark.parametrize("end", ["Z", ".125-05:30", ".500000Z"])
+def test_a_moment_of_rfc_3339_is_the_one_that_the_cel_engine_reads(end: str) -> None:
+    """Both readings and the engine hold a moment for the same millisecond."""
+    text = f"2026-01-31T12:00:00{end}"
+    at_ms = round(datetime.fromisoformat(text).timestamp() * 1000)
+    for now_ms, before in ((at_ms - 1, True), (at_ms, False)):
+        source = f"past.last_seen < timestamp('{text}')"
+        values = tuple(now_ms if field.id == "past.last_seen" else None for field in SCHEMA.fields)
+        assert [ask(source, values) for ask in (compiled, oracle)] == [before, before]
+        assert reading(source, dict(SCHEMA.index))(values, NOW_MS) is before
+
+
 @pytest.mark.parametrize(
     ("source", "says"),
     [
@@ -62,7 +92,9 @@ def test_the_independent_check_reads_conditions_as_the_cel_engine_does(
         ("past.open_tickets >", "Syntax error"),
         ("duration(past.tier) > duration('1h')", "anything but a text literal"),
         ("past.last_seen > timestamp('yesterday')", "write it as '2026-01-31T12:00:00Z'"),
+        *((f"now > timestamp('{text}')", "write it as '2026-01-31T12:00:00Z'") for text in NO_MOMENTS),
         ("now - past.joined > duration('1.5h')", "whole h, m, s or ms"),
+        ("now - past.joined > duration('\u0661h')", "whole h, m, s or ms"),
         ("past.tier == null", ""),
         ("{'a': 1}.size() > 0", "a message or map"),
         ("x" * 3000, "split it"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -29,7 +30,7 @@ from tests.core import test_conditions as conditions
 from tests.core.expressions import ATTRIBUTES, NOW_MS, SCHEMA, activation, native
 from tests.core.grammar import Grammar, Values
 from tests.core.policed import asked, policed
-from tests.core.test_cel import oracle
+from tests.core.test_cel import compiled, oracle
 from tests.core.worlds import CHANNELS, EMPTY, HELLO, LEVELS, TICKET, Case
 
 EXAMPLES = int(os.environ.get("TACT_DECISIONS", "120"))
@@ -208,6 +209,29 @@ def test_what_it_cannot_read_is_refused_and_never_guessed(source: str) -> None:
     """A text outside of what the check knows raises an error that names it, when the strategy is loaded."""
     with pytest.raises(ValueError, match="the independent check cannot read"):
         reading(source, SCHEMA.index)
+
+
+NO_NUMBERS = [
+    "[past.spend] == [past.spend]",
+    "[past.spend] != [past.spend]",
+    "[past.spend] in [[past.spend], [0.0]]",
+    "past.spend in [past.spend]",
+    "[0.0 / 0.0] == [0.0 / 0.0]",
+    "[0.0 / past.spend, 1.0] == [0.0 / past.spend, 1.0]",
+    "[[past.spend]] == [[past.spend]]",
+    "[[past.spend]] in [[[past.spend]], [[1.0]]]",
+    "[past.spend, past.spend * 0.0] != [past.spend, 0.0]",
+]
+
+
+@pytest.mark.parametrize("source", NO_NUMBERS)
+@pytest.mark.parametrize("spend", [math.nan, math.inf, -0.0, 5.0, None], ids=str)
+def test_what_is_no_number_equals_nothing_in_a_list_either(source: str, spend: float | None) -> None:
+    """Both programs compare lists as the CEL engine does, item by item: what is no number is not even itself."""
+    context = tuple(spend if field.id == "past.spend" else None for field in SCHEMA.fields)
+    expected = oracle(source, context)
+    assert reading(source, SCHEMA.index)(context, NOW_MS) is expected
+    assert compiled(source, context) is expected
 
 
 # ---------------------------------------------------------------------------------------------------------- agreement

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -139,9 +140,18 @@ def test_never_is_for_good() -> None:
     assert (veto.reason.code, veto.until_ms, veto.reason.until_ms) == (ReasonCode.NEVER_AGAIN, None, None)
 
 
-def test_what_will_be_answered_is_not_known_yet() -> None:
-    """A simulation of the past does not know answers that came later."""
-    assert resting(shop(MONTH), [no("fibre", -1)]) == {}
+@pytest.mark.parametrize("days_ahead", [2 / DAY_MS, 1, 40])
+def test_a_no_that_is_dated_ahead_is_said_just_now(days_ahead: float) -> None:
+    """A clock that is behind, or a simulation of a moment ago, forgets no answer; it rests from that moment on."""
+    rests = shop(MONTH), [no("fibre", -days_ahead)]
+    assert resting(*rests) == {"fibre": 30}
+    assert resting(*rests, NOW_MS + int(days_ahead * DAY_MS) + 29 * DAY_MS) == {"fibre": 1}
+
+
+def test_never_holds_also_before_it_was_said() -> None:
+    """A permanent rest has no beginning: also a moment before the answer nothing of it is said."""
+    rule = CoolOff("never", "", Selector(), (Answered.NEVER,), (), 0, permanent=True)
+    assert resting(shop(rule), [no("fibre", -1, NEVER)]) == {"fibre": 0}
 
 
 def test_an_edit_of_the_strategy_frees_nothing() -> None:
@@ -215,3 +225,11 @@ def test_what_was_refused_since_may_not_be_said_from_a_queue() -> None:
     ((standing,), objections) = engine.revisit(mail, snapshot)
     assert [(r.code, r.until_ms) for r in standing.reasons] == [(ReasonCode.COOLING_OFF, NOW_MS + 30 * DAY_MS)]
     assert objections == ()
+
+
+def test_a_rest_ends_with_its_rule() -> None:
+    """Where the rule is over before the rest, the reason and the veto say when."""
+    until_ms = NOW_MS + DAY_MS
+    rules = shop(replace(MONTH, valid=Valid(None, until_ms)))
+    (veto,) = CoolOffs(rules).vetoes([no("phone-x")], "web", NOW_MS)
+    assert (veto.until_ms, veto.reason.until_ms) == (until_ms, until_ms)

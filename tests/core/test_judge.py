@@ -254,3 +254,13 @@ def test_quiet_until_midnight_ends_at_midnight() -> None:
     reason = judged_at(replace(strategy, guardrails=(rule,)), at("2026-11-22T20:30"))
     assert reason is not None
     assert reason.until_ms == at("2026-11-22T23:00")
+
+
+def test_quiet_hours_that_are_over_in_the_night_end_then() -> None:
+    """Where the rule ends before the hour does, the reason says when; one that ends later changes nothing."""
+    strategy = quiet(TimeZone("", "Europe/Berlin"))
+    for until, ends in (("2026-11-23T01:00", "2026-11-23T01:00"), ("2026-11-23T09:00", "2026-11-23T07:00")):
+        rule = replace(strategy.guardrails[0], valid=Valid(None, at(until)))
+        reason = judged_at(replace(strategy, guardrails=(rule,)), at("2026-11-22T22:30"))
+        assert reason is not None
+        assert reason.until_ms == at(ends)

@@ -15,10 +15,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.context import Told
+from models.context import ContextSchema, Told
 from models.documents import DocumentsRefused, Problem
+from service.core.cel import ConditionRefused, check_condition
 from service.core.check import reading
 from service.core.engine import Engine
+from service.core.judge import Judge
 from service.core.loader import load_strategy
 from service.core.rules import (
     ALWAYS,
@@ -131,6 +133,49 @@ def test_a_weight_counts_only_while_it_is_in_force(tmp_path: Path) -> None:
     holds = reading(weight.when.source, index)
     moments = [(weight.valid.from_ms or 0) + at for at in (-1, 0, 31 * DAY - 1, 31 * DAY)]
     assert [holds(values, now) for now in moments] == [False, True, True, False]
+
+
+def test_a_weight_that_is_in_force_for_a_time_may_end_in_a_comment(tmp_path: Path) -> None:
+    """What is written behind the condition of a weight ends with its line, and its validity holds all the same."""
+    text = changed("weights", "factor: 1.5", "factor: 1.5\n    from: 2026-12-01")
+    commented = text.replace("when: present.cart_value > 50.0", 'when: "present.cart_value > 50.0 // a full cart"')
+    assert commented != text
+    strategy = load_strategy(write_policy(tmp_path, weights=commented))
+    (weight,), index = strategy.weights, dict(strategy.schema.index)
+    holds = Judge(strategy)._conditions
+    values: list[Any] = [None] * len(index)
+    values[index["present.cart_value"]] = 60.0
+    assert [holds(values, (weight.valid.from_ms or 0) + at)[-1] for at in (-1, 0)] == [False, True]
+
+
+def test_a_condition_that_is_read_alone_and_not_beside_its_validity_is_refused_at_its_line(
+    tmp_path: Path, policy: Strategy
+) -> None:
+    """What is composed is checked as well: a condition at the limit of depth is a problem, with its file and line."""
+    text = changed("weights", "factor: 1.5", "factor: 1.5\n    from: 2026-12-01\n    until: 2027-01-01")
+    alone = deepest(policy.schema)
+    load_strategy(write_policy(tmp_path / "alone", weights=nested(POLICY["weights"], alone)))
+    (problem,) = refusal(write_policy(tmp_path / "both", weights=nested(text, alone))).problems
+    assert problem.file.endswith("weights.yaml")
+    assert problem.line == 1 + nested(text, alone)[: nested(text, alone).index("    when:")].count("\n")
+    assert problem.message.startswith("`when` cannot be read beside `from` and `until`: ")
+
+
+def nested(text: str, depth: int) -> str:
+    """Return the weight with a condition inside so many brackets."""
+    condition = "present.cart_value > 50.0"
+    return text.replace(f"when: {condition}", f"when: {'(' * depth}{condition}{')' * depth}")
+
+
+def deepest(schema: ContextSchema) -> int:
+    """Return the most brackets around a condition with which it is read."""
+    depth = 1
+    while True:
+        try:
+            check_condition(f"{'(' * depth}true{')' * depth}", schema)
+        except ConditionRefused:
+            return depth - 1
+        depth += 1
 
 
 def test_attributes_of_actions_are_read(policy: Strategy) -> None:

@@ -17,7 +17,7 @@ from service.core.decision import Decision, ReasonCode, Request
 from service.core.engine import Engine
 from service.core.memory import Memory, Promised
 from service.core.promises import Promises
-from service.core.rules import Condition, Guardrail, Kind, Per, Promise, Selector, Valid, Weight
+from service.core.rules import Condition, Exemption, Guardrail, Kind, Per, Promise, Selector, Valid, Weight
 from service.core.strategy import Action, Strategy
 from service.core.validity import Issued
 from tests.core.expressions import NOW_MS, SCHEMA
@@ -32,6 +32,8 @@ EVERYWHERE = (("web", "hero"), ("web", "greeting"), ("email", "body"))
 OFFERS = Selector(kinds=(Kind.OFFER,))
 WEEK = Promise("one-story", "What was offered is kept to.", OFFERS, 7 * DAY_MS, (Per.GROUP,), ("past.tier",))
 ALWAYS = Condition("", "", 1)
+FIRST_DAY = Valid(NOW_MS, NOW_MS + DAY_MS)
+UNKNOWN: tuple[Scalar | None, ...] = (None,) * len(SCHEMA.fields)
 
 
 def _offer(index: int, name: str, group: str, value: float, *intents: str) -> Action:
@@ -359,3 +361,27 @@ def test_who_promises_nothing_compares_nothing() -> None:
         entry = engine.arbitrate("d", request, snapshot, judged, engine.score(snapshot, judged, request), (0.9,))
         commit = engine.commit(entry, request, memory=remembered)
         assert (commit.memory, commit.channel, bool(commit.gives)) == (version, channel, version is not None)
+
+
+def test_what_is_exempt_neither_gives_a_promise_nor_is_held_back_by_one() -> None:
+    """An action that must be said stands beside the story, and after it the story is another one's; all else is bound,
+    and so is the action once it is not exempt any more.
+    """
+    rules = shop(exemptions=(Exemption("law", "", Selector(ids=("small",)), ("one-story",), valid=FIRST_DAY),))
+    promises, person = Promises(rules), Person()
+    assert [give.action for give in promises.gives(["small", "phone"], "web", UNKNOWN, NOW_MS)] == ["phone"]
+    assert said(person.ask(Engine(rules, None))) == ["big"]
+    held = [promises.kept(person.memory.promised, "email", UNKNOWN, at) for at in (NOW_MS, NOW_MS + DAY_MS)]
+    assert [[veto.mask for veto in kept.vetoes] for kept in held] == [[0], [1 << SMALL.index]]
+    assert promises.others("web", BIG.index, NOW_MS) == 0
+    assert promises.others("web", BIG.index, NOW_MS + DAY_MS) == 1 << SMALL.index
+    assert promises.others("web", PHONE.index, NOW_MS) == 1 << CASE.index
+
+
+def test_a_promise_ends_with_its_rule() -> None:
+    """Where the rule is over before what it promised, the reason says so."""
+    rules, person = shop(replace(WEEK, valid=FIRST_DAY)), Person()
+    person.ask(Engine(rules, None))
+    kept = Promises(rules).kept(person.memory.promised, "web", UNKNOWN, NOW_MS)
+    assert [reason.until_ms for reason in kept.reasons.values()] == [NOW_MS + DAY_MS]
+    assert [(veto.until_ms, veto.reason.until_ms) for veto in kept.vetoes] == [(NOW_MS + DAY_MS, NOW_MS + DAY_MS)]

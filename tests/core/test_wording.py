@@ -15,6 +15,7 @@ from msgspec import structs
 
 from models.clock import clock_fields
 from models.context import ContextSchema, Field, Purpose, Scalar, Source, TimeZone, Told, ValueType
+from models.documents import DocumentsRefused
 from service.core.decision import Reason, ReasonCode, Request
 from service.core.engine import Engine
 from service.core.loader import load_strategy
@@ -64,6 +65,13 @@ def said(phrase: str | Phrase, **known: Scalar) -> str:
         ("Good day {past.tier}.", {"tier": "<b>Ada</b>"}, "Good day <b>Ada</b>."),
         ("Good day {past.tier}.", {"tier": "\u202eadA\u0000\u200b"}, "Good day adA."),
         ("Good day {past.tier}.", {"tier": "\u00a0\u2028\u200d"}, "Otherwise."),
+        ("Good day {past.tier}.", {"tier": "\u3164"}, "Otherwise."),
+        ("Good day {past.tier}.", {"tier": "\u2800 \u2800"}, "Otherwise."),
+        ("Good day {past.tier}.", {"tier": "\u115f\u1160"}, "Otherwise."),
+        ("Good day {past.tier}.", {"tier": "\uffa0\u200b"}, "Otherwise."),
+        ("Good day {past.tier}.", {"tier": "\u034f\ufe0f\u0301"}, "Otherwise."),
+        ("Good day {past.tier}.", {"tier": "\u115f\u1161"}, "Good day \u115f\u1161."),
+        ("Good day {past.tier}.", {"tier": "\u5f20"}, "Good day \u5f20."),
         ("Good day {past.tier}.", {"tier": "a" * 64}, "Good day " + "a" * 64 + "."),
         ("Good day {past.tier}.", {"tier": "a" * 65}, "Otherwise."),
         ("Good day {past.tier}.", {"tier": "a\u200b" * 64}, "Good day " + "a" * 64 + "."),
@@ -288,3 +296,23 @@ def test_other_facts_of_an_event_may_be_said_beside_a_sensitive_one(tmp_path: Pa
     actions = edited("actions", "{channel: web, placements: [greeting], text: Good to see you.}", text)
     strategy = load_strategy(write_strategy(tmp_path, fields=fields, actions=actions))
     assert isinstance(phrases(strategy)[0], Phrase)
+
+
+@pytest.mark.parametrize(
+    ("event", "refused"), [("ticket.opened", True), ("ticket.closed", True), ("purchase", False)], ids=str
+)
+def test_what_ends_a_sensitive_matter_tells_of_it(tmp_path: Path, event: str, refused: bool) -> None:
+    """How many tickets are open is told by what opens them, and by what closes them."""
+    sensitive = edited("fields", "    max_age: 400d\n", "    max_age: 400d\n    told: sensitive\n")
+    fields = sensitive + (
+        "  - {id: past.latest, says: The latest., type: string, purpose: service,\n"
+        f"     fold: {{kind: last, event: {event}, attribute: {'category' if event == 'purchase' else 'ticket'}}}}}\n"
+    )
+    text = '{channel: web, placements: [greeting], text: "About {past.latest}.", otherwise: Hello.}'
+    actions = edited("actions", "{channel: web, placements: [greeting], text: Good to see you.}", text)
+    folder = write_strategy(tmp_path, fields=fields, actions=actions)
+    if not refused:
+        assert isinstance(phrases(load_strategy(folder))[0], Phrase)
+        return
+    with pytest.raises(DocumentsRefused, match="sensitive"):
+        load_strategy(folder)

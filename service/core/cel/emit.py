@@ -31,7 +31,8 @@ LANGUAGE = (
 _INT_MAX = (1 << 63) - 1
 _YEAR_1_MS, _YEAR_10000_MS = -62_135_596_800_000, 253_402_300_800_000
 _LONGEST_MS = 9_223_372_036_854  # CEL reckons spans in 64 bits of nanoseconds
-_DURATION = re.compile(r"(-)?((?:\d+(?:h|m|s|ms))+)")
+_DURATION = re.compile(r"(-)?((?:\d+(?:h|m|s|ms))+)", re.ASCII)
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT([01]\d|2[0-3]):\d\d:\d\d(\.\d{1,3}0*)?(Z|[+-]\d\d:[0-5]\d)", re.ASCII)
 _UNITS_MS = {"h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
 
 
@@ -257,9 +258,9 @@ def timestamp_ms(text: str) -> int:
     """Return an RFC 3339 moment in milliseconds since 1970. Raises NotInLanguage for anything else."""
     refused = NotInLanguage(f"the timestamp {text!r} (write it as '2026-01-31T12:00:00Z')")
     try:
-        moment = datetime.fromisoformat(text)
+        at_ms = round(datetime.fromisoformat(text).timestamp() * 1000) if _RFC_3339.fullmatch(text) else None
     except ValueError:
         raise refused from None
-    if moment.tzinfo is None or moment.microsecond % 1000 or "T" not in text:
+    if at_ms is None or _moment(at_ms) is None:
         raise refused
-    return round(moment.timestamp() * 1000)
+    return at_ms
