@@ -21,10 +21,13 @@ PYTEST = ("-m", "pytest", "-x", "-q", "--tb=line", "--store", "embedded", "--hyp
 PLUGINS = ("at_once", "no:cacheprovider", "no:xdist", "no:valkey")
 AT_ONCE = """
 from hypothesis import Phase, settings
-settings.register_profile("at once", phases=[Phase.explicit, Phase.generate], database=None)
+settings.register_profile("at once", phases=[Phase.explicit, Phase.generate], database=None, report_multiple_bugs=False)
 settings.load_profile("at once")
 """
 """A plugin: a failure is enough, and no simpler one is looked for, which takes minutes."""
+REASON = re.compile(r"^/\S+:\d+: (.*)", re.MULTILINE)
+"""The line of a failure, after the place: the exception's type unless it is a plain `assert`, and what it says."""
+UNTRUE = ("AssertionError", "assert ", "Failed: ")
 LONGEST_S = 120
 EXAMPLES = "40"
 
@@ -38,8 +41,10 @@ class Run:
 
     @property
     def failed(self) -> bool:
-        """Tell whether a test failed, and nothing else went wrong."""
-        return self.code == 1 and bool(re.search(r"\d+ failed", self.printed)) and " error" not in self.printed
+        """Tell whether a test found what it claims to be untrue, and nothing else went wrong: no crash, no error."""
+        reasons = REASON.findall(self.printed)
+        found_untrue = bool(reasons) and all(reason.startswith(UNTRUE) for reason in reasons)
+        return self.code == 1 and found_untrue and not re.search(r"\d+ errors?\b", self.printed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from tests.faults.copies import ROOT, Copy
+from tests.faults.copies import ROOT, Copy, Run
 from tests.faults.faults import FAULTS, Fault
 
 
@@ -26,6 +26,25 @@ def test_there_are_enough_faults_and_each_is_another() -> None:
     assert len({fault.file for fault in FAULTS}) >= 10
     assert max(Counter(fault.name for fault in FAULTS).values()) == 1
     assert all(fault.tests for fault in FAULTS)
+
+
+@pytest.mark.parametrize(
+    ("code", "line", "failed"),
+    [
+        (1, "AssertionError: assert 3 == 1", True),
+        (1, "assert 3 == 1", True),
+        (1, "Failed: DID NOT RAISE", True),
+        (1, "ValueError: no such counter", False),
+        (1, "TimeoutError", False),
+        (2, "AssertionError: assert 3 == 1", False),
+        (0, "", False),
+    ],
+)
+def test_only_a_claim_that_is_found_untrue_counts(code: int, line: str, failed: bool) -> None:
+    """A test that crashes, or a run that breaks off, has not noticed a fault."""
+    assert (
+        Run(code, f"F\n/tests/test_a.py:7: {line}\nFAILED tests/test_a.py::test_a\n1 failed in 0.1s\n").failed is failed
+    )
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)

@@ -9,13 +9,17 @@ import time
 
 
 def main() -> None:
-    """Answer with this process's id, refuse, end, or take too long, as asked."""
+    """Answer with this process's id, refuse, end, break off, or take too long, as asked."""
     for line in sys.stdin:
         match json.loads(line):
             case "end":
                 sys.exit(3)
             case "refuse":
                 answer: dict[str, object] = {"error": "It is refused."}
+            case "half":
+                sys.stdout.write('{"pid": 1')
+                sys.stdout.flush()
+                os._exit(3)
             case "dawdle":
                 time.sleep(60)
                 answer = {}

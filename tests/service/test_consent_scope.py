@@ -26,8 +26,14 @@ LEVELS: dict[str, tuple[Purpose, ...]] = {
     "full": tuple(Purpose),
     "abolished": (),
 }
-PLAIN = frozenset("icakumj")
-"""The fields of a context that say nothing about what a customer did or is: identities, consent, cap uses."""
+PLAIN = frozenset("icakumjg")
+"""The fields of a context that say nothing about what a customer did or is: identities, consent, cap uses, and the
+version of what is remembered of their answers.
+"""
+REMEMBERED = frozenset("zvr")
+"""Contact policy, like the cap uses: refusals, promises, reservations; asked for where there is a version of them."""
+LATEST_CONTACT = frozenset("h")
+"""A fact for service."""
 READS = frozenset({"HGET", "HMGET", "HGETALL", "HVALS", "HSCAN", "HRANDFIELD", "DUMP", "SORT", "COPY"})
 NOTED = "".join(
     f"  - id: noted.{purpose}\n    says: What only some may hear.\n    attributes: {{words: string}}\n"
@@ -39,6 +45,10 @@ SAID = "".join(
     f"  - {{id: present.said_{purpose}, says: What is said., type: string, purpose: {purpose}, source: request}}\n"
     for purpose in Purpose
 )
+KEPT = """\
+consistency:
+  - {id: kept, says: What was offered is kept to., keep: {kinds: [offer]}, for: 7d, until_changes: []}
+"""
 _numbers = count()
 
 
@@ -96,7 +106,7 @@ class Scene:
 async def scene(url: str, folder: Path) -> AsyncIterator[Scene]:
     """Make a customer with an alias who had allowed everything, and a decision that was made then."""
     customer, alias = f"heard-{next(_numbers)}", f"heard-{next(_numbers)}"
-    sections = {"events": SECTIONS["events"] + NOTED, "fields": SECTIONS["fields"] + SAID}
+    sections = {"events": SECTIONS["events"] + NOTED, "fields": SECTIONS["fields"] + SAID, "consistency": KEPT}
     async with Tap(url) as tap, world(tap.url, folder, None, **sections) as tact:
         await tact.seller(customer)
         for who in (customer, alias):
@@ -135,11 +145,15 @@ async def test_only_what_is_allowed_is_read_and_leaves_the_store(
         await asked(made)
         contexts = [words for words in watch.seen() if len(words) > 1 and ":c:" in words[1] and words[0] in READS]
         heard = made.heard()
-    letters = {purpose.group for purpose in LEVELS[level]}
     assert contexts
     assert {name for name, *_ in contexts} <= {"HGET", "HMGET"}
-    assert {words[1].rpartition(":")[2] for words in contexts} <= {made.customer, made.alias}
-    assert {name for words in contexts for name in words[2:]} <= PLAIN | letters
+    names: dict[str, set[str]] = {made.customer: set(), made.alias: set()}
+    for _, key, *fields in contexts:
+        names[key.rpartition(":")[2]].update(fields)
+    letters = {purpose.group for purpose in LEVELS[level]}
+    latest_contact = LATEST_CONTACT if Purpose.SERVICE in LEVELS[level] else set()
+    assert names[made.customer] - PLAIN == REMEMBERED | latest_contact | letters
+    assert names[made.alias] <= PLAIN | letters, "what is remembered is the person's"
     assert heard <= set(LEVELS[level])
     if asked not in (Scene.repeat, Scene.validate):
         assert heard == set(LEVELS[level]), "the tap would hear it"

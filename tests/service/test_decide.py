@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from redis import Redis
 
 from service.core import plan
 from service.core.decision import Commit, Committed, Decision, Known, ReasonCode
+from service.core.engine import Engine
 from service.core.judge import Judge, Verdicts
 from service.core.snapshot import Snapshot
 from service.decide import Decider, Patience
@@ -163,6 +165,27 @@ async def test_a_consent_that_is_withdrawn_while_it_is_decided_counts(
     assert bool(decision.decision_id) is bool(committed)
     is_safe = ReasonCode.STORE_UNAVAILABLE in [reason.code for reason in decision.degraded]
     assert is_safe is not bool(committed)
+
+
+async def test_a_decision_is_made_by_the_engine_that_it_began_with(clean_store_url: str, tmp_path: Path) -> None:
+    """One that takes its place while the store is waited for has no part in it: neither its rules nor its words."""
+    async with world(clean_store_url, tmp_path) as tact:
+        await tact.seller("jan")
+        strategy = tact.engine.strategy
+        others = tuple(
+            replace(one, treatments=tuple(replace(said, text="Of the next version.") for said in one.treatments))
+            for one in strategy.actions
+        )
+        following = Engine(replace(strategy, version="small@next", actions=others), None)
+
+        async def reloaded() -> None:
+            decider.engine = following
+
+        store = Meanwhile(tact, reloaded, 1)
+        decider = Decider(tact.engine, store, no_exploration, lambda: NOW_MS, Patience(most_s=5.0))
+        first, second = [await decider.decide(ask("jan", "web", "greeting"), DEADLINE_S) for _ in range(2)]
+    assert (first.strategy, second.strategy) == (strategy.version, "small@next")
+    assert first.answers[0].text != second.answers[0].text == "Of the next version."
 
 
 async def test_no_time_left_means_nothing_is_read(clean_store_url: str, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from models.propensity import Folded
 from service.errors import StoreError
-from service.reloading import Load, Reloading
+from service.reloading import PACE, Load, Pace, Reloading
 from service.store.retention import Retention
 from service.store.settings import StoreRefused
 from service.telemetry import Counts
@@ -48,8 +48,8 @@ class Following:
         return self.taken
 
     def counted(self, name: str) -> int:
-        """Return a count."""
-        return self.counts.told()[name].get("", 0)
+        """Return a count, whatever its labels."""
+        return sum(self.counts.told()[name].values())
 
 
 def edition_of(version: Version) -> str:
@@ -57,7 +57,9 @@ def edition_of(version: Version) -> str:
     return version.strategy.actions[0].says.partition(" ")[0]
 
 
-async def following(folder: Path, load: Load = load_alone, keep: Retention | None = None) -> Following:
+async def following(
+    folder: Path, load: Load = load_alone, keep: Retention | None = None, *, follows: bool = True, pace: Pace = PACE
+) -> Following:
     """Follow a folder, of the first edition unless it is there."""
     if not await asyncio.to_thread(folder.exists):
         write_edition(folder, 0)
@@ -66,7 +68,10 @@ async def following(folder: Path, load: Load = load_alone, keep: Retention | Non
     first = await load_alone(folders)
 
     def reloading(one: Following) -> Reloading:
-        return Reloading(folders, seen, first, one.put_in_force, one.counts, lambda: NOW_MS, load)
+        return Reloading(
+            folders, seen, first, one.put_in_force, one.counts, lambda: NOW_MS, load,
+            follows=follows, pace=pace,
+        )  # fmt: skip
 
     return Following(folder, reloading)
 

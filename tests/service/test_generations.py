@@ -13,6 +13,7 @@ from pathlib import Path
 
 from service.app import Running, start
 from service.config import Settings, StorePlace
+from service.generation import KEPT_ENGINES
 from service.rpc.client import Ask, TactClient
 from service.store.embedded import EmbeddedStore
 from tests.service.editions import editions_in, write_edition
@@ -164,3 +165,31 @@ async def test_a_safe_greeting_that_is_off_is_not_said_while_the_store_is_away(t
                 "switched_off",
             ]
             assert all("suppression" in one for one in answer["answers"])
+
+
+async def test_a_version_that_is_back_in_force_keeps_its_words(clean_store_url: str, tmp_path: Path) -> None:
+    """After a, b, c, d, a, e an answer of a is repeated in the words of a, which was in force just before."""
+    folder, key = tmp_path / "served", replace(WEB, idempotency_key="once")
+    async with serving(clean_store_url, folder, reload=False) as (running, client):
+        first = await client.decide(key)
+        for number in (1, 2, 3, 0, 4):
+            write_edition(folder, number)
+            await running.reloading.look(asked=True)
+            assert edition(running) == f"e{number}e"
+        assert await client.decide(key) == first
+
+
+async def test_versions_that_are_not_taken_leave_the_words_of_others(clean_store_url: str, tmp_path: Path) -> None:
+    """What the store refuses, however often, is never in force, and no earlier version is forgotten for it."""
+    folder, key = write_strategy(tmp_path / "served"), replace(WEB, idempotency_key="once")
+    async with serving(clean_store_url, folder, reload=False) as (running, client):
+        first = await client.decide(key)
+        for number in range(KEPT_ENGINES + 1):
+            moved = SECTIONS["fields"].replace("purpose: service", "purpose: profiling", 1)
+            write_strategy(folder, fields=f"{moved}# {number}\n")
+            await running.reloading.look(asked=True)
+            assert running.reloading.refused is not None
+        write_edition(folder, 1)
+        await running.reloading.look(asked=True)
+        assert edition(running) == "e1e"
+        assert await client.decide(key) == first

@@ -58,7 +58,7 @@ def asked(customer: str, key: str = "") -> Request:
 
 async def refuse(tact: World, decision_id: str, action: str) -> None:
     """Record that an action was refused, and let it count."""
-    told = Remembering(tact.store.outcomes, tact.store.memory, tact.engine.strategy)
+    told = Remembering(tact.store.recorder, tact.store.memory, tact.engine.strategy, tact.store.words)
     await told.record_outcome(OutcomeRecord(decision_id, action, REFUSED, None, 0.0), 5.0)
 
 

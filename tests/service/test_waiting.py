@@ -76,3 +76,12 @@ async def test_a_question_that_is_given_up_leaves_no_answer_behind() -> None:
         with pytest.raises(asyncio.CancelledError):
             await asking
         await pid(one, "another")
+
+
+@pytest.mark.parametrize("last", ["end", "half"])
+async def test_one_that_ends_before_it_has_answered_said_nothing(last: str) -> None:
+    """Half an answer is none; why it ended is told, and the next question has its answer."""
+    async with waiting() as one:
+        ended = await one.ask(last, 30.0)
+        assert (ended.answered, ended.last_words) == (False, "it ended with 3")
+        assert await pid(one)

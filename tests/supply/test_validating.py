@@ -79,7 +79,7 @@ async def test_units_that_others_hold_by_now_may_not_be_said(clean_store_url: st
         ((REFUSED,), [ReasonCode.DECLINED], 1),
         ((NEVER,), [ReasonCode.DECLINED], 1),
         ((ACCEPTED, REFUSED), [ReasonCode.DECLINED], 0),
-        ((NOT_NOW,), [], 0),
+        ((NOT_NOW,), [ReasonCode.DECLINED], 0),
         ((ACCEPTED,), [], 0),
     ],
     ids=str,
