@@ -100,6 +100,8 @@ class Run:
             "--port",
             "0",
             "--allow-as-of",
+            "--store-wait",  # it counts what is answered, not how fast, also on a busy machine
+            "5",
             "--json",
         ]
         with Pinned([*command, *more], 0, self._folder / "service.log", port_said) as service:

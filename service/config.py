@@ -78,7 +78,8 @@ class StorePlace:
 class Settings:
     """Everything that the service is told from outside.
 
-    `grace_s` bounds the drain at the end: calls that take longer are cancelled. `linger_s` is how long the service goes
+    `store_wait_s` is how long one store call of a decision may take. `grace_s` bounds the drain at the end: calls that
+    take longer are cancelled. `linger_s` is how long the service goes
     on after it said NOT_SERVING, so that balancers notice. `erasure_key` keeps erased customers suppressed; an embedded
     store has one of its own. `keep` says how long what is kept. `reload` takes changed strategies and models into
     service; without it only on SIGHUP. `warnings` are sentences for whoever started it.
@@ -98,6 +99,7 @@ class Settings:
     log_level: LogLevel = LogLevel.WARNING
     grace_s: float = 10.0
     linger_s: float = 0.0
+    store_wait_s: float = 0.25
     warnings: tuple[str, ...] = ()
 
 
@@ -122,6 +124,7 @@ def read_settings(flags: Flags, environment: Mapping[str, str]) -> Settings:
         log_level=LogLevel(door.choice("log-level", LogLevel.WARNING, tuple(LogLevel))),
         grace_s=door.seconds("grace", 10.0),
         linger_s=door.seconds("linger", 0.0),
+        store_wait_s=door.seconds("store-wait", 0.25),
         warnings=(*warnings, *key_warnings),
     )
 

@@ -11,7 +11,7 @@ from models.context import Source
 from service.config import Settings
 from service.core.engine import Engine
 from service.core.strategy import Strategy
-from service.decide import Decider
+from service.decide import Decider, Patience
 from service.policy.household import Householding
 from service.policy.remembering import Remembering
 from service.rpc.edge import Clock, Edge, Limits
@@ -76,6 +76,7 @@ class Generation:
             warehouse.decisions,
             os.urandom,
             clock,
+            patience=Patience(most_s=ground.settings.store_wait_s),
             book=warehouse.book,
             switches=ground.switches,
             counts=ground.counts,

@@ -55,6 +55,9 @@ def serve(
     scheduling: Annotated[str | None, _option("scheduling", "batch|normal", "How Linux schedules it (batch).")] = None,
     log_level: Annotated[str | None, _option("log-level", "LEVEL", "debug, info, warning or error (warning).")] = None,
     grace: Annotated[str | None, _option("grace", "SECONDS", "How long calls may take at the end (10).")] = None,
+    store_wait: Annotated[
+        str | None, _option("store-wait", "SECONDS", "How long one store call may take (0.25).")
+    ] = None,
     linger: Annotated[str | None, _option("linger", "SECONDS", "How long to go on after SIGTERM (0).")] = None,
     json: Json = False,
 ) -> int:
@@ -65,7 +68,8 @@ def serve(
     flags = {
         "store": store, "store-url-file": store_url_file, "strategy": strategy, "model": model, "host": host,
         "port": port, "allow-as-of": allow_as_of, "reflection": reflection, "reload": reload, "scheduling": scheduling,
-        "log-level": log_level, "grace": grace, "linger": linger, "erasure-key-file": erasure_key_file, "keep": keep,
+        "log-level": log_level, "store-wait": store_wait, "grace": grace, "linger": linger,
+        "erasure-key-file": erasure_key_file, "keep": keep,
     }  # fmt: skip
     settings = read_settings(flags, os.environ)
     prepare(settings)

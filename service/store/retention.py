@@ -81,7 +81,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(f"{_BUCKET}h:.+", "changes of a consent", "consent_history", True),
     Kind(f"{_BUCKET}n", "customers whose predictions are due", "context", True),
     Kind(f"{_BUCKET}log", "decisions", "log", True),
-    Kind(f"{_BUCKET}d:.+", "where a decision stands in the log", "decision", True),
+    Kind(f"{_BUCKET}d:.+", "where a decision stands in the log, and the alias that was asked about", "decision", True),
     Kind(f"{_BUCKET}out", "outcomes in the order of arrival", "outcomes", True),
     Kind(f"{_BUCKET}o:.+", "outcomes beside their decision", "decision", True),
     Kind(f"{_BUCKET}g:.+", "what an erasure has not finished with", "decision", True),

@@ -348,7 +348,7 @@ def said_in(url: str) -> Tally[str]:
 
 async def started(url: str, folder: Path, seed: int) -> asyncio.subprocess.Process:
     """Start a process and wait until it decides."""
-    told = "-m", "tests.service.householder", url, str(folder), str(seed), str(DECISIONS)
+    told = "-m", "tests.service.householder", url, str(folder), str(seed), str(DECISIONS if seed else 100 * DECISIONS)
     process = await asyncio.create_subprocess_exec(sys.executable, *told, stdout=asyncio.subprocess.PIPE)
     assert process.stdout
     await process.stdout.readline()
