@@ -82,7 +82,7 @@ class _Begun:
 async def _served(
     settings: Settings, begun: _Begun, url: str, embedded: EmbeddedStore | None, opened: AsyncExitStack
 ) -> Running:
-    connections = _connections(url)
+    connections = _connections(url, settings.store_wait_s)
     opened.push_async_callback(connections.close)
     suppression = await suppression_of(settings.erasure_key, settings.store.folder, connections.execute)
     switching, counts = Switching(SwitchStore(Calls(connections)), BUCKETS, clock_ms), Counts()
@@ -166,9 +166,9 @@ def clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _connections(url: str) -> Connections:
+def _connections(url: str, wait_s: float) -> Connections:
     try:
-        return Connections(url)
+        return Connections(url, timeout_ms=max(1000.0, 1000 * wait_s))  # decisions may be told to wait longer
     except (ValueError, OSError) as error:
         raise StartRefused(str(error)) from None
 

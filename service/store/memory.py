@@ -86,14 +86,6 @@ class MemoryStore:
             with suppress(CustomerErased):
                 await self._remember(alias, _encode(told), deadline_s)
 
-    async def whose(self, decision_id: str, deadline_s: float | None = None) -> str | None:
-        """Return the customer that a decision was made for; None for an unknown decision."""
-        place = keys.decision_key(decision_id), keys.log_key(decision_id[:3])
-        reply = await self._calls.function(
-            "whose", place, (decision_id,), about=decision_id.encode(), length=2, deadline_s=deadline_s
-        )
-        return None if reply[1] is None else reply[1].decode()
-
     async def _answered(
         self, customer: str, decision_id: str, action: str, kind: int, deadline_s: float | None
     ) -> tuple[int, int, bytes, str] | None:

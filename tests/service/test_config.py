@@ -37,6 +37,7 @@ def test_the_command_line_counts_more_than_the_environment() -> None:
         ({}, {"TACT_REFLECTION": "perhaps"}, "TACT_REFLECTION: 'perhaps'; write one of"),
         ({"grace": "-1"}, {}, "--grace: '-1'; write seconds"),
         ({"grace": "nan"}, {}, "--grace: 'nan'; write seconds"),
+        ({"store-wait": "soon"}, {}, "--store-wait: 'soon'; write seconds"),
         ({"log-level": "loud"}, {}, "debug, info, warning, error"),
         ({"host": "not a host"}, {}, "--host: 'not a host'"),
         ({"store": "embedded:"}, {}, "it names no folder"),

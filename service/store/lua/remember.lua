@@ -9,13 +9,6 @@ local function decided_ms(entry, keys)
   return tonumber(item or made_ms(keys))
 end
 
--- KEYS: decision, log   ARGV: decision id
--- Answers with the customer that it was made for; false for an unknown decision.
-local function whose(keys, argv)
-  local stored = found(keys)
-  return {argv[1], stored and stored[6] or false}
-end
-
 -- KEYS: decision, log, outcomes   ARGV: decision id, customer, action, kind
 -- Answers with when it was decided, when such an outcome came first (ms), what was reserved for the action, as
 -- msgpack or '', and the alias that was asked about or ''; with false for an unknown decision.
@@ -71,7 +64,6 @@ local function remember(keys, argv)
   return {argv[1], 1}
 end
 
-redis.register_function{function_name = 'tact_whose' .. VERSION, callback = whose, flags = {'no-writes'}}
 redis.register_function{function_name = 'tact_answered' .. VERSION, callback = answered, flags = {'no-writes'}}
 redis.register_function('tact_remember' .. VERSION, remember)
 
