@@ -1,11 +1,11 @@
 # Every target makes what it needs: .venv, filled from the locks with hashes. No root, no Docker.
-#   make demo [ARGS=--once]   make test [ARGS=tests/core]   make check   make nightly   make bench   make bench-events   make bench-judge   make starbucks DATA=DIR   make protos   make lock   make clean
+#   make demo [ARGS=--once]   make test [ARGS=tests/core]   make check   make nightly   make bench   make bench-events   make bench-judge   make bench-shadow   make bank DATA=…/bank-marketing   make bank-stream DATA=…/bank-marketing   make starbucks DATA=…/starbucks   make learning   make starbucks-learning DATA=…/starbucks   make protos   make lock   make clean
 # Another Python than the newest one found: make test PYTHON=/path/to/python3.12
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test nightly check bench bench-events bench-judge starbucks protos lock clean
+.PHONY: help demo test nightly check bench bench-events bench-judge bench-shadow bank bank-stream starbucks starbucks-learning learning protos lock clean
 
 PYTHON ?=
 ARGS ?=
@@ -49,8 +49,23 @@ bench-events: .venv/.dev
 bench-judge: .venv/.dev
 	@exec $(BIN)/python -m benchmarks.judging $(ARGS)
 
+bench-shadow: .venv/.dev
+	@exec $(BIN)/python -m benchmarks.shadow $(ARGS)
+
+bank-stream: .venv/.dev
+	@exec $(BIN)/python -m benchmarks.bank_stream --data "$(or $(DATA),$(error say where the public data set is: make bank-stream DATA=…/bank-marketing))" $(ARGS)
+
+bank: .venv/.dev
+	@exec $(BIN)/python -m benchmarks.bank --data "$(or $(DATA),$(error say where the public data set is: make bank DATA=…/bank-marketing))" $(ARGS)
+
 starbucks: .venv/.dev
-	@exec $(BIN)/python -m benchmarks.starbucks --data "$(or $(DATA),$(error say where the public data set is: make starbucks DATA=DIR))" $(ARGS)
+	@exec $(BIN)/python -m benchmarks.starbucks --data "$(or $(DATA),$(error say where the public data set is: make starbucks DATA=…/starbucks))" $(ARGS)
+
+starbucks-learning: .venv/.dev
+	@exec $(BIN)/python -m benchmarks.starbucks_learning --data "$(or $(DATA),$(error say where the public data set is: make starbucks-learning DATA=…/starbucks))" $(ARGS)
+
+learning: .venv/.dev
+	@exec $(BIN)/python -m benchmarks.learning $(ARGS)
 
 protos: .venv/.dev
 	$(BIN)/buf format --write

@@ -1,47 +1,88 @@
 """A trained model on disk: a folder that serving reads without trusting it and without scikit-learn.
 
 `manifest.json` says what the model is, `folded.npz` holds the arrays that serve, `model.skops` the estimators they were
-folded from. Serving never opens the last one; `python -m training verify` does, and compares.
+folded from. Serving never opens the last one; `python -m training verify` does, and compares. Of format 2 there may
+also be `boosted.npz` (trees), `values.npz` (models of worth) and `card.md` (what the model is for, for people).
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
-from io import BytesIO
-from math import prod
 from pathlib import Path
-from stat import S_ISREG
 from typing import Annotated, Any, Literal, Protocol
-from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
+from .boosted import boosted_of
 from .features import FeatureSpace
+from .packed import (
+    BOOSTED,
+    CARD,
+    ESTIMATORS,
+    FILES,
+    FOLDED,
+    MANIFEST,
+    STEEPEST,
+    VALUES,
+    ArtifactRefused,
+    Shape,
+    array_of,
+    arrays_of,
+    checked_file,
+    plain_file,
+    refuse_unless_shaped,
+    unpack,
+)
 from .propensity import Folded
+from .values import values_of
 
-MANIFEST, FOLDED, ESTIMATORS = "manifest.json", "folded.npz", "model.skops"
+__all__ = [
+    "BOOSTED",
+    "CARD",
+    "ESTIMATORS",
+    "FILES",
+    "FOLDED",
+    "MANIFEST",
+    "NAME",
+    "STEEPEST",
+    "VALUES",
+    "VERSION",
+    "Artifact",
+    "ArtifactRefused",
+    "Manifest",
+    "Parity",
+    "Rows",
+    "array_of",
+    "checked_file",
+    "load_folded",
+    "plain_file",
+    "read_artifact",
+    "read_manifest",
+    "unpack",
+    "version_of",
+]
+
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+VERSION = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}@[0-9a-f]{12}")
 
-_LARGEST = {MANIFEST: 4 << 20, FOLDED: 128 << 20, ESTIMATORS: 256 << 20}  # bytes, packed and unpacked alike
-_MOST_MEMBERS = 100_000
-_KINDS = (np.dtype(np.bool_), np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.float64))
-STEEPEST = 1e100
-"""The largest number in an array: times the largest feature still a finite double, whatever the number of columns."""
-
-
-class ArtifactRefused(Exception):
-    """An artefact is not what it says it is, or not made for these features. Nothing of it was executed."""
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+_NEEDED = {FOLDED, ESTIMATORS}
+_OPTIONAL = {BOOSTED, VALUES, CARD}
+_OF_FORMAT_2 = ("of", "outcome", "influenced", "worth", "valued", "learning", "warnings", "fairness")
 
 
 class Rows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How much data the model was made from, by kind of row, and the first and last moment decided (RFC 3339)."""
+    """How much data the model was made from, by kind of row, and the first and last moment decided (RFC 3339).
+
+    A model made from a decision table counts 0 events: they were folded when the decision was made.
+    """
 
     events: int
     events_repeated: int
@@ -60,14 +101,24 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     largest_difference: float
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a model is, readable by people.
 
     `version` is the name and 12 digits of the SHA-256 over everything else in the manifest but the digest of
     `model.skops`: that file carries the time of day in its bytes, and the same inputs are to give the same version.
+
+    Only format 2 has what stands behind `files`. What holds by default is left out, so versions of format 1 stand:
+    - `kind` and `of`: whether it was trained from data, or is another version recalibrated, and which.
+    - `outcome` and `influenced`: what the probabilities are of, by the strategy's name of it, and whether it counts
+      only where the action had an influence; empty: `accepted`.
+    - `worth`: what each outcome counts in the models of worth, in the strategy's currency.
+    - `valued`: the actions that `values.npz` has models of worth of, in their order.
+    - `learning`: how each action's model was chosen, and from what a cold one borrows; in the words of the trainer.
+    - `warnings`: what the trainer found suspicious in the data, such as leaks, a sentence each.
+    - `fairness`: a table for people by the field that divides it, see `models/cards.py`.
     """
 
-    format: Literal[1]
+    format: Literal[1, 2]
     name: str
     version: str
     strategy: str
@@ -83,6 +134,15 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     parity: Parity
     libraries: dict[str, str]
     files: dict[str, str]
+    kind: Literal["trained", "recalibrated"] = "trained"
+    of: str = ""
+    outcome: str = ""
+    influenced: bool = False
+    worth: dict[str, float] = {}
+    valued: tuple[str, ...] = ()
+    learning: dict[str, Any] = {}
+    warnings: tuple[str, ...] = ()
+    fairness: dict[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,6 +152,7 @@ class Artifact:
     manifest: Manifest
     folded: Folded
     estimators: bytes
+    card: str = ""
 
 
 def load_folded(folder: Path, space: FeatureSpace) -> Folded:
@@ -109,11 +170,12 @@ def load_folded(folder: Path, space: FeatureSpace) -> Folded:
 
 def read_artifact(folder: Path) -> Artifact:
     """Read an artefact and check everything that can be checked without running what it holds."""
+    place = Path(os.path.realpath(folder))  # all files are of one version, whatever becomes champion meanwhile
     try:
-        manifest = _manifest(folder)
-        packed, estimators = (checked_file(folder, name, manifest.files) for name in (FOLDED, ESTIMATORS))
-        unpack(estimators, ESTIMATORS)
-        return Artifact(manifest, _folded(manifest, packed), estimators)
+        manifest = read_manifest(place)
+        files = {name: checked_file(place, name, manifest.files) for name in sorted(manifest.files)}
+        unpack(files[ESTIMATORS], ESTIMATORS)
+        return Artifact(manifest, _folded(manifest, files), files[ESTIMATORS], _text(files.get(CARD, b"")))
     except ArtifactRefused as refused:
         raise ArtifactRefused(f"{folder}: {refused}") from None
 
@@ -134,103 +196,86 @@ def version_of(manifest: Versioned) -> str:
     """Return the version that a manifest with these contents must bear."""
     facts = msgspec.to_builtins(manifest)
     del facts["version"]
-    facts["files"] = {FOLDED: manifest.files.get(FOLDED)}
+    facts["files"] = {name: digest for name, digest in manifest.files.items() if name != ESTIMATORS}
     digest = sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
     return f"{manifest.name}@{digest[:12]}"
 
 
-def unpack(packed: bytes, name: str) -> dict[str, bytes]:
-    """Return the members of a zip file in memory, after checking names and sizes before anything is unpacked."""
-    try:
-        with ZipFile(BytesIO(packed)) as archive:
-            members = archive.infolist()
-            if len(members) > _MOST_MEMBERS or sum(member.file_size for member in members) > _LARGEST[name]:
-                raise ArtifactRefused(f"{name} unpacks to more than {_LARGEST[name] >> 20} MB")
-            plain = {member.filename for member in members if re.fullmatch(r"[\w.-]+", member.filename)}
-            if len(plain) < len(members) or any(member.startswith(".") for member in plain):
-                raise ArtifactRefused(f"{name} holds members with names that are not plain, or twice the same")
-            if any(member.compress_type not in (ZIP_STORED, ZIP_DEFLATED) for member in members):
-                raise ArtifactRefused(f"{name} is packed in a way that is neither stored nor deflated")
-            return {member.filename: archive.read(member) for member in members}
-    except (BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError, ValueError, zlib.error) as error:
-        raise ArtifactRefused(f"{name} is not a zip file of the expected kind ({error})") from None
-
-
-def _manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path) -> Manifest:
+    """Read the manifest alone and see that it bears the version that its contents give."""
     try:
         manifest = msgspec.json.decode(plain_file(folder, MANIFEST), type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ArtifactRefused(f"{MANIFEST} cannot be read ({error})") from None
     if not NAME.fullmatch(manifest.name):
         raise ArtifactRefused(f"{MANIFEST} bears a name that is not of lower-case letters, digits, dots and dashes")
-    if manifest.files.keys() != {FOLDED, ESTIMATORS}:
-        raise ArtifactRefused(f"{MANIFEST} must list exactly {FOLDED} and {ESTIMATORS}")
+    _check_files(manifest)
     if len(set(manifest.actions)) < len(manifest.actions) or not set(manifest.baselines) <= set(manifest.actions):
         raise ArtifactRefused(f"{MANIFEST} lists an action twice or a baseline of an action that it does not list")
-    if manifest.version != version_of(manifest):
+    _check_rows(manifest.rows)
+    try:
+        version = version_of(manifest)
+    except (RecursionError, ValueError) as error:  # depth and surrogates that reading allows and writing does not
+        raise ArtifactRefused(f"{MANIFEST} cannot be read ({type(error).__name__})") from None
+    if manifest.version != version:
         raise ArtifactRefused(f"{MANIFEST} was changed: its contents do not give the version that it bears")
     return manifest
 
 
-def plain_file(folder: Path, name: str) -> bytes:
-    """Read a file that is a plain file in this very folder and no larger than its kind may be."""
+def _check_rows(rows: Rows) -> None:
+    """See that the counts are counts and the moments are moments; a model of no decision at all has none."""
+    for name in rows.__struct_fields__:
+        told = getattr(rows, name)
+        if isinstance(told, int) and not 0 <= told < 1 << 53:
+            raise ArtifactRefused(f"{MANIFEST} says {name} of its rows in a number that counts nothing")
+        if isinstance(told, str) and told and not _is_moment(told):
+            raise ArtifactRefused(
+                f"{MANIFEST} says {name} of its rows in what is no moment, as in 2026-11-22T08:00:00Z"
+            )
+
+
+def _is_moment(text: str) -> bool:
     try:
-        about = (folder / name).lstat()
-        if not S_ISREG(about.st_mode):
-            raise ArtifactRefused(f"{name} is not a plain file")
-        with (folder / name).open("rb") as file:
-            content = file.read(_LARGEST[name] + 1)
-    except OSError as error:
-        raise ArtifactRefused(f"{name} cannot be read ({error.strerror}); name the folder of one version") from None
-    if len(content) > _LARGEST[name]:
-        raise ArtifactRefused(f"{name} is larger than {_LARGEST[name] >> 20} MB")
-    return content
+        return _MOMENT.fullmatch(text) is not None and datetime.fromisoformat(text) is not None
+    except ValueError:
+        return False
 
 
-def checked_file(folder: Path, name: str, digests: Mapping[str, str]) -> bytes:
-    """Read a plain file whose SHA-256 must be the listed one."""
-    content = plain_file(folder, name)
-    if sha256(content).hexdigest() != digests[name]:
-        raise ArtifactRefused(f"{name} was changed: its SHA-256 is not the one in {MANIFEST}")
-    return content
+def _check_files(manifest: Manifest) -> None:
+    """See that a manifest lists the files, and says the things, that belong to its format and kind."""
+    optional = _OPTIONAL if manifest.format > 1 else set()
+    if not _NEEDED <= manifest.files.keys() <= _NEEDED | optional:
+        also = f", and of {', '.join(sorted(optional))} what there is" if optional else ""
+        raise ArtifactRefused(f"{MANIFEST} must list exactly {FOLDED} and {ESTIMATORS}{also}")
+    if manifest.format == 1 and any(getattr(manifest, name) for name in _OF_FORMAT_2):
+        raise ArtifactRefused(f"{MANIFEST} is of format 1 and says what only format 2 can say")
+    if (manifest.kind == "recalibrated") != bool(manifest.of) or (manifest.of and not VERSION.fullmatch(manifest.of)):
+        raise ArtifactRefused(f"{MANIFEST} must say `of` which version, as in name@0123456789ab, if it is recalibrated")
 
 
-def _folded(manifest: Manifest, packed: bytes) -> Folded:
+def _text(content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise ArtifactRefused(f"{CARD} is no text ({error})") from None
+
+
+def _folded(manifest: Manifest, files: Mapping[str, bytes]) -> Folded:
     count, columns = len(manifest.actions), len(manifest.columns)
-    shapes = {"weights": (count, columns), "bias": (count,), "has_baseline": (count,)}
-    shapes |= {"baseline_weights": (count, columns), "baseline_bias": (count,)}
-    members = unpack(packed, FOLDED)
-    if members.keys() != {f"{name}.npy" for name in shapes}:
-        raise ArtifactRefused(f"{FOLDED} must hold exactly {', '.join(sorted(shapes))}")
-    arrays = {name: _array(name, members[f"{name}.npy"], shape) for name, shape in shapes.items()}
-    has_baseline = arrays.pop("has_baseline")
-    if has_baseline.tolist() != [action in manifest.baselines for action in manifest.actions]:
+    floats, flags = np.float64, np.bool_
+    arrays: dict[str, Any] = dict(arrays_of(files[FOLDED], FOLDED))
+    shapes: dict[str, Shape] = {"weights": ((count, columns), floats), "bias": ((count,), floats)}
+    shapes |= {"baseline_weights": ((count, columns), floats), "baseline_bias": ((count,), floats)}
+    refuse_unless_shaped(arrays, FOLDED, {**shapes, "has_baseline": ((count,), flags)})
+    if arrays["has_baseline"].tolist() != [action in manifest.baselines for action in manifest.actions]:
         raise ArtifactRefused(f"{FOLDED} has other baselines than {MANIFEST}")
-    for name, array in arrays.items():
-        if not (np.abs(array) <= STEEPEST).all():  # false for NaN, too
-            raise ArtifactRefused(f"{FOLDED} has {name} that are not finite numbers")
-    return Folded(manifest.version, manifest.feature_hash, manifest.actions, has_baseline=has_baseline, **arrays)
+    more = {name.partition(".")[0]: _part(name, manifest, files[name]) for name in (BOOSTED, VALUES) if name in files}
+    return Folded(manifest.version, manifest.feature_hash, manifest.actions, **arrays, **more)
 
 
-def _array(name: str, member: bytes, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    array = array_of(member, f"{name} of {FOLDED}")
-    if array.shape != shape or array.dtype != (np.bool_ if name == "has_baseline" else np.float64):
-        raise ArtifactRefused(f"{name} of {FOLDED} has another shape or kind than {MANIFEST} says: {shape} wanted")
-    return array
-
-
-def array_of(member: bytes, what: str) -> npt.NDArray[Any]:
-    """Read an array of numbers or truths; nothing is allocated or interpreted before its header fits its size."""
-    stream = BytesIO(member)
-    try:
-        if np.lib.format.read_magic(stream) != (1, 0):
-            raise ValueError("another version of the format")
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
-        raise ArtifactRefused(f"{what} has an unreadable header ({error})") from None
-    if fortran or dtype not in _KINDS or len(member) - stream.tell() != dtype.itemsize * prod(shape):
-        raise ArtifactRefused(f"{what} has a size or a kind of number that does not fit its header")
-    flat = np.frombuffer(member, np.uint8, offset=stream.tell())
-    if dtype == np.bool_ and (flat > 1).any():
-        raise ArtifactRefused(f"{what} has bytes that are neither true nor false")
-    return flat.view(dtype).reshape(shape)
+def _part(name: str, manifest: Manifest, packed: bytes) -> Any:  # noqa: ANN401  trees or models of worth
+    """Return what an optional file holds; its reader raises `ArtifactRefused` where the arrays do not hold together."""
+    arrays, columns = arrays_of(packed, name), len(manifest.columns)
+    if name == BOOSTED:
+        return boosted_of(arrays, len(manifest.actions), columns)
+    return values_of(arrays, manifest.valued, columns)

@@ -13,8 +13,10 @@ from models.trees import Budget, Items, Leaf, Mapping, Node, Problem, grow, show
 
 __all__ = ["Documents", "DocumentsRefused", "Items", "Leaf", "Mapping", "Node", "Problem", "read_folder", "shown"]
 
-CASES = "cases"
-"""The subfolder that holds examples of what the strategy decides: no documents, and so no part of its version."""
+CASES, IMPORTS = "cases", "import"
+"""The subfolders that hold examples of what the strategy decides, and how logs of others are read for it: no documents,
+and so no part of its version.
+"""
 LARGEST_FILE = 1_000_000
 MOST_FILES = 256
 MOST_NODES = 100_000
@@ -54,7 +56,7 @@ class Documents:
 
 
 def read_folder(path: Path) -> Documents:
-    """Read all `*.yaml` files that stand directly in a folder, and not those of its subfolder `cases`.
+    """Read all `*.yaml` files that stand directly in a folder, and not those of its subfolders `cases` and `import`.
 
     Raises DocumentsRefused when a file cannot be read as a document; what can be read is checked all the same.
     """
@@ -106,7 +108,7 @@ def _may_be_meant(path: Path) -> bool:
 
 
 def _is_lost(path: Path) -> bool:
-    return path.parent.name != CASES and _may_be_meant(path)
+    return path.parent.name not in (CASES, IMPORTS) and _may_be_meant(path)
 
 
 class _Unread(Exception):

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from .boosted import Boosted
+from .values import Values
+
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
@@ -17,7 +20,9 @@ class Folded:
     """One logistic model an action, and where the data allowed it one for saying nothing instead (the baseline).
 
     `weights` and `baseline_weights` have the shape (actions, columns), the rest (actions,). The probability of the
-    outcome is `1 / (1 + exp(-(weights @ x + bias)))`; a baseline is valid only where `has_baseline` is true.
+    outcome is `1 / (1 + exp(-(weights @ x + bias)))`; a baseline is valid only where `has_baseline` is true. What
+    `boosted` trees say, where there are any, is added to the weighted sum. `values` are models of what saying an action
+    earns over saying nothing, also of actions that are not among `actions`.
 
     >>> import numpy as np
     >>> one, none = np.zeros((1, 2)), np.zeros(1)
@@ -34,6 +39,13 @@ class Folded:
     baseline_weights: Floats
     baseline_bias: Floats
     has_baseline: Flags
+    boosted: Boosted | None = None
+    values: Values | None = None
+
+    @property
+    def knows(self) -> frozenset[str]:
+        """Return the actions that some model is of."""
+        return frozenset((*self.actions, *(self.values.actions if self.values else ())))
 
     def aligned(self, action_ids: Sequence[str], priors: npt.ArrayLike) -> Scorer:
         """Arrange the models in the order of a strategy's actions; an action that no model knows gets its prior."""
@@ -49,7 +61,27 @@ class Folded:
             tuple(np.asarray(priors, dtype=np.float64).tolist()),
             said[0] if silent is None else np.concatenate((said[0], silent[0])),
             said[1] if silent is None else np.concatenate((said[1], silent[1])),
+            self._hung(rows, baselines) if self.boosted else None,
         )
+
+    def _hung(self, rows: Sequence[int | None], baselines: Sequence[bool]) -> Boosted | None:
+        """Return the trees at the places of the wanted order, at half their scale as the weights are."""
+        places = {row: place for place, row in enumerate(rows) if row is not None}
+        below = {row + len(self.actions): place + len(rows) for row, place in places.items() if baselines[place]}
+        return self.boosted.placed(places | below, 0.5) if self.boosted else None
+
+    def chances(self, x: Floats) -> tuple[Floats, Floats]:
+        """Return P(outcome | said) and P(outcome | nothing said) of many rows: (rows, columns) to (rows, actions) each.
+
+        The actions are in the order of `actions`; the second is NaN where there is no baseline.
+        """
+        odds = np.concatenate(
+            (x @ self.weights.T + self.bias, x @ self.baseline_weights.T + self.baseline_bias), axis=1
+        )
+        if self.boosted:
+            odds[:, self.boosted.rows] += self.boosted.scale * self.boosted.sums_of(x)[:, self.boosted.forest]
+        said, silent = np.split((1.0 + np.tanh(odds / 2.0)) / 2.0, 2, axis=1)
+        return said, np.where(self.has_baseline, silent, np.nan)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +98,7 @@ class Scorer:
     priors: tuple[float, ...]
     _weights: Floats
     _bias: Floats
+    _boosted: Boosted | None = None
 
     def lean(self, x: Floats) -> Floats:
         """Return tanh(z / 2) of every model, from -1 (never) to 1 (surely), given a row of shape (columns,).
@@ -75,6 +108,8 @@ class Scorer:
         """
         lean: Floats = self._weights.dot(x)
         lean += self._bias
+        if self._boosted is not None:
+            self._boosted.add_to(lean, x)
         np.tanh(lean, lean)
         return lean
 

@@ -55,7 +55,7 @@ def read_fold(
     rule = _RULES[kind] if kind else None
     record.allow(*([] if kind else ["attribute", "closed_key", "keep"]))
     attribute = _folded(record, kind, event) if kind else None
-    where = _where(record, event)
+    where = read_where(record, event)
     window = record.duration("window") if _belongs(record, "window", kind) else 0
     half_life = record.duration("half_life") if _belongs(record, "half_life", kind) else 0
     per = record.duration("per") if _belongs(record, "per", kind) else 0
@@ -147,7 +147,8 @@ def _closing(
     return closer.id, attribute.name
 
 
-def _where(record: Record, event: EventType | None) -> tuple[tuple[str, Scalar], ...]:
+def read_where(record: Record, event: EventType | None) -> tuple[tuple[str, Scalar], ...]:
+    """Return the values that attributes of an event must have, each checked against the event."""
     where = record.record("where", "condition on attributes", "")
     if not where or not event:
         return ()

@@ -14,6 +14,7 @@ from opentelemetry.metrics import get_meter
 from models.artifacts import ArtifactRefused
 from models.documents import DocumentsRefused
 from models.features import FeatureRefused
+from service.challenging import Challenging
 from service.config import Settings, StorePlace
 from service.controlling import Controlling
 from service.core.strategy import Strategy
@@ -56,10 +57,11 @@ async def start(settings: Settings) -> Running:
     """
     try:
         async with AsyncExitStack() as opened:
-            folders = Folders(settings.strategy, settings.model, settings.keep)
+            folders = Folders(settings.strategy, settings.model, settings.keep, settings.challenger)
             seen, verifier = folders.look(), Verifier(waits=settings.reload)
             opened.push_async_callback(verifier.close)
-            load = partial(load_version, verify=verifier.verify)
+            challenging = Challenging(settings.challenger, verifier.verify)
+            load = partial(load_version, verify=verifier.verify, challenging=challenging)
             first = await load(folders)
             url, embedded = await _store(settings.store, opened)
             running = await _served(settings, _Begun(folders, seen, first, load), url, embedded, opened)

@@ -88,6 +88,7 @@ class Settings:
     store: StorePlace = field(default_factory=lambda: StorePlace.parse(DEFAULT_STORE))
     strategy: Path = Path(DEFAULT_STRATEGY)
     model: Path | None = None
+    challenger: Path | None = None
     erasure_key: bytes | None = field(default=None, repr=False)
     keep: Retention = field(default_factory=Retention)
     host: str = "127.0.0.1"
@@ -108,11 +109,12 @@ def read_settings(flags: Flags, environment: Mapping[str, str]) -> Settings:
     door = _Door(flags, environment)
     store, warnings = _store(door)
     key, key_warnings = _erasure_key(door)
-    model = door.text("model", "")
+    model, challenger = door.text("model", ""), door.text("challenger", "")
     return Settings(
         store=store,
         strategy=Path(door.text("strategy", DEFAULT_STRATEGY)),
         model=Path(model) if model else None,
+        challenger=Path(challenger) if challenger else None,
         erasure_key=key,
         keep=_keep(door),
         host=_host(door),

@@ -25,7 +25,7 @@ class Controlling:
 
     def status(self) -> Status:
         """Return what this process says of itself, as it knows it without asking the store."""
-        strategy, model = self.generations.current.version.name
+        strategy, model, challenger = self.generations.current.version.stamp
         return Status(
             strategy=strategy,
             model=model,
@@ -34,6 +34,7 @@ class Controlling:
             counts=tuple(self._counted()),
             switches=self.switching.told,
             store_away=self.watch.away,
+            challenger=challenger,
         )
 
     async def set_switch(

@@ -15,10 +15,12 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from service.core import plan
+from service.core.adapting import Learned
 from service.core.decision import Commit, Committed, Decision, Known, Reason, ReasonCode, Request
 from service.core.engine import Checked, Engine
 from service.core.memory import NOTHING_OFF
 from service.core.plan import Entry
+from service.core.shadow import agreement
 from service.core.stock import NOTHING_KNOWN, Shelf, Stocks
 from service.core.stockroom import UNGRANTED, UNTRIED
 from service.core.switched import NO_SWITCHES, SWITCHED, Switchboard, either, is_off, with_switches
@@ -82,6 +84,24 @@ class NoBook:
 NO_BOOK = NoBook()
 
 
+class Learns(Protocol):
+    """What is learned between trainings."""
+
+    @property
+    def learned(self) -> Learned | None:
+        """What was learned by now; None where nothing is. It is replaced, never changed."""
+        ...
+
+
+class LearnsNothing:
+    """Learns nothing: for strategies that do not adapt."""
+
+    learned: Learned | None = None
+
+
+LEARNS_NOTHING = LearnsNothing()
+
+
 NONE_EARLIER: Mapping[tuple[str, str], Engine] = {}
 
 
@@ -119,9 +139,11 @@ class Decider:
         switches: Switchboard = NO_SWITCHES,
         counts: Counts | None = None,
         earlier: Mapping[tuple[str, str], Engine] = NONE_EARLIER,
+        learning: Learns = LEARNS_NOTHING,
     ) -> None:
         self.engine = engine
         self._earlier = earlier
+        self._learning = learning
         self._store = store
         self._entropy = entropy
         self._clock = clock
@@ -207,10 +229,12 @@ class Decider:
         if unlisted := engine.unlisted(snapshot, stocks):
             snapshot = engine.see(known, request, await self._book.look_up(unlisted, LOOK_UP_SHARE * wait_s))
         judged = engine.judge(snapshot, known, request)
-        scores = engine.score(snapshot, judged, request)
+        scores = engine.score(snapshot, judged, request, self._learning.learned)
         planned = engine.arbitrate(decision_id, request, snapshot, judged, scores, _dice(random[12:]))
         checked = engine.check(planned, snapshot, judged.verdicts.vetoes)
         _alarm(checked, self._counts)
+        if planned.shadow is not None:
+            self._counts.add("shadow", agreement(planned))
         ends_ms = _given_up_ms(known, now_s() - began_s + wait_s)
         commit = engine.commit(checked.entry, request, known.now_ms, asked, known.consent, known.memory, ends_ms)
         committed = await self._store.commit(commit, wait_s)

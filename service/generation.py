@@ -12,6 +12,7 @@ from service.config import Settings
 from service.core.engine import Engine
 from service.core.strategy import Strategy
 from service.decide import Decider, Patience
+from service.learning import Learning
 from service.policy.household import Householding
 from service.policy.remembering import Remembering
 from service.rpc.edge import Clock, Edge, Limits
@@ -52,7 +53,9 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One version with its store, its warehouse, its decider, and the edge that shows all of it to calls."""
+    """One version with its store, its warehouse, its decider, the edge that shows all of it to calls, and what it
+    learns between trainings.
+    """
 
     version: Version
     store: Store
@@ -60,6 +63,7 @@ class Generation:
     decider: Decider
     edge: Edge
     ground: Ground
+    learning: Learning
 
     @classmethod
     def of(cls, version: Version, ground: Ground) -> Generation:
@@ -71,6 +75,8 @@ class Generation:
         outcomes = Remembering(store.recorder, store.memory, strategy, store.words)
         warehouse = Warehouse.of(strategy, decisions, outcomes, store.supply, store.demand, store.issued, process)
         store = replace(store, outcomes=warehouse.outcomes)
+        engine = version.engine
+        learning = Learning(store.counts, engine.adapting, engine.model_version, clock)
         decider = Decider(
             version.engine,
             warehouse.decisions,
@@ -81,6 +87,7 @@ class Generation:
             switches=ground.switches,
             counts=ground.counts,
             earlier=ground.engines,
+            learning=learning,
         )
         edge = Edge.of(
             strategy,
@@ -91,7 +98,7 @@ class Generation:
             validator=_validator(version, ground, store, warehouse),
             tally=warehouse.tally,
         )
-        return cls(version, store, warehouse, decider, edge, ground)
+        return cls(version, store, warehouse, decider, edge, ground, learning)
 
     async def claim(self) -> None:
         """Let the store know what this version's fields are for and what its words are, before it decides anything.
@@ -105,6 +112,12 @@ class Generation:
         """Begin with what is done in the background, and keep the words: it is about to be in force."""
         self.ground.keep(self.version)
         self.warehouse.open()
+        self.learning.open()
+
+    async def close(self) -> None:
+        """End what is done in the background."""
+        await self.learning.close()
+        await self.warehouse.close()
 
 
 class Generations:
@@ -122,7 +135,7 @@ class Generations:
         # Every call holds the edge, and that alone the decider: when it is gone, so are the calls.
         ends = weakref.finalize(before.decider, loop.call_soon_threadsafe, ended.set)
         self.current = generation
-        leaving = loop.create_task(_closed(before.warehouse, ended, self._closing, ends))
+        leaving = loop.create_task(_closed(before.learning, before.warehouse, ended, self._closing, ends))
         self._leaving.add(leaving)
         leaving.add_done_callback(self._leaving.discard)
 
@@ -130,17 +143,23 @@ class Generations:
         """Close all of them; no call is under way any more."""
         self._closing.set()
         await asyncio.gather(*self._leaving)
-        await self.current.warehouse.close()
+        await self.current.close()
 
 
 async def _closed(
-    warehouse: Warehouse, ended: asyncio.Event, closing: asyncio.Event, ends: weakref.finalize[..., Decider]
+    learning: Learning,
+    warehouse: Warehouse,
+    ended: asyncio.Event,
+    closing: asyncio.Event,
+    ends: weakref.finalize[..., Decider],
 ) -> None:
+    """Close what serves a generation when its calls have ended; to hold the generation would keep these from ending."""
     waiting = {asyncio.ensure_future(event.wait()) for event in (ended, closing)}
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     for one in waiting:
         one.cancel()
     ends.detach()
+    await learning.close()
     await warehouse.close()
 
 

@@ -89,6 +89,7 @@ class Reloading:
         self._now = asyncio.Event()
         self._one = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
+        self._tell_unchallenged(first)
 
     def open(self) -> None:
         """Follow the folders from now on."""
@@ -195,8 +196,9 @@ class Reloading:
         return self._loaded[1]
 
     async def _take(self, version: Version) -> None:
-        if version.name == self._version.name:  # written again as it is, or back to what is in force
+        if version.stamp == self._version.stamp:  # written again as it is, or back to what is in force
             self._stands(False)
+            self._tell_unchallenged(version)
             return
         check_guarded(self._version.strategy, version.strategy)
         await self._put_in_force(version)
@@ -205,10 +207,11 @@ class Reloading:
     def _taken(self, version: Version) -> None:
         before, self._version, self.since_ms = self._version, version, self._clock()
         self._stands(False)
-        for what, old, new in zip(("strategy", "model"), before.name, version.name, strict=True):
+        for what, old, new in zip(("strategy", "model", "challenger"), before.stamp, version.stamp, strict=True):
             if old != new:
                 self._counts.add("strategy.reloaded", what)
         self._tell_gone(rules_gone(before.strategy, version.strategy))
+        self._tell_unchallenged(version)
         log.info("strategy %s with model %s is in force", version.name[0], version.name[1] or "(priors)")
 
     def _tell_gone(self, rules: tuple[str, ...]) -> None:
@@ -216,6 +219,11 @@ class Reloading:
             self._counts.add("strategy.rules_gone", rule)
         if rules:
             log.warning("the strategy that comes into force is without rules of the one before: %s", listed(rules))
+
+    def _tell_unchallenged(self, version: Version) -> None:
+        if version.unchallenged:
+            self.refused = RefusedVersion("challenger", (version.unchallenged,), self._clock(), stands=True)
+            self._counts.add("strategy.refused", "challenger")
 
     def _stands(self, stands: bool) -> None:
         if self.refused is not None:

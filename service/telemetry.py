@@ -36,8 +36,9 @@ COUNTED = (
     Count("caps.bound", "cap", "{candidate}", "Candidates that did not fit a cap any more at commit, by the cap."),
     Count("memory.conflicts", "", "{decision}", "Decisions made again because what is remembered had changed."),
     Count("switch.off", "action", "{candidate}", "Candidates that were switched off between reading and commit."),
-    Count("strategy.reloaded", "what", "{version}", "Versions that were taken into service: strategy or model."),
+    Count("strategy.reloaded", "what", "{version}", "Taken into service: strategy, model or challenger."),
     Count("strategy.refused", "what", "{version}", "Versions that were refused while the last good one went on."),
+    Count("shadow", "outcome", "{decision}", "Challengers asked beside a decision: same, other or failed."),
     Count("strategy.rules_gone", "rule", "{rule}", "Rules that a version which was taken into service did not have."),
 )
 """All counts that there are."""

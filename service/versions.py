@@ -12,10 +12,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Protocol, TypeAlias, TypeVar
 
-from models.artifacts import ESTIMATORS, FOLDED, MANIFEST, ArtifactRefused, load_folded
+from models.artifacts import FILES, ArtifactRefused, load_folded
 from models.documents import DocumentsRefused
 from models.features import FeatureRefused, FeatureSpace
 from models.propensity import Folded
+from service.challenging import Challenging
 from service.children import Waiting
 from service.core.engine import Engine
 from service.core.loader import load_strategy
@@ -46,16 +47,26 @@ FORESEEN = (DocumentsRefused, FeatureRefused, ArtifactRefused, KeptTooShort, Sto
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A strategy, the model that scores for it (None: the priors do), and both compiled."""
+    """A strategy, the model that scores for it (None: the priors do), and both compiled.
+
+    `challenger` is a model that is scored beside it; `unchallenged` says why the one that was asked for is not.
+    """
 
     strategy: Strategy
     model: Folded | None
     engine: Engine
+    challenger: Folded | None = None
+    unchallenged: str = ""
 
     @property
     def name(self) -> tuple[str, str]:
         """The versions of the two, which every decision bears; the second is empty without a model."""
         return self.engine.strategy.version, self.engine.model_version
+
+    @property
+    def stamp(self) -> tuple[str, str, str]:
+        """The versions of all that is in it: two of the same stamp are the same."""
+        return *self.name, self.challenger.version if self.challenger else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +76,28 @@ class Folders:
     strategy: Path
     model: Path | None
     keep: Retention
+    challenger: Path | None = None
 
     def look(self) -> Look:
-        """Return what the file system says of both folders, without reading a file."""
-        model = None if self.model is None else _look(self.model, (MANIFEST, FOLDED, ESTIMATORS).__contains__)
-        return _look(self.strategy, _is_document), model
+        """Return what the file system says of the folders, without reading a file."""
+        models = (
+            None if folder is None else _look(folder, FILES.__contains__) for folder in (self.model, self.challenger)
+        )
+        return _look(self.strategy, _is_document), *models
 
 
 async def load_version(
-    folders: Folders, verified: Folded | None = None, *, verify: Verify, beside: bool = False
+    folders: Folders,
+    verified: Folded | None = None,
+    *,
+    verify: Verify,
+    challenging: Challenging | None = None,
+    beside: bool = False,
 ) -> Version:
     """Load what the folders hold and `verify` its model; one that is `verified` is only checked against the strategy.
 
     With `beside` it is loaded in a thread, so that decisions go on meanwhile. Raises DocumentsRefused, FeatureRefused,
-    ArtifactRefused or KeptTooShort, in words.
+    ArtifactRefused or KeptTooShort, in words; never for what is wrong with a challenger.
     """
     work = _beside if beside else _at_once
     strategy, model = await work(lambda: _read(folders))
@@ -87,7 +106,11 @@ async def load_version(
             model = verified
         else:
             await verify(folders.model, model)
-    return await work(lambda: Version(strategy, model, Engine(strategy, model)))
+    if challenging is None:
+        return await work(lambda: Version(strategy, model, Engine(strategy, model)))
+    rival = await challenging.challenger(strategy, model, work)
+    why = challenging.refused
+    return await work(lambda: Version(strategy, model, Engine(strategy, model, rival), rival, why))
 
 
 def _read(folders: Folders) -> tuple[Strategy, Folded | None]:
@@ -153,6 +176,12 @@ def _check_kept(strategy: Strategy, keep: Retention) -> None:
     if keep.context < longest:
         raise KeptTooShort(
             f"--keep: the context, {keep.context}, is shorter than {what}, {longest}. Keep it for at least so long."
+        )
+    within = timedelta(milliseconds=strategy.adaptive.within_ms if strategy.adaptive else 0)
+    if keep.decision < within:
+        raise KeptTooShort(
+            f"--keep: decisions, {keep.decision}, are kept shorter than the outcomes may take from which the strategy "
+            f"learns, {within}. Keep them for at least so long, or write a shorter `within` under adaptive."
         )
 
 

@@ -20,7 +20,13 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from models.files import unwritable
+
+from .drift import command as drifting
+from .learning import command as learning
+from .offpolicy import command as offpolicy
 from .predicting import command as predicting
+from .promoting import command as promoting
 
 # Before numpy is imported: these models are small, and more threads would only take cores from the service.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -33,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return how the process ends."""
     asked = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], Report] = asked.command
+    if why := unwritable(getattr(asked, "report", None)):
+        return _refused(f"--report: {why}", 2, asked.json)
     # Imported here, after the threads are bounded, and after --help has answered: it takes two seconds.
     from models.artifacts import ArtifactRefused
 
@@ -41,26 +49,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         report = command(asked)
     except (TrainingRefused, ArtifactRefused) as refused:
-        sys.stderr.write(f"{refused}\n")
-        if asked.json:
-            sys.stdout.write(f"{json.dumps({'error': str(refused)})}\n")
-        return 1
+        return _refused(str(refused), getattr(refused, "code", 1), asked.json)
     sys.stdout.write(f"{json.dumps(report, sort_keys=True) if asked.json else asked.words(report)}\n")
-    return 0
+    return 0 if report.get("passed", True) else 1
+
+
+def _refused(why: str, code: int, as_json: bool) -> int:
+    sys.stderr.writelines(f"tact: {line}\n" for line in why.splitlines())
+    if as_json:
+        sys.stdout.write(f"{json.dumps({'error': why})}\n")
+    return code
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with a command in one line, as `tact` does, which hands its arguments on to this."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with 2."""
+        self.exit(2, f"tact: {' '.join(message.split())}\n")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m training", description="Train and verify propensity models.")
+    parser = _Parser(prog="python -m training", description="Train and verify propensity models.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    fit = commands.add_parser("fit", help="make a model from events and logged decisions", description=_fit.__doc__)
-    fit.set_defaults(command=_fit, words=_fit_words)
-    fit.add_argument("--strategy", type=Path, required=True, metavar="DIR", help="the strategy's folder")
-    fit.add_argument("--events", type=Path, required=True, metavar="FILE", help="events.jsonl or events.jsonl.gz")
-    fit.add_argument("--decisions", type=Path, required=True, metavar="FILE", help="decisions.jsonl or .jsonl.gz")
-    out = Path("models", "artifacts")
-    fit.add_argument("--out", type=Path, default=out, metavar="DIR", help=f"the artefact is DIR/NAME/VERSION ({out})")
-    fit.add_argument("--name", metavar="N", help="the model's name (default: the strategy's)")
-    fit.add_argument("--seed", type=_seed, default=0, metavar="N", help="equal inputs and seeds: equal versions (0)")
+    fit = learning.add_to(commands, _seed, _names)
     verify = commands.add_parser("verify", help="look at a model before it serves", description=_verify.__doc__)
     verify.set_defaults(command=_verify, words=_verify_words)
     which = verify.add_mutually_exclusive_group(required=True)
@@ -76,7 +88,11 @@ def _parser() -> argparse.ArgumentParser:
     features.add_argument("--out", type=Path, required=True, metavar="FILE", help="the table: .csv or .jsonl, or .gz")
     features.add_argument("--fields", type=_names, default=(), metavar="A,B", help="only these fields (default: all)")
     predict = predicting.add_to(commands, _seed, _names)
-    for command in (fit, verify, features, predict):
+    evaluate = offpolicy.add_to(commands, _seed, _names)
+    promote = promoting.add_to(commands, _seed, _names)
+    shadow = promoting.add_shadow_to(commands)
+    drift = drifting.add_to(commands, _seed, _names)
+    for command in (fit, verify, features, evaluate, promote, shadow, *drift, predict):
         command.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
 
@@ -92,17 +108,6 @@ def _names(text: str) -> tuple[str, ...]:
     if not names:
         raise argparse.ArgumentTypeError(f"{text!r} names no field; write one or more, as in A,B, or leave it out")
     return names
-
-
-def _fit(asked: argparse.Namespace) -> Report:
-    """Learn, an action, how likely its outcome is; write a new version and print how good it is on the latest rows."""
-    from .fit import Order, fit
-    from .progress import progress
-
-    order = Order(asked.strategy, asked.events, asked.decisions, asked.out, asked.name, asked.seed)
-    with progress() as bars:
-        place, manifest = fit(order, bars)
-    return {"artifact": str(place), **msgspec.to_builtins(manifest)}
 
 
 def _verify(asked: argparse.Namespace) -> Report:
@@ -145,23 +150,6 @@ def _features(asked: argparse.Namespace) -> Report:
     with progress() as bars:
         made = features(Order(asked.strategy, asked.events, asked.moments, asked.out, asked.fields), bars)
     return {"table": str(asked.out), **msgspec.to_builtins(made)}
-
-
-def _fit_words(report: Report) -> str:
-    lines = [f"{report['version']} is in {report['artifact']}"]
-    for side, what in (("said", "models"), ("silent", "baselines")):
-        metrics = report["metrics"].get(side, {"actions": {}, "all": None})
-        figures = metrics["all"]
-        seen = f"; on the latest rows {_figures(figures)}" if figures else ""
-        lines.append(f"{what}: {len(metrics['actions'])}{seen}")
-    lines += [f"without a model, so with its prior: {action} ({why})" for action, why in report["left_out"].items()]
-    return "\n".join(lines)
-
-
-def _figures(figures: Report) -> str:
-    auc = "no AUC" if figures["auc"] is None else f"AUC {figures['auc']:.3f}"
-    loss = f"log loss {figures['log_loss']:.4f} against {figures['log_loss_of_the_rate']:.4f} for the plain rate"
-    return f"{auc}, {loss}, calibration error {figures['calibration_error']:.4f} ({figures['rows']:,} rows)"
 
 
 def _features_words(report: Report) -> str:

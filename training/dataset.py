@@ -16,8 +16,9 @@ from models.context import ContextSchema, Purpose
 from models.features import FeatureSpace
 from models.history import as_of
 
+from .decisions import NOTHING, Decisions
 from .errors import TrainingRefused
-from .fitting import Blind, Examples, blinds_of
+from .fitting import Blind, blinds_of
 from .progress import Advance
 from .rows import DecisionRow, EventRow
 from .strategy import Declared
@@ -29,10 +30,9 @@ _BATCH = 100
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
-    """Examples by action id, oldest first: of saying it, and of saying nothing (for the baselines)."""
+    """Decisions with what was known and what came of them, and how much there was to read."""
 
-    said: Mapping[str, Examples]
-    silent: Mapping[str, Examples]
+    decisions: Decisions
     rows: Rows
 
 
@@ -49,7 +49,7 @@ def dataset(
         raise TrainingRefused("there are no decisions to learn from")
     happened = _Happened.of(events, {decision.customer for decision in taken})
     x = _known(declared, taken, happened, watch(len(taken)))
-    said, silent, others = _labels(taken, frozenset(declared.actions))
+    happened_by_action, others = _labels(taken, declared.actions)
     rows = Rows(
         events=happened.distinct,
         events_repeated=happened.repeated,
@@ -60,7 +60,7 @@ def dataset(
         first=_written(taken[0].at_ms),
         last=_written(taken[-1].at_ms),
     )
-    return Dataset(_examples(x, said), _examples(x, silent), rows)
+    return Dataset(_decisions(declared, taken, x, happened_by_action), rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,26 +102,37 @@ def _known(declared: Declared, decisions: Sequence[DecisionRow], happened: _Happ
     return x
 
 
-_Labels = dict[str, tuple[list[int], list[int]]]
-
-
-def _labels(decisions: Iterable[DecisionRow], actions: frozenset[str]) -> tuple[_Labels, _Labels, int]:
-    """Return places and outcomes by action, when said and when silent, and how many rows name no action of today."""
-    said: _Labels = defaultdict(lambda: ([], []))
-    silent: _Labels = defaultdict(lambda: ([], []))
+def _labels(decisions: Sequence[DecisionRow], actions: Sequence[str]) -> tuple[Floats, int]:
+    """Return what happened (decisions, actions and nothing), and how many rows name no action of today."""
+    codes = {action: code for code, action in enumerate(actions, 1)}
+    happened = np.full((len(decisions), len(actions) + 1), np.nan)
     others = 0
     for place, decision in enumerate(decisions):
-        of_today = {action: outcome for action, outcome in decision.outcomes.items() if action in actions}
+        of_today = {codes[action]: outcome for action, outcome in decision.outcomes.items() if action in codes}
         others += len(of_today) < len(decision.outcomes)
-        for action, outcome in of_today.items():
-            places, outcomes = (said if decision.action else silent)[action]
-            places.append(place)
-            outcomes.append(outcome)
-    return said, silent, others
+        for code, outcome in of_today.items():
+            happened[place, code] = outcome
+    return happened, others
 
 
-def _examples(x: Floats, labels: _Labels) -> dict[str, Examples]:
-    return {action: Examples(x[places], np.array(y, dtype=np.float64)) for action, (places, y) in labels.items()}
+def _decisions(declared: Declared, taken: Sequence[DecisionRow], x: Floats, happened: Floats) -> Decisions:
+    """Return the decisions whose outcome is known of an action of today."""
+    codes = {action: code for code, action in enumerate(("", *declared.actions))}
+    customers = {customer: code for code, customer in enumerate(dict.fromkeys(row.customer for row in taken))}
+    told = np.flatnonzero(~np.isnan(happened).all(axis=1))
+    rows = [taken[place] for place in told.tolist()]
+    return Decisions(
+        customer=np.array([customers[row.customer] for row in rows], dtype=np.int64),
+        at_ms=np.array([row.at_ms for row in rows], dtype=np.int64),
+        columns=declared.space.columns,
+        x=x[told],
+        actions=(NOTHING, *declared.actions),
+        action=np.array([codes[row.action] for row in rows], dtype=np.int64),
+        probability=np.array([row.probability for row in rows]),
+        allowed=np.ones((len(rows), len(codes)), dtype=np.bool_),
+        happened=happened[told],
+        worth=np.full(len(rows), np.nan),
+    )
 
 
 def _written(at_ms: int) -> str:

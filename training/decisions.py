@@ -21,7 +21,7 @@ class Decisions:
 
     - `customer` (n,) are codes of the persons: rows of one person are not independent of each other.
     - `at_ms` (n,) is when it was decided, in milliseconds since 1970, ascending.
-    - `x` (n, columns) is what was known just before, as `FeatureSpace.encode` writes it for serving; `columns` names it.
+    - `x` (n, columns) is what was known just before, as `FeatureSpace.encode` writes it; `columns` names it.
     - `actions` are the names by code, `nothing` first; `action` (n,) is the code of what was said.
     - `probability` (n,) is the probability in (0, 1] with which the log chose that action.
     - `allowed` (n, actions) says what might have been said then; `nothing` always.
@@ -43,6 +43,12 @@ class Decisions:
 
     def __len__(self) -> int:
         return len(self.at_ms)
+
+    def known_by(self, place: int, window_ms: int) -> int:
+        """Return how many of the first rows came so early that their windows were over at a row, by its place."""
+        if not window_ms or not 0 < place < len(self):
+            return place
+        return min(place, int(np.searchsorted(self.at_ms, self.at_ms[place] - window_ms, side="right")))
 
     def part(self, places: npt.NDArray[np.intp] | Flags | slice) -> Decisions:
         """Return some of the rows."""

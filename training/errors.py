@@ -1,6 +1,7 @@
 """What can go wrong in training, as one tree.
 
 TrainingRefused
+├── AskedWrongly    an argument that cannot be right: the process ends with 2
 └── InputRefused    rows of the input files that cannot be used, each with file and line
 """
 
@@ -10,7 +11,15 @@ from collections.abc import Sequence
 
 
 class TrainingRefused(Exception):
-    """Nothing was made; the message says why and what to do."""
+    """Nothing was made; the message says why and what to do; `code` ends the process."""
+
+    code = 1
+
+
+class AskedWrongly(TrainingRefused):
+    """An argument is wrong, whatever the data are."""
+
+    code = 2
 
 
 class InputRefused(TrainingRefused):

@@ -36,10 +36,19 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """Show bars on stderr until the work is done; nothing moves where stderr is no terminal."""
+    """Show bars on stderr until the work is done; nothing moves where stderr is no terminal.
+
+    Where the work fails, what was shown goes away: the error is then the one line.
+    """
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), _Rate()
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bars:
-        yield bars
+        try:
+            yield bars
+        except BaseException:
+            bars.live.transient = True
+            bars.live.stop()
+            bars.console.quiet = True  # or where there is no terminal, an empty line would stand before the error
+            raise
 
 
 def started(bars: Progress, what: str, total: int, per: str, unit: int = 1) -> Advance:

@@ -81,7 +81,7 @@ class DecisionRow:
     """One logged decision; `action` is empty when nothing was said.
 
     `context` maps a field's index in the schema to the value that came with the request. `outcomes` says, an action id,
-    whether its outcome happened.
+    whether its outcome happened. `probability` is that of the action, `amount` what it was worth, where that is told.
     """
 
     id: str
@@ -90,6 +90,8 @@ class DecisionRow:
     action: str
     context: Mapping[int, Scalar]
     outcomes: Mapping[str, int]
+    probability: float = 1.0
+    amount: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,10 @@ def _decision(line: _DecisionLine, schema: ContextSchema) -> DecisionRow:
         raise Misfit(f"the outcome of {strange[0]!r} stands in a row that says {said!r}; only its own may")
     context = dict(_requested(name, value, schema) for name, value in line.context.items())
     fits("customer_id", bounds.wrong_name(line.customer_id, bounds.CUSTOMER_BYTES))
-    return DecisionRow(line.decision_id, line.customer_id, happened_ms("at", line.at), said, context, line.outcomes)
+    at_ms = happened_ms("at", line.at)
+    return DecisionRow(
+        line.decision_id, line.customer_id, at_ms, said, context, line.outcomes, line.probability, line.amount
+    )
 
 
 def _moment(line: _MomentLine, schema: ContextSchema) -> MomentRow:
@@ -244,12 +249,12 @@ def _rows(path: Path, reader: _Reader[_Line, _Row], advance: Advance) -> Iterato
 def _raw_rows(path: Path, advance: Advance) -> Iterator[tuple[int, bytes | _Cells | Misfit]]:
     """Yield number and content of every row that is not blank."""
     if kind_of(path) == ".csv":
-        yield from cells_of(path.name, _lines(path, advance))
+        yield from cells_of(path.name, lines_of(path, advance))
     else:
-        yield from ((number, line) for number, line in _lines(path, advance) if line.strip())
+        yield from ((number, line) for number, line in lines_of(path, advance) if line.strip())
 
 
-def _lines(path: Path, advance: Advance) -> Iterator[tuple[int, bytes]]:
+def lines_of(path: Path, advance: Advance) -> Iterator[tuple[int, bytes]]:
     """Yield number and bytes of every line."""
     number = reported = 0
     try:

@@ -8,20 +8,27 @@ from pathlib import Path
 from models.context import ContextSchema
 from models.documents import Documents, DocumentsRefused, Items, Leaf, Mapping, Node, read_folder
 from models.features import FeatureRefused, FeatureSpace
+from models.outcomes import Outcomes, parse_outcomes
 from models.schema import parse_context
+from models.values import RanksBy
 
 from .errors import TrainingRefused
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Declared:
-    """The part of a strategy that models depend on. `digest` is the SHA-256 over all its documents."""
+    """The part of a strategy that models depend on. `digest` is the SHA-256 over all its documents; `outcomes` say what
+    models predict and what decisions earn, and know each action's kinds of names and money. `ranks_by` says whether
+    models of worth are learned, too.
+    """
 
     name: str
     digest: str
     schema: ContextSchema
     space: FeatureSpace
     actions: tuple[str, ...]
+    outcomes: Outcomes
+    ranks_by: RanksBy = RanksBy.FORMULA
 
 
 def read_strategy(folder: Path) -> Declared:
@@ -30,6 +37,7 @@ def read_strategy(folder: Path) -> Declared:
         documents = read_folder(folder)
         problems = list(documents.problems)
         schema = parse_context(documents, problems)
+        outcomes = parse_outcomes(documents, schema, problems)
         if problems:
             raise DocumentsRefused(problems)
         space = FeatureSpace.of(schema, _features(documents))
@@ -37,7 +45,8 @@ def read_strategy(folder: Path) -> Declared:
         raise TrainingRefused(str(refused)) from None
     if not space.columns:
         raise TrainingRefused("the strategy names no features; add `model: {features: [...]}`")
-    return Declared(strategy_name(documents), documents.digest, schema, space, _actions(documents))
+    names, ranks_by = _actions(documents), _ranks_by(documents)
+    return Declared(strategy_name(documents), documents.digest, schema, space, names, outcomes, ranks_by)
 
 
 def _features(documents: Documents) -> tuple[str, ...]:
@@ -47,6 +56,12 @@ def _features(documents: Documents) -> tuple[str, ...]:
         for feature in _items(_value(section, "features"))
         if isinstance(feature, Leaf)
     )
+
+
+def _ranks_by(documents: Documents) -> RanksBy:
+    named = (_value(section, "ranks_by") for section in documents.section("model"))
+    told = [found.text for found in named if isinstance(found, Leaf) and found.text in tuple(RanksBy)]
+    return RanksBy(told[0]) if told else RanksBy.FORMULA
 
 
 def _actions(documents: Documents) -> tuple[str, ...]:

@@ -17,10 +17,14 @@ import skops.io
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from models.artifacts import ESTIMATORS, Artifact, ArtifactRefused, Manifest, array_of, read_artifact, unpack
 
-from .folding import LARGEST_DIFFERENCE, Estimators, largest_difference, probes
+from .folding import EXACT, LARGEST_DIFFERENCE, Estimator, Estimators, both, largest_difference, probes
+from .forest_checks import DTYPES, KINDS, TRUSTED, is_usable_forest
+from .forests import Calibrated
+from .libraries import refuse_other_libraries
 
 _SCHEMA = "schema.json"
 _ALLOWED = {
@@ -67,9 +71,12 @@ def verify(folder: Path) -> Verified:
     artifact = read_artifact(folder)
     manifest = artifact.manifest
     try:
-        said, silent = _estimators(artifact)
-        rows = probes(said, manifest.columns, manifest.seed + 1)  # not the rows that it was compared on when made
-        difference = largest_difference(artifact.folded, said, silent, rows)
+        refuse_other_libraries(manifest.libraries)
+        said, silent = estimators_of(artifact)
+        rows = probes(both(said, silent), manifest.columns, manifest.seed + 1)  # not those of when it was made
+        with threadpool_limits(1):
+            difference = largest_difference(artifact.folded, said, silent, rows)
+            exact = largest_difference(artifact.folded, _grown(said), _grown(silent), rows)
     except ArtifactRefused as refused:
         raise ArtifactRefused(f"{folder}: {refused}") from None
     except Exception as error:  # noqa: BLE001  estimators from elsewhere can fail in any way, and each is a refusal
@@ -79,24 +86,58 @@ def verify(folder: Path) -> Verified:
             f"{folder}: arrays and estimators differ by {difference:.1e} in probability; "
             f"{LARGEST_DIFFERENCE:.0e} is allowed; train it again"
         )
+    if not exact <= EXACT:
+        raise ArtifactRefused(f"{folder}: trees and estimators differ by {exact:.1e} in probability; train it again")
     return Verified(manifest.version, len(rows), difference)
 
 
-def _estimators(artifact: Artifact) -> tuple[Estimators, Estimators]:
-    refuse_strange_types(artifact.estimators)
-    try:
-        found = skops.io.loads(artifact.estimators, trusted=[])
-    except Exception as error:  # noqa: BLE001  a foreign file can fail in any way, and every way is a refusal
-        raise ArtifactRefused(f"{ESTIMATORS} cannot be loaded ({type(error).__name__}: {error})") from None
-    if not isinstance(found, dict) or found.keys() != {"said", "silent"} or not found["said"]:
-        raise ArtifactRefused(f"{ESTIMATORS} does not hold what training writes")
+def _grown(estimators: Estimators) -> Estimators:
+    return {action: one for action, one in estimators.items() if isinstance(one, Calibrated)}
+
+
+def estimators_of(artifact: Artifact) -> tuple[Estimators, Estimators]:
+    """Return the estimators of an artefact, said and silent, by action; refuse all that training does not write."""
+    found = _loaded(artifact)
+    forests = found.pop("forests", [])
+    columns = len(artifact.manifest.columns)
+    if not isinstance(forests, list) or not all(is_usable_forest(forest, columns) for forest in forests):
+        raise ArtifactRefused(f"{ESTIMATORS} holds a forest that cannot be walked")
+    sides: list[Estimators] = []
     for estimators, names in zip(found.values(), _names(artifact.manifest, found), strict=True):
         if not isinstance(estimators, dict) or set(estimators) != names:
             raise ArtifactRefused(f"{ESTIMATORS} holds other actions than the manifest lists")
-        for action, estimator in dict(estimators).items():
-            if not is_usable(estimator, len(artifact.manifest.columns)):
-                raise ArtifactRefused(f"{ESTIMATORS} holds something else than a fitted estimator for {action}")
-    return found["said"], found["silent"]
+        sides.append({action: _usable(one, action, columns, forests) for action, one in estimators.items()})
+    return sides[0], sides[1]
+
+
+def _loaded(artifact: Artifact) -> dict[str, Any]:
+    grown = artifact.folded.boosted is not None
+    refuse_strange_types(artifact.estimators, grown=grown)
+    try:
+        found = skops.io.loads(artifact.estimators, trusted=TRUSTED if grown else [])
+    except Exception as error:  # noqa: BLE001  a foreign file can fail in any way, and every way is a refusal
+        raise ArtifactRefused(f"{ESTIMATORS} cannot be loaded ({type(error).__name__}: {error})") from None
+    wanted = ["said", "silent", "forests"] if grown else ["said", "silent"]
+    if not isinstance(found, dict) or list(found) != wanted or not found["said"]:
+        raise ArtifactRefused(f"{ESTIMATORS} does not hold what training writes")
+    return found
+
+
+def _usable(one: Any, action: str, columns: int, forests: list[Any]) -> Estimator:  # noqa: ANN401
+    if is_usable(one, columns):
+        return one
+    if isinstance(one, dict) and one.keys() == {"forest", "logistic"}:
+        place, logistic = one["forest"], one["logistic"]
+        if type(place) is int and 0 <= place < len(forests) and _is_logistic(logistic):
+            return Calibrated(forests[place], logistic)
+    raise ArtifactRefused(f"{ESTIMATORS} holds something else than a fitted estimator for {action}")
+
+
+def _is_logistic(logistic: object) -> bool:
+    return type(logistic) is LogisticRegression and all(
+        isinstance(found := getattr(logistic, name, None), np.ndarray) and found.shape == shape
+        for name, shape in _FITTED[LogisticRegression](1, 2).items()
+    )
 
 
 def _names(manifest: Manifest, found: dict[str, Any]) -> Iterator[set[str]]:
@@ -118,17 +159,17 @@ def is_usable(estimator: Any, columns: int, classes: int = 2) -> bool:  # noqa: 
     )
 
 
-def refuse_strange_types(packed: bytes) -> None:
-    """Raise `ArtifactRefused` unless a skops file holds only the few types that training writes."""
+def refuse_strange_types(packed: bytes, *, grown: bool = False) -> None:
+    """Raise `ArtifactRefused` unless a skops file holds only the few types that training writes, and forests if any."""
     members = unpack(packed, ESTIMATORS)
     for name, member in members.items():
         if name.endswith(".npy"):
-            array_of(member, f"{name} of {ESTIMATORS}")
+            array_of(member, f"{name} of {ESTIMATORS}", DTYPES if grown else ())
     try:
         contents = json.loads(members.get(_SCHEMA, b""))
     except (ValueError, RecursionError) as error:
         raise ArtifactRefused(f"{ESTIMATORS} has no readable {_SCHEMA} ({error})") from None
-    strange = {kind for kind in _kinds(contents) if kind not in _ALLOWED}
+    strange = {kind for kind in _kinds(contents) if kind not in (_ALLOWED | KINDS if grown else _ALLOWED)}
     if strange:
         names = ", ".join(sorted(f"{module}.{name}" for module, name, _ in strange))
         raise ArtifactRefused(f"{ESTIMATORS} holds types that training does not write: {names[:400]}")

@@ -14,13 +14,12 @@ from models.propensity import Folded
 from service.cases.case import Case, Said
 from service.cases.fitting import first_that_fit
 from service.cases.memory import Past
+from service.core.arbitrate import NO_EXPLORATION
 from service.core.decision import Answer, Known, Reason, Request
 from service.core.engine import Engine
 from service.core.snapshot import Snapshot
 from service.core.strategy import Strategy
 
-NO_EXPLORATION = 1.0 - 2.0**-32
-"""The draw that is never below the share of exploration, which is half at the most."""
 DECISION = "0000000000000000000000case"
 
 

@@ -31,6 +31,8 @@ def status(target: Target = DEFAULT_TARGET, json: Json = False) -> None:
         return
     say(f"strategy  {told['strategy']}")
     say(f"model     {told['model'] or '(priors)'}")
+    if told["challenger"]:
+        say(f"beside    {told['challenger']} (a challenger: logged, without a say)")
     say(f"since     {told['since']}")
     say(f"store     {told['store']}")
     _say_refused(told.get("refused"))
@@ -58,7 +60,7 @@ def switch_off(
     name = _one(action, everything)
     if not because.strip():
         raise Failed("--because is missing; say why it is switched off, for whoever finds it so", 2)
-    who = _login() if by is None else by
+    who = login() if by is None else by
     told = call(target, lambda client: client.control.switch_off(name, because, who, even_unknown=even_unknown))
     say_json(told) if json else say(f"{_what(name)} is off{'' if told['changed'] else ', as it was'}")
 
@@ -124,7 +126,8 @@ def _say_off(switched_off: list[dict[str, Any]]) -> None:
         say(f"off       {one['action_id'] or 'everything'}{since}{by}: {one['because']}")
 
 
-def _login() -> str:
+def login() -> str:
+    """Return the name of whoever types, empty where there is none."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name

@@ -103,4 +103,8 @@ def progress(label: str, total: int, what: str) -> Iterator[Bar]:
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), _Rate()
     console = Console(stderr=True, highlight=False)
     with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bars:
-        yield Bar(bars, label, total, what)
+        try:
+            yield Bar(bars, label, total, what)
+        except BaseException:
+            bars.live.transient = True  # the error is then the one line
+            raise

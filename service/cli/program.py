@@ -14,14 +14,20 @@ from service.cli import (
     customers,
     decisions,
     demo,
+    drift,
+    evaluate,
     identities,
     loads,
+    log,
     models,
+    promote,
     refresh,
+    registry,
     rights,
     serve,
     strategies,
     supply,
+    tend,
 )
 from service.cli.options import CONTEXT, example
 from service.cli.output import Failed, note, say
@@ -48,6 +54,8 @@ supplies = typer.Typer(
 switches = typer.Typer(
     help="Switch actions off and on: the kill switch.", epilog=control.OFF_EXAMPLE, rich_markup_mode=None
 )
+logs = typer.Typer(help="The decision log as tables.", epilog=log.EXPORT_EXAMPLE, rich_markup_mode=None)
+registries = typer.Typer(help="Show the versions of models.", epilog=registry.LIST_EXAMPLE, rich_markup_mode=None)
 consents = typer.Typer(help="Load consents.", epilog=loads.CONSENTS_EXAMPLE, rich_markup_mode=None)
 
 tact.command(epilog=demo.EXAMPLE)(demo.demo)
@@ -71,10 +79,23 @@ identity.command("show", epilog=identities.SHOW_EXAMPLE)(identities.show_identit
 tact.add_typer(supplies, name="supply")
 supplies.command(epilog=supply.REPORT_EXAMPLE)(supply.report)
 supplies.command(epilog=supply.DEMAND_EXAMPLE)(supply.demand)
+tact.add_typer(logs, name="log")
+logs.command("export", epilog=log.EXPORT_EXAMPLE)(log.export_log)
+logs.command("import", epilog=log.IMPORT_EXAMPLE)(log.import_log)
 tact.command(epilog=models.TRAIN_EXAMPLE)(models.train)
 tact.command(epilog=models.PREDICTIONS_EXAMPLE)(models.train_predictions)
 tact.command(epilog=models.VERIFY_EXAMPLE)(models.verify)
+tact.command(epilog=evaluate.EXAMPLE)(evaluate.evaluate)
+tact.add_typer(registries, name="models")
+registries.command("list", epilog=registry.LIST_EXAMPLE)(registry.list_models)
+registries.command(epilog=registry.CARD_EXAMPLE)(registry.card)
+registries.command(epilog=registry.HISTORY_EXAMPLE)(registry.history)
+registries.command(epilog=registry.SHADOW_EXAMPLE)(registry.shadow)
+tact.command(epilog=promote.EXAMPLE)(promote.promote)
+tact.command(epilog=drift.EXAMPLE)(drift.drift)
+tact.command(epilog=drift.RECALIBRATE_EXAMPLE)(drift.recalibrate)
 tact.command(epilog=refresh.EXAMPLE)(refresh.refresh)
+tact.command(epilog=tend.EXAMPLE)(tend.tend)
 tact.command(epilog=strategies.EXAMPLE)(strategies.check)
 tact.command(epilog=serve.HEALTH_EXAMPLE)(serve.health)
 tact.command(epilog=control.STATUS_EXAMPLE)(control.status)
@@ -125,7 +146,7 @@ def run(arguments: Sequence[str]) -> int:
     except SettingRefused as refused:
         return _error(str(refused), 2)
     except typer.TyperException as wrong:
-        return _error(f"{wrong.format_message()} See `{_command(wrong)} --help`.", wrong.exit_code)
+        return _error(f"{_sentence(wrong.format_message())} See `{_command(wrong)} --help`.", wrong.exit_code)
     except UnicodeEncodeError:
         return _error("an argument is not UTF-8; write it as text", 2)
     except KeyboardInterrupt:
@@ -135,6 +156,10 @@ def run(arguments: Sequence[str]) -> int:
         return 1
     except OSError as error:
         return _error(f"{error.filename or 'a file'}: {error.strerror or error}", 1)
+
+
+def _sentence(message: str) -> str:
+    return message if message.endswith((".", "?", "!")) else f"{message}."
 
 
 def _command(wrong: typer.TyperException) -> str:

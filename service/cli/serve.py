@@ -41,6 +41,9 @@ def serve(
     ] = None,
     strategy: Annotated[str | None, _option("strategy", "DIR", f"The strategy's folder ({DEFAULT_STRATEGY}).")] = None,
     model: Annotated[str | None, _option("model", "DIR", "The folder of a trained model; without: priors.")] = None,
+    challenger: Annotated[
+        str | None, _option("challenger", "DIR", "The folder of a model that is scored beside, and has no say.")
+    ] = None,
     erasure_key_file: Annotated[
         str | None, _option("erasure-key-file", "FILE", "A file with 32 secret bytes or more, to keep the erased out.")
     ] = None,
@@ -69,7 +72,7 @@ def serve(
         "store": store, "store-url-file": store_url_file, "strategy": strategy, "model": model, "host": host,
         "port": port, "allow-as-of": allow_as_of, "reflection": reflection, "reload": reload, "scheduling": scheduling,
         "log-level": log_level, "store-wait": store_wait, "grace": grace, "linger": linger,
-        "erasure-key-file": erasure_key_file, "keep": keep,
+        "erasure-key-file": erasure_key_file, "keep": keep, "challenger": challenger,
     }  # fmt: skip
     settings = read_settings(flags, os.environ)
     prepare(settings)

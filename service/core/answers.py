@@ -58,6 +58,13 @@ class Texts:
         """Return the mask of the actions that have a treatment there."""
         return self._treated[channel, placement]
 
+    def anywhere(self, request: Request) -> int:
+        """Return the mask of the actions that have a treatment at some placement that is asked for."""
+        found = 0
+        for placement in request.placements:
+            found |= self._treated[request.channel, placement]
+        return found
+
     def says(self, channel: str, placement: str, action: str) -> bool:
         """Tell whether an action has a treatment there; never for places and actions that the strategy lacks."""
         return self.index.get(action) in self._texts.get((channel, placement), {})
@@ -84,6 +91,7 @@ class Texts:
                     probability,
                     bool(preferred >> index & 1),
                     why.get(index),
+                    bool(scores.learned >> index & 1),
                 )
             )
         return PlacementPlan(placement, tuple(candidates), ranking.pool, ranking.explored, None)
@@ -145,7 +153,9 @@ class Texts:
         if candidate.action == self._strategy.safe_greeting and candidate.net_value <= 0.0:
             return (GREETED,)
         over = "after its costs (what happens anyway is not known)"
-        if candidate.baseline is not None:
+        if candidate.learned:
+            over = "over saying nothing, as learned from what saying it earned"
+        elif candidate.baseline is not None:
             over = "over saying nothing"
         worth = f"It brings {candidate.net_value:.2f} {self._strategy.currency} {over}"
         features = self._seen_features(entry) if candidate.action in self._modelled else ()

@@ -11,15 +11,49 @@ from msgspec import Struct
 
 from models.features import FeatureSpace
 from models.propensity import Folded, Scorer
+from models.values import RanksBy
+from service.core.adapting import Adapted
+from service.core.plan import Learnt
 from service.core.selection import bits
 from service.core.strategy import Strategy
 
 _Doubles = npt.NDArray[np.float64]
 
 
+class Adjusted(Struct, frozen=True):
+    """Propensities as they were `said` by the model or the prior and as they are `corrected` by what was learned since,
+    and what each action's net value gains per unit of propensity.
+    """
+
+    said: _Doubles
+    corrected: _Doubles
+    gains: _Doubles
+    adapted: Adapted
+
+    def wins(self, order: Sequence[int], net: _Doubles, silence: bool) -> tuple[list[float], float]:
+        """Return in which share of the scenarios each of some actions is worth most, and nothing where it may be."""
+        size, places = len(order), np.array(order)
+        gains = self.gains[places]
+        worth = np.zeros((size + silence, self.adapted.scenarios.shape[1]))
+        among = worth[:size]
+        np.multiply(self.adapted.scenarios[places], self.said[places, None], out=among)
+        np.minimum(among, 1.0, out=among)
+        among *= gains[:, None]
+        among += (net[places] - self.corrected[places] * gains)[:, None]
+        shares = (np.bincount(worth.argmax(axis=0), minlength=size + 1) / worth.shape[1]).tolist()
+        return shares[:-1], shares[-1]
+
+    def logged(self, names: Sequence[str], mask: int) -> tuple[Learnt, ...]:
+        """Return what is logged of the actions in a mask."""
+        said, shape, rate = self.said.tolist(), self.adapted.shape.tolist(), self.adapted.rate.tolist()
+        return tuple([Learnt(names[i], said[i], shape[i], rate[i]) for i in bits(mask)])
+
+
 class Scores(Struct, frozen=True):
     """What every action is worth: `net` value of all, in order of `ascending` indexes, and the mask of those `worth`
-    more than silence. `lean` is what the models said, unset where there is no model.
+    more than silence. `lean` is what the models said, unset where there is no model. `learned` is the mask of those
+    whose net value was learned from what decisions earned, not made by the formula. `adjusted` is set where outcomes
+    since the training correct the models.
     """
 
     scorer: Scorer
@@ -27,9 +61,13 @@ class Scores(Struct, frozen=True):
     net: _Doubles
     ascending: Sequence[int]
     worth: int
+    learned: int = 0
+    adjusted: Adjusted | None = None
 
     def propensity(self, index: int) -> float:
         """Return the probability of an action's outcome when it is said."""
+        if self.adjusted is not None:
+            return float(self.adjusted.corrected[index])
         return self.scorer.propensity(self.lean, index)
 
     def baseline(self, index: int) -> float | None:
@@ -55,7 +93,7 @@ class Ranking(Struct, frozen=True):
 
 NOBODY = Ranking((), (), 0, False)
 NO_EXPLORATION = 1.0
-"""A draw that explores nothing, whatever the probability of exploration is."""
+"""A draw that explores nothing, whatever the strategy says of exploration, and whatever group the person is in."""
 _SILENT: _Doubles = np.zeros(0)
 
 
@@ -65,7 +103,8 @@ class Arbiter:
     net = lever * weight * (P(outcome | action) * (value - reward) - P(outcome | nothing) * value) - cost
 
     The reward is paid only when the outcome happens, the cost always; saying nothing is worth 0. Where no baseline is
-    known its term is left out: propensity x context x value x lever, minus costs.
+    known its term is left out: propensity x context x value x lever, minus costs. Where the strategy ranks by uplift
+    and the model knows what an action earns over saying nothing, net = lever * weight * that - cost.
     """
 
     def __init__(self, strategy: Strategy, model: Folded | None) -> None:
@@ -75,7 +114,11 @@ class Arbiter:
         self._space = FeatureSpace.of(strategy.schema, strategy.features) if model else None
         self._scorer = (model or _nobody()).aligned(self._names, [action.propensity for action in actions])
         self._cost: _Doubles = np.array([a.cost for a in actions])
+        values = model.values if model and strategy.ranks_by is RanksBy.UPLIFT else None
+        self._worths = values.aligned(self._names, [a.lever for a in actions], self._cost) if values else None
+        self._learned = _mask(self._worths.known) if self._worths else 0
         gain = np.array([a.lever * (a.value - a.reward) for a in actions])
+        self._gain: _Doubles = np.where(self._worths.known, 0.0, gain) if self._worths else gain
         anyway = np.array([a.lever * a.value for a in actions])
         modelled, baselines = np.array(self._scorer.modelled), np.array(self._scorer.baselines)
         # With P = (1 + lean) / 2 the net value is linear in the leans: gains * lean - anyways * lean below + constant.
@@ -87,13 +130,36 @@ class Arbiter:
 
     def score(self, values: Sequence[object], now_ms: int, factors: Sequence[tuple[int, float]]) -> Scores:
         """Return the scores of all actions for one snapshot, in one vectorised call."""
-        lean = self._scorer.lean(self._space.encode(values, now_ms)) if self._space else _SILENT
-        net = self._net(lean) if self._space else self._constant
+        lean, net = _SILENT, self._constant
+        if self._space:
+            x = self._space.encode(values, now_ms)
+            lean = self._scorer.lean(x)
+            net = self._net(lean)
+            if self._worths:
+                net = self._worths.over(net, x)
         if factors:
             net = self._weighted(net, factors)
-        worth = int.from_bytes(np.packbits(net > 0.0, bitorder="little").tobytes(), "little")
+        worth = _mask(net > 0.0)
         # not a stable sort, which takes twice as long: equal values are put in order where they are ranked
-        return Scores(self._scorer, lean, net, net.argsort().tolist(), worth)
+        return Scores(self._scorer, lean, net, net.argsort().tolist(), worth, self._learned)
+
+    def adjusted(
+        self, values: Sequence[object], now_ms: int, factors: Sequence[tuple[int, float]], adapted: Adapted
+    ) -> Scores:
+        """Return the scores as `score` does, corrected by what was learned since the training."""
+        plain, gains = self.score(values, now_ms, ()), self._gain
+        said = self._said(plain.lean)
+        corrected = np.minimum(said * adapted.factor, 1.0)
+        net = plain.net + (corrected - said) * gains
+        if factors:
+            net = self._weighted(net, factors)
+            gains = self._weighted(gains - self._cost, factors) + self._cost
+        adjusted = Adjusted(said, corrected, gains, adapted)
+        return Scores(self._scorer, plain.lean, net, net.argsort().tolist(), _mask(net > 0.0), self._learned, adjusted)
+
+    def _said(self, lean: _Doubles) -> _Doubles:
+        priors = np.array(self._scorer.priors)
+        return np.where(self._scorer.modelled, (1.0 + lean[: len(priors)]) / 2.0, priors) if self._space else priors
 
     def rank(
         self, survivors: int, preferred: int, scores: Scores, customer: str, draw: float, most: int, promised: int = 0
@@ -131,6 +197,10 @@ class Arbiter:
     def best(self, among: int, scores: Scores, customer: str) -> int | None:
         """Return the action of highest net value among those in a mask, whatever forbids them."""
         return self._best(among, scores, customer, 1)[0] if among else None
+
+    def ordered(self, among: int, scores: Scores, customer: str) -> list[int]:
+        """Return all actions of a mask in the order of their net values; ties break by the customer's hash."""
+        return self._best(among, scores, customer, among.bit_count())
 
     def _probabilities(self, order: Sequence[int], best: int, pool: int, size: int) -> tuple[float, ...]:
         if size == 1:
@@ -175,6 +245,10 @@ class Arbiter:
         vector = np.ones(len(self._names))
         vector[list(bits(mask))] = factor
         return vector
+
+
+def _mask(flags: npt.NDArray[np.bool_]) -> int:
+    return int.from_bytes(np.packbits(flags, bitorder="little").tobytes(), "little")
 
 
 def _nobody() -> Folded:

@@ -39,7 +39,8 @@ class Switches(Struct, frozen=True, dict=True):
 
 @dataclass(frozen=True, slots=True)
 class RefusedVersion:
-    """A changed strategy or model that was not taken into service: which of the two, what was wrong with it, when (ms).
+    """A changed strategy or model that was not taken into service, or a challenger that is not scored beside: which
+    (strategy, model, challenger), what was wrong with it, when (ms).
 
     `stands` says that the folders still hold it, and that it is not in force; else what they hold is.
     """
@@ -61,7 +62,10 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What a service says of itself. `since_ms` is when the versions in force were taken into service."""
+    """What a service says of itself. `since_ms` is when the versions in force were taken into service.
+
+    `challenger` is the model that is scored beside and has no say; empty where none is.
+    """
 
     strategy: str
     model: str
@@ -70,3 +74,4 @@ class Status:
     counts: tuple[Counted, ...]
     switches: Switches
     store_away: bool
+    challenger: str = ""

@@ -50,6 +50,7 @@ class ReasonCode(IntEnum):
     NEVER_AGAIN = 30
     PROMISED_OTHERWISE = 31
     PROMISED = 32
+    CONTROL_GROUP = 33
 
 
 class Reason(Struct, frozen=True, array_like=True):
@@ -158,6 +159,21 @@ class Shared(Struct, frozen=True):
     counters: tuple[tuple[tuple[Counter, ...], ...], ...]
 
 
+class Counting(Struct, frozen=True):
+    """What a commit counts of the actions that it takes, for what is learned between trainings.
+
+    Counts of different scopes have nothing to do with each other: another model begins anew. `rows` are actions, each
+    with its segment and the probability of its outcome as it was predicted. An outcome of kind `on` (a number of the
+    public contract) counts that comes `within_ms`; after `half_life_ms` a count counts half.
+    """
+
+    scope: str
+    on: int
+    within_ms: int
+    half_life_ms: int
+    rows: tuple[tuple[str, str, float], ...]
+
+
 class Commit(Struct, frozen=True):
     """What the commit must do at once: take the first candidate a placement that fits, count it, log it.
 
@@ -170,7 +186,8 @@ class Commit(Struct, frozen=True):
     `gives` holds the promises that candidates give. `memory` is the version of the memory that was read, another one by
     then refuses the commit; None asks for no comparison. `channel` is where it is said. `shared` is set where
     candidates use caps of the customer's household, which must be granted before. `not_after_ms` is when nobody waits
-    for it any more, by the store's clock: later it is refused, and nothing is written; 0 stands for never.
+    for it any more, by the store's clock: later it is refused, and nothing is written; 0 stands for never. `counting`
+    is set where the strategy learns between trainings.
     """
 
     customer: str
@@ -188,6 +205,7 @@ class Commit(Struct, frozen=True):
     channel: str = ""
     shared: Shared | None = None
     not_after_ms: int = 0
+    counting: Counting | None = None
 
 
 class Bound(Struct, frozen=True, array_like=True):

@@ -6,7 +6,6 @@ Everything here is pure: the clock and the dice are arguments, and the same argu
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from hashlib import blake2b
 
 import msgspec
 from msgspec import Struct
@@ -14,16 +13,20 @@ from msgspec import Struct
 from models.context import Scalar, Source
 from models.propensity import Folded
 from service.core import answers, plan
+from service.core.adapting import Adapting, Learned
 from service.core.arbitrate import Arbiter, Scores
 from service.core.check import STOCK, SWITCH, Checker
 from service.core.decision import Commit, Committed, Decision, Explanation, Known, Reason, ReasonCode, Request
+from service.core.digest import digest_of
 from service.core.disagreement import disagreements
+from service.core.distribution import Distribution
 from service.core.explain import explanation
 from service.core.judge import Judge, Veto
 from service.core.memory import NOTHING_OFF, NOTHING_REMEMBERED, Memory, Switched
 from service.core.plan import Entry, PlacementPlan
-from service.core.planning import Planner
+from service.core.planning import Planner, Whose
 from service.core.policy import Judged, Policy
+from service.core.shadow import Challenger
 from service.core.snapshot import Sight, Snapshot
 from service.core.stock import NOTHING_KNOWN, Shelf, Stocks
 from service.core.stockroom import Stockroom
@@ -42,19 +45,25 @@ class Checked(Struct, frozen=True):
 
 
 class Engine:
-    """Decides under one strategy and one model. Constructing it compiles; it then holds no state."""
+    """Decides under one strategy and one model. Constructing it compiles; it then holds no state.
 
-    def __init__(self, strategy: Strategy, model: Folded | None) -> None:
+    A `challenger` is scored beside the model, logged with the decision, and has no part in it.
+    """
+
+    def __init__(self, strategy: Strategy, model: Folded | None, challenger: Folded | None = None) -> None:
         self.strategy = strategy
         self.model_version = model.version if model else ""
+        self._names = tuple(action.id for action in strategy.actions)
         self._sight = Sight(strategy)
         self._judge = Judge(strategy)
         self._arbiter = Arbiter(strategy, model)
         self._checker = Checker(strategy)
         self._stockroom = Stockroom(strategy)
-        self._texts = answers.Texts(strategy, frozenset(model.actions if model else ()))
+        self._texts = answers.Texts(strategy, model.knows if model else frozenset())
         self._policy = Policy(strategy, self._texts)
+        self.adapting = Adapting.of(strategy)
         self._planner = Planner(strategy, self._arbiter, self._texts, self._policy)
+        self._challenger = Challenger(strategy, challenger, self._judge, self._policy) if challenger else None
         self._tells_contacts = any(field.source is Source.MEMORY for field in strategy.schema.fields)
         self._degraded = (NO_MODEL,) if strategy.features and model is None else ()
 
@@ -71,10 +80,26 @@ class Engine:
         verdicts = self._judge.judge(snapshot, request.channel)
         return self._policy.judged(verdicts, snapshot, known, request)
 
-    def score(self, snapshot: Snapshot, judged: Judged, request: Request) -> Scores:
-        """Return the propensity and net value of every action, in one vectorised call."""
+    def score(self, snapshot: Snapshot, judged: Judged, request: Request, learned: Learned | None = None) -> Scores:
+        """Return the propensity and net value of every action, in one vectorised call.
+
+        `learned` is what outcomes said since the training, where the strategy adapts (and the engine has `adapting`).
+        """
         factors = self._judge.factors(request.channel, judged.verdicts.truths)
-        return self._arbiter.score(snapshot.values, snapshot.now_ms, factors)
+        if self.adapting is None:
+            return self._arbiter.score(snapshot.values, snapshot.now_ms, factors)
+        adapted = (learned or self.adapting.unlearned).of(snapshot.values)
+        return self._arbiter.adjusted(snapshot.values, snapshot.now_ms, factors, adapted)
+
+    def policy(
+        self, request: Request, judged: Judged, scores: Scores, place: int = 0, whose: Whose = "person"
+    ) -> Distribution:
+        """Return the exact probability of everything that may be said at one placement, and of saying nothing.
+
+        It is that of a placement which stands alone: what others say is not taken from it. `whose` chooses between
+        this person, whose control group counts, the `main` policy of people in no group, and `everyone`: the mixture.
+        """
+        return self._planner.distribution(request, judged, scores, place, whose)
 
     def arbitrate(
         self,
@@ -91,6 +116,7 @@ class Engine:
         those at a placement, given what the placements before it say.
         """
         placements = self._planner.placed(request, snapshot.now_ms, judged, scores, draws)
+        challenger = self._challenger
         return Entry(
             decision_id=decision_id,
             customer=request.customer,
@@ -106,6 +132,9 @@ class Engine:
             placements=placements,
             takes=self._stockroom.takes((c.action for p in placements for c in p.candidates), snapshot.values),
             kept=judged.kept.keys,
+            learned=scores.adjusted.logged(self._names, self._texts.anywhere(request)) if scores.adjusted else (),
+            segment=scores.adjusted.adapted.segment if scores.adjusted else "",
+            shadow=challenger.shadow(request, snapshot, judged, draws, placements) if challenger else None,
         )
 
     def check(self, entry: Entry, snapshot: Snapshot, vetoes: Sequence[Veto] = ()) -> Checked:
@@ -154,6 +183,7 @@ class Engine:
             channel=entry.channel if self._tells_contacts else "",
             shared=self._policy.shared(entry),
             not_after_ms=not_after_ms,
+            counting=self.adapting.counting(entry) if self.adapting else None,
         )
 
     def digest(self, request: Request) -> bytes:
@@ -163,10 +193,7 @@ class Engine:
         """
         if not request.idempotency_key:
             return b""
-        fields = self.strategy.schema.fields
-        context = sorted((fields[index].id, _plain(value)) for index, value in request.context.items())
-        said = (request.channel, request.placements, context, request.as_of_ms)
-        return blake2b(repr(said).encode(), digest_size=8).digest()
+        return digest_of(request, self.strategy.schema)
 
     def answer(
         self,
@@ -268,7 +295,3 @@ class Engine:
 def _without(placed: PlacementPlan, objections: Mapping[str, str]) -> PlacementPlan:
     broken = [objections[c.action] for c in placed.candidates if c.action in objections]
     return answers.withheld(placed, broken[0]) if broken else placed
-
-
-def _plain(value: Scalar) -> str:
-    return repr(value + 0.0 if type(value) is float else value)  # no negative zero

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from models.context import ContextSchema
 from models.documents import MOST_PROBLEMS, Documents, DocumentsRefused, Problem, read_folder
+from models.outcomes import parse_outcomes
 from models.predictions import parse_predictions
 from models.records import Record, section_records
 from models.schema import parse_context, unread_fields
@@ -16,7 +17,8 @@ from service.core.loader_actions import read_actions
 from service.core.loader_attributes import read_attributes
 from service.core.loader_caps import read_household
 from service.core.loader_cost import problems_of_cost
-from service.core.loader_head import Head, read_channels, read_features, read_head, read_levels
+from service.core.loader_exploration import read_adaptive, read_control, read_exploration
+from service.core.loader_head import Head, read_channels, read_features, read_head, read_levels, read_ranks_by
 from service.core.loader_rules import Rules, read_rules
 from service.core.loader_selectors import RuleReader
 from service.core.loader_supply import read_demand
@@ -50,6 +52,11 @@ OPTIONAL = (
     "model",
     "demand",
     "predictions",
+    "outcomes",
+    "worth",
+    "exploration",
+    "control",
+    "adaptive",
 )
 
 
@@ -75,14 +82,27 @@ def _strategy(documents: Documents, problems: list[Problem]) -> Strategy:
     actions = read_actions(sayable, channels, schema, attributes, words)
     demand = read_demand(documents, schema, problems)
     parse_predictions(documents, schema, problems)  # for those who train and ask models; a mistake is one here, too
+    parse_outcomes(documents, schema, problems)  # and for those who train
     unread = unread_fields(documents, schema)
     household = read_household(_only(documents, "household", problems), schema, unread)
     reader = RuleReader.of(documents, schema, actions, channels, attributes)
     rules = read_rules(documents, reader, problems)
     head = read_head(_only(documents, "strategy", problems), actions, channels, rules.eligibility)
-    features = read_features(_only(documents, "model", problems), schema, unread)
+    model = _only(documents, "model", problems)
+    features = read_features(model, schema, unread)
     joined = _joined(documents.digest, head, schema, levels, channels, actions, rules, features)
+    joined = replace(joined, ranks_by=read_ranks_by(model))
+    joined = _learning(joined, documents, unread, problems)
     return replace(joined, demand=demand, language=words.language, attributes=attributes.read, household=household)
+
+
+def _learning(strategy: Strategy, documents: Documents, unread: tuple[str, ...], problems: list[Problem]) -> Strategy:
+    """Return the strategy with how it explores and learns between trainings."""
+    adaptive = read_adaptive(_only(documents, "adaptive", problems), strategy.schema, unread)
+    explores = _only(documents, "exploration", problems)
+    exploration = read_exploration(explores, strategy.explore, any(documents.section("adaptive")))
+    control = read_control(_only(documents, "control", problems), strategy.name)
+    return replace(strategy, exploration=exploration, control=control, adaptive=adaptive)
 
 
 def _joined(

@@ -11,6 +11,7 @@ from models.context import ContextSchema, Purpose, Source, ValueType
 from models.records import Record
 from models.shapes import NAME, Misfit, Reference, Text
 from models.trees import Leaf, Node
+from models.values import RanksBy
 from service.core.rules import Eligibility, Kind
 from service.core.selection import mask
 from service.core.strategy import Action, Channel, ConsentLevel
@@ -105,8 +106,15 @@ def read_features(record: Record | None, schema: ContextSchema, unread: tuple[st
     if record is None:
         return ()
     features = record.values("features", _Feature(schema, unread), required=True)
+    record.allow("outcome", "influenced", "ranks_by")  # models/outcomes.py and `read_ranks_by` read them
     record.rest_is_refused()
     return features
+
+
+def read_ranks_by(record: Record | None) -> RanksBy:
+    """Return by what the strategy ranks."""
+    found = record.choice("ranks_by", RanksBy) if record and record.has("ranks_by") else None
+    return found or RanksBy.FORMULA
 
 
 @dataclass(frozen=True, slots=True)

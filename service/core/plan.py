@@ -16,7 +16,8 @@ class Candidate(Struct, frozen=True, array_like=True):
     `probability` is the exact probability that it was ranked first, exploration included. `baseline` is the
     probability of its outcome when nothing is said, unset where no model knows it. `preferred` says that a rule or a
     used up cap asked for it instead of others. `why` is why it stands before others where it is promised, or where such
-    a cap and no rule asked for it.
+    a cap and no rule asked for it. `learned` says that the net value was learned from what saying it earned, not made
+    by the formula.
     """
 
     action: str
@@ -26,12 +27,41 @@ class Candidate(Struct, frozen=True, array_like=True):
     probability: float
     preferred: bool
     why: Reason | None = None
+    learned: bool = False
+
+
+class Odds(Struct, frozen=True, array_like=True):
+    """How likely an action is what a placement says first; saying nothing is called `nothing`.
+
+    `probability` is that of the draw, for the group that the person is in; `everyone` that over people like this one,
+    whose group is drawn as well.
+    """
+
+    action: str
+    probability: float
+    everyone: float
+
+
+class Learnt(Struct, frozen=True, array_like=True):
+    """What was learned of an action between trainings, by the moment of the decision.
+
+    The model or the prior `predicted` its propensity. How many times that is the truth is known as a gamma distribution
+    of this `shape` and `rate`, whose mean is `shape / rate`.
+    """
+
+    action: str
+    predicted: float
+    shape: float
+    rate: float
 
 
 class PlacementPlan(Struct, frozen=True, array_like=True):
     """What may go into one placement, best first, and the suppression when nothing may.
 
     `pool` is the number of actions that exploration could have drawn, and `explored` says that the first was drawn.
+    `policy` names what drew, and `odds` are those of everything that it could draw, in the order of the draw; they add
+    up to 1. Both are empty where the strategy declares neither exploration nor control groups: then it says the best,
+    or with the probability `explore` any one of the pool. `exploration.py` knows the names.
     """
 
     placement: str
@@ -39,6 +69,8 @@ class PlacementPlan(Struct, frozen=True, array_like=True):
     pool: int
     explored: bool
     suppression: Answer | None
+    policy: str = ""
+    odds: tuple[Odds, ...] = ()
 
 
 class Objection(Struct, frozen=True, array_like=True):
@@ -55,13 +87,38 @@ class Objection(Struct, frozen=True, array_like=True):
     truth: bool | None
 
 
+class Shadowed(Struct, frozen=True, array_like=True):
+    """An action as the challenger scores it; `probability` is that with which it would have ranked it first."""
+
+    action: str
+    propensity: float
+    baseline: float | None
+    net_value: float
+    probability: float
+
+
+class Shadow(Struct, frozen=True, array_like=True):
+    """What another model would have said, which had no part in the answer.
+
+    `placements` follow those of the entry: what the challenger would have tried, best first, and then the candidates
+    of the entry that are not among them. `failed` names the kind of error where it could not be asked, and then there
+    are no placements. `first` is what it would have tried first at each placement; empty for nothing.
+    """
+
+    model: str
+    placements: tuple[tuple[Shadowed, ...], ...]
+    failed: str = ""
+    first: tuple[str, ...] = ()
+
+
 class Entry(Struct, frozen=True, array_like=True):
     """One decision as it is logged. `values` follows the fields of that strategy version; None is unknown.
 
     `draws` are the dice, one a placement, each in [0, 1). `asks` is the reason of the guardrail that asked for
     something else instead, if one did. `takes` holds what candidates take of the supply when they are said.
     `kept` are the promises that held, as (key, action). `objections` are those of the independent check, whose
-    placements say nothing.
+    placements say nothing. `shadow` is what a challenger would have said, where one is asked beside.
+    `learned` is what was learned between trainings of what has words here, and `segment` by whose counts.
     """
 
     decision_id: str
@@ -79,6 +136,9 @@ class Entry(Struct, frozen=True, array_like=True):
     takes: tuple[Take, ...] = ()
     kept: tuple[tuple[str, str], ...] = ()
     objections: tuple[Objection, ...] = ()
+    shadow: Shadow | None = None
+    learned: tuple[Learnt, ...] = ()
+    segment: str = ""
 
 
 pack = msgspec.msgpack.Encoder().encode

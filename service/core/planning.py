@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+from msgspec.structs import replace
 
 from service.core import answers
-from service.core.arbitrate import Arbiter, Scores
+from service.core.arbitrate import NO_EXPLORATION, Arbiter, Scores
 from service.core.decision import Request
+from service.core.distribution import Distribution
+from service.core.exploring import Explorer
 from service.core.plan import PlacementPlan
 from service.core.policy import NOTHING_TAKEN, Judged, Policy, Taken
 from service.core.strategy import Strategy
 
 TRIED = 2
 """How many ranked candidates a placement the commit may try before it gives up."""
+
+Whose: TypeAlias = Literal["person", "main", "everyone"]
+"""Whose distribution is meant: of this person, whose control group counts; of people in no group; over all groups."""
 
 
 class Planner:
@@ -23,6 +31,7 @@ class Planner:
         self._arbiter = arbiter
         self._texts = texts
         self._policy = policy
+        self._explorer = Explorer(strategy, arbiter)
 
     def placed(
         self, request: Request, now_ms: int, judged: Judged, scores: Scores, draws: Sequence[float]
@@ -35,9 +44,21 @@ class Planner:
             taken = self._policy.taken(taken, request.channel, placed, now_ms)
         return self._policy.consistent(request.channel, placements, now_ms)
 
+    def distribution(
+        self, request: Request, judged: Judged, scores: Scores, place: int = 0, whose: Whose = "person"
+    ) -> Distribution:
+        """Return what is drawn from at a placement where none before it took anything, greetings included."""
+        preferred, survivors = judged.preferred(place), judged.survivors[place]
+        ways = {"person": self._explorer.distribution, "main": self._explorer.main, "everyone": self._explorer.everyone}
+        found = ways[whose](survivors, preferred, scores, request.customer, judged.kept.mask)
+        greeting = self._texts.greeting(request.channel, survivors).order
+        return found.greeted(greeting[0] if greeting else None)
+
     def _planned(
         self, place: int, request: Request, judged: Judged, scores: Scores, draw: float, taken: Taken
     ) -> PlacementPlan:
+        if self._explorer.draws and draw < NO_EXPLORATION:
+            return self._drawn(place, request, judged, scores, draw, taken)
         channel, placement = request.channel, request.placements[place]
         most = TRIED + len(request.placements) - 1
         preferred, survivors = judged.preferred(place), judged.survivors[place] & ~taken.mask & ~taken.otherwise
@@ -46,8 +67,36 @@ class Planner:
             ranking = self._texts.greeting(channel, survivors)
         if ranking.order:
             return self._texts.planned(placement, ranking, scores, preferred, judged.why(place))
-        treated = self._texts.treated(channel, placement)
+        return self._suppressed(place, request, judged, scores, taken, survivors)
+
+    def _drawn(
+        self, place: int, request: Request, judged: Judged, scores: Scores, draw: float, taken: Taken
+    ) -> PlacementPlan:
+        """Plan a placement at which the strategy draws, nothing among what may be drawn."""
+        channel, placement, who = request.channel, request.placements[place], request.customer
+        most = TRIED + len(request.placements) - 1
+        preferred, survivors = judged.preferred(place), judged.survivors[place] & ~taken.mask & ~taken.otherwise
+        drawn = self._explorer.rank(survivors, preferred, scores, who, draw, most, judged.kept.mask)
+        drawn = drawn.greeted(self._texts.greeting(channel, survivors))
+        if drawn.ranking.order:
+            planned = self._texts.planned(placement, drawn.ranking, scores, preferred, judged.why(place))
+        else:
+            planned = self._suppressed(place, request, judged, scores, taken, survivors)
+            if (why := drawn.why_nothing(survivors & scores.worth)) is not None:
+                planned = replace(planned, suppression=answers.nothing(placement, (why,), held_back=_held(planned)))
+        return replace(planned, policy=drawn.own.policy, odds=self._explorer.odds(drawn))
+
+    def _suppressed(
+        self, place: int, request: Request, judged: Judged, scores: Scores, taken: Taken, survivors: int
+    ) -> PlacementPlan:
+        """Plan a placement at which nothing is said, and tell why."""
+        placement = request.placements[place]
+        treated = self._texts.treated(request.channel, placement)
         vetoes = [veto for veto in (*judged.verdicts.vetoes, *judged.capped[place]) if veto.mask & treated]
         vetoes = [*taken.vetoes(judged.survivors[place]), *vetoes]
         best = self._arbiter.best(treated, scores, request.customer)
         return answers.suppressed(placement, best, survivors, vetoes, self._strategy)
+
+
+def _held(planned: PlacementPlan) -> str:
+    return planned.suppression.held_back if planned.suppression else ""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from models.context import ContextSchema, Purpose, Scalar, ValueType
+from models.values import RanksBy
+from service.core.exploration import Adaptive, Control, Exploration
 from service.core.rules import Cap, CoolOff, Eligibility, Exemption, Guardrail, Kind, Promise, Weight
 
 
@@ -143,7 +145,8 @@ class Strategy:
     level is the lowest and the one of unknown customers. `safe_greeting` is the action that is said when nothing is
     known. `explore` is the probability of exploration. `features` are the field ids that models see. `household` is the
     id of the field that names the customer's household, empty where there is none. `language` says in whose words
-    things are said where texts are written in several languages.
+    things are said where texts are written in several languages. `exploration`, `control` and `adaptive` are set where
+    the strategy declares more than the even share `explore`. `ranks_by` says what net values are made of.
     """
 
     name: str
@@ -168,3 +171,7 @@ class Strategy:
     exemptions: tuple[Exemption, ...] = ()
     household: str = ""
     language: Language | None = None
+    exploration: Exploration | None = None
+    control: Control | None = None
+    adaptive: Adaptive | None = None
+    ranks_by: RanksBy = RanksBy.FORMULA

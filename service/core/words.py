@@ -27,10 +27,14 @@ class Spoken(Struct, frozen=True, array_like=True):
 
 
 class Words(Struct, frozen=True, array_like=True):
-    """The fields of a strategy as (id, type), in the order of its logged values, and its actions by id."""
+    """The fields of a strategy as (id, type), in the order of its logged values, and its actions by id.
+
+    `purposes` has the letter of what each field is for; it is empty in words that were kept before these were.
+    """
 
     fields: tuple[tuple[str, ValueType], ...]
     actions: Mapping[str, Spoken]
+    purposes: str = ""
 
     @classmethod
     def of(cls, strategy: Strategy) -> Self:
@@ -46,6 +50,7 @@ class Words(Struct, frozen=True, array_like=True):
                 )
                 for action in strategy.actions
             },
+            "".join(field.purpose.group for field in strategy.schema.fields),
         )
 
     def worded(self, answer: Answer, channel: str) -> Answer:

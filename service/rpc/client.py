@@ -24,6 +24,7 @@ from models.context import ContextSchema
 from service.rpc.calling import Answer, CallFailed, answer_to
 from service.rpc.client_control import ControlClient
 from service.rpc.client_identity import IdentityClient
+from service.rpc.client_log import LogClient
 from service.rpc.client_predictions import PredictionClient
 from service.rpc.client_rights import RightsClient
 from service.rpc.client_supply import Report, SupplyCalls
@@ -53,6 +54,7 @@ _REPEATED = [
     {"service": "tact.v1.PredictionService"},
     {"service": "tact.v1.ControlService"},
     {"service": "tact.v1.RightsService", "method": "EraseCustomer"},
+    {"service": "tact.v1.LogService", "method": "ListErased"},
 ]
 _RETRY = {
     "maxAttempts": 4,
@@ -83,6 +85,7 @@ class TactClient:
         self.predictions = PredictionClient(self._channel, self._timeout_s, self._types)
         self._supply = SupplyCalls(self._channel)
         self.rights = RightsClient(self._channel, self._timeout_s)
+        self.log = LogClient(self._channel, self._timeout_s)
         self.control = ControlClient(self._channel, self._timeout_s)
         self.identities = IdentityClient(self._channel, answer_to, self._timeout_s)
         self._health: Any = health_pb2_grpc.HealthStub(self._channel)  # its types lack its methods

@@ -103,6 +103,7 @@ def _status_message(status: Status) -> pb.GetStatusResponse:
         counts=[pb.Count(name=one.name, label=one.label, value=one.number) for one in status.counts],
         switched_off=_off_messages(status.switches),
         store=pb.STORE_STATE_AWAY if status.store_away else pb.STORE_STATE_THERE,
+        challenger=status.challenger,
     )
 
 

@@ -12,7 +12,7 @@ from models import folds, states
 from models.context import ContextSchema, Field, Purpose, Source, ValueType
 from service.core.decision import Take
 from service.core.memory import Promised, Refusal
-from service.core.plan import Entry
+from service.core.plan import Candidate, Entry, Shadowed
 from service.core.records import ConsentRecord, Person
 from service.core.rights import Erased, Kept, KeptDecision, KeptOutcome, KeptReservation
 from service.core.words import Words
@@ -189,24 +189,27 @@ def _facts(entry: Entry, fields: Sequence[tuple[str, ValueType]]) -> Iterator[pb
 
 def _choice(entry: Entry, place: int, held_back: list[int]) -> pb.ExportedChoice:
     placed, takes = entry.placements[place], {take.action: _take(take) for take in entry.takes}
-    candidates = [
-        pb.ExportedCandidate(
-            action_id=one.action,
-            propensity=one.propensity,
-            baseline_propensity=one.baseline,
-            net_value=one.net_value,
-            probability=one.probability,
-            take=takes.get(one.action),
-        )
-        for one in placed.candidates
-    ]
+    shadow = entry.shadow
     return pb.ExportedChoice(
         placement=placed.placement,
-        candidates=candidates,
+        candidates=[_candidate(one, takes.get(one.action)) for one in placed.candidates],
         draw=entry.draws[place],
         held_back=held_back,
         pool=placed.pool,
         explored=placed.explored,
+        shadow=[_candidate(one) for one in shadow.placements[place]] if shadow and shadow.placements else (),
+        shadow_model=shadow.model if shadow else "",
+    )
+
+
+def _candidate(one: Candidate | Shadowed, take: pb.ExportedTake | None = None) -> pb.ExportedCandidate:
+    return pb.ExportedCandidate(
+        action_id=one.action,
+        propensity=one.propensity,
+        baseline_propensity=one.baseline,
+        net_value=one.net_value,
+        probability=one.probability,
+        take=take,
     )
 
 

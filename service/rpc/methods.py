@@ -16,6 +16,7 @@ from service.rpc.decisions import MAX_REQUEST_BYTES, Decisions
 from service.rpc.edge import Current, Limits
 from service.rpc.event_batches import MAX_BATCH_BYTES, read_batch
 from service.rpc.identities import Identities
+from service.rpc.log import Log
 from service.rpc.outcomes import Outcomes
 from service.rpc.predictions import Predictions
 from service.rpc.rights import Rights
@@ -26,6 +27,7 @@ from tact.v1 import (
     control_pb2,
     decision_pb2,
     identity_pb2,
+    log_pb2,
     outcome_pb2,
     prediction_pb2,
     rights_pb2,
@@ -41,6 +43,7 @@ CONTRACT: tuple[FileDescriptor, ...] = (
     rights_pb2.DESCRIPTOR,
     supply_pb2.DESCRIPTOR,
     control_pb2.DESCRIPTOR,
+    log_pb2.DESCRIPTOR,
 )
 _BATCHES = frozenset(
     {
@@ -52,6 +55,7 @@ _BATCHES = frozenset(
         "ReportSupply",
         "EraseCustomer",
         "SetSwitch",
+        "ListErased",
     }
 )
 _READERS: Mapping[str, Callable[[bytes], Any]] = {"RecordEvents": read_batch}
@@ -69,6 +73,7 @@ def handlers_of(current: Current, limits: Limits) -> Handlers:
         "tact.v1.RightsService": Rights(current),
         "tact.v1.SupplyService": Supplies(current),
         "tact.v1.ControlService": Controls(current),
+        "tact.v1.LogService": Log(current),
     }
     return wrapped(CONTRACT, implementations, limits)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from service.core.control import Status, Switches
 from service.core.decision import Committed, Decision, Known, Request
+from service.core.logged import DecisionPage, OutcomePage
 from service.core.predictions import Change, PredictionFate, PredictionToStore
 from service.core.records import Agreed, ConsentRecord, EventFate, EventToFold, OutcomeRecord, OutcomeStatus, Person
 from service.core.rights import Erased, Kept, KeptDecision, KeptOutcome
@@ -171,6 +172,22 @@ class StrategyWords(Protocol):
         ...
 
 
+class Log(Protocol):
+    """Tells what was logged, bucket by bucket."""
+
+    async def decisions(self, bucket: int, after: str, deadline_s: float | None) -> DecisionPage:
+        """Return the next decisions of a bucket after a place."""
+        ...
+
+    async def outcomes(self, bucket: int, after: str, deadline_s: float | None) -> OutcomePage:
+        """Return the next outcomes of a bucket after a place."""
+        ...
+
+    async def erased(self, customers: Iterable[str], deadline_s: float | None) -> Mapping[str, int]:
+        """Return when (ms) customers were erased, of those who were."""
+        ...
+
+
 class Control(Protocol):
     """Answers operators of this process."""
 
@@ -240,6 +257,11 @@ class Stores(Protocol):
     @property
     def words(self) -> StrategyWords:
         """What the strategies that decided looked at and said."""
+        ...
+
+    @property
+    def log(self) -> Log:
+        """What was logged."""
         ...
 
     @property

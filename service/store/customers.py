@@ -99,9 +99,10 @@ class CustomerStore:
         bucket = commit.decision_id[:3]
         context, erased = keys.context_key(commit.customer), keys.suppression_key(bucket)
         candidates = [_in_a_row(placed) for placed in commit.candidates]
-        packed = self._committing.packed(
-            (context, log, decision, erased, keys.switch_key(bucket)), commit, self._erased(commit.customer), candidates
-        )
+        place = [context, log, decision, erased, keys.switch_key(bucket)]
+        if commit.counting is not None:
+            place.append(keys.counts_key(bucket))
+        packed = self._committing.packed(place, commit, self._erased(commit.customer), candidates)
         try:
             reply = await self._calls.reply(decision, packed, deadline_s, 7)
         except StoreReplied as error:

@@ -20,6 +20,7 @@ SOURCES = (
     "changes",
     "switch",
     "read",
+    "adaptive",
     "commit",
     "fold",
     "predict",
@@ -34,6 +35,7 @@ SOURCES = (
     "taken",
     "remember",
     "demand",
+    "log",
 )
 """The files of `service/store/lua` in the order in which they build on one another."""
 

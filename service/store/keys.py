@@ -14,7 +14,8 @@
     tact:{0a3}:e:<customer>   string   digests (6 bytes each) of event ids before those in e: at least the last 4,096
     tact:{0a3}:h:<customer>   list     the last 100 changes of the consent, the oldest first
     tact:{0a3}:log            stream   one entry a decision: i customer, e entry, c chosen, b bound, a actions,
-                                       r what was reserved, by action and cap counter
+                                       r what was reserved, by action and cap counter,
+                                       q where its outcomes are counted for what is learned between trainings
     tact:{0a3}:d:<decision>   string   the decision's place in the log, the alias that was asked about if it
                                        was one, and the digest of its request
     tact:{0a3}:out            stream   outcomes: d decision, i customer, a action, k kind, t time (ms), m amount
@@ -22,6 +23,8 @@
     tact:{0a3}:n              zset     customers whose context changed since a job asked the models about them, to the
                                        moment (ms) of the first such change, or, while lent to a job, of the loan's end
     tact:{0a3}:g:<customer>   string   the ids that an erasure asked for under this one has not finished with
+    tact:{0a3}:q              hash     scope, action and segment to what was counted of them for what is learned between
+                                       trainings (lua/adaptive.lua); names nobody
     tact:{0a3}:w              string   the version and the actions of what is switched off; absent: nothing; kept for
                                        ever
     tact:{0a3}:x              hash     keyed digest (16 bytes) of an erased customer to the moment (ms); kept for ever
@@ -124,6 +127,12 @@ def suppression_key(bucket: str) -> bytes:
 def switch_key(bucket: str) -> bytes:
     """Return the key of a bucket's copy of what is switched off."""
     return f"tact:{{{bucket}}}:w".encode()
+
+
+@lru_cache(maxsize=BUCKETS)
+def counts_key(bucket: str) -> bytes:
+    """Return the key of what was counted in a bucket for what is learned between trainings."""
+    return f"tact:{{{bucket}}}:q".encode()
 
 
 def switches_key() -> bytes:

@@ -36,7 +36,8 @@ class OutcomeStore:
         if not keys.is_decision_id(decision):
             return Came(OutcomeStatus.UNKNOWN_DECISION)
         bucket = decision[:3]
-        place = (keys.outcomes_key(decision), keys.out_key(bucket), keys.decision_key(decision), keys.log_key(bucket))
+        own = keys.outcomes_key(decision), keys.decision_key(decision)
+        place = (own[0], keys.out_key(bucket), own[1], keys.log_key(bucket), keys.counts_key(bucket))
         at = "" if outcome.at_ms is None else outcome.at_ms
         told = (decision, outcome.action, outcome.kind, at, repr(float(outcome.amount)))
         reply = await self._calls.function(

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from service.core.decision import Commit
+from service.core.decision import Commit, Counting
 
+SEPARATOR = "\x1f"
 _BULK = b"$%d\r\n%b\r\n"
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -38,30 +39,36 @@ class Committing:
     """The commit command, of which the function and how long everything is kept are packed once."""
 
     head: bytes
+    counting: bytes
     kept: bytes
 
     @classmethod
     def of(cls, function: str, kept_ms: Sequence[int]) -> Committing:
         """Prepare the command for a function and the times to live of the context, of decisions and of the log (ms)."""
-        head = b"".join(map(_bulk, (b"FCALL", function.encode(), b"5")))
-        return cls(head, b"".join(_bulk(b"%d" % ms) for ms in kept_ms))
+        head = b"".join(map(_bulk, (b"FCALL", function.encode())))
+        return cls(head + _bulk(b"5"), head + _bulk(b"6"), b"".join(_bulk(b"%d" % ms) for ms in kept_ms))
 
     def packed(self, places: Sequence[bytes], commit: Commit, digest: bytes, candidates: Sequence[bytes]) -> bytes:
-        """Return the command for these five keys, with the digest that says whether the customer was erased."""
-        context, log, decision, erased, switch = places
+        """Return the command for these five keys, with the digest that says whether the customer was erased.
+
+        Where the commit counts, the key of the counts follows them.
+        """
+        context, log, decision, erased, switch, *counts = places
+        head, counted = (self.counting, _bulk(counts[0])) if counts else (self.head, b"")
+        counting = _counting(commit.counting) if commit.counting is not None else b""
         customer, now, read = commit.customer.encode(), b"%d" % commit.now_ms, b"%d" % commit.read_ms
         asked, remembered, ends = commit.asked.encode() or customer, _remembered(commit), b"%d" % commit.not_after_ms
         return _COMMIT % (
-            21 + len(candidates), self.head, len(context), context, len(log), log, len(decision), decision,
-            len(erased), erased, len(switch), switch, len(customer), customer, len(now), now,
+            22 + len(counts) + len(candidates), head, len(context), context, len(log), log, len(decision), decision,
+            len(erased), erased, len(switch), switch, counted, len(customer), customer, len(now), now,
             len(commit.digest), commit.digest, len(commit.entry), commit.entry, self.kept, len(digest), digest,
             len(read), read, len(asked), asked,
             len(commit.consent), commit.consent, len(remembered), remembered, len(ends), ends,
-            b"".join(map(_bulk, candidates)),
+            len(counting), counting, b"".join(map(_bulk, candidates)),
         )  # fmt: skip
 
 
-_COMMIT = b"".join((b"*%d\r\n%b", 9 * _BULK, b"%b", 6 * _BULK, b"%b"))
+_COMMIT = b"".join((b"*%d\r\n%b", 5 * _BULK, b"%b", 4 * _BULK, b"%b", 7 * _BULK, b"%b"))
 """How many parts; the function; the keys, customer, moment, digest, entry; times to live; the rest; the candidates."""
 
 
@@ -72,6 +79,15 @@ def _remembered(commit: Commit) -> bytes:
     # The store packs and unpacks texts, but no bytes.
     gives = [(give.action, give.key, give.until_ms, give.facts.hex()) for give in commit.gives]
     return _encode((False if commit.memory is None else commit.memory, commit.channel, gives))
+
+
+def _counting(counting: Counting) -> bytes:
+    """Pack what a commit counts for what is learned between trainings."""
+    rows = {
+        action: (SEPARATOR.join((counting.scope, action, segment)), expected)
+        for action, segment, expected in counting.rows
+    }
+    return _encode((counting.on, counting.within_ms, counting.half_life_ms, rows))
 
 
 def _bulk(part: bytes) -> bytes:

@@ -85,6 +85,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(f"{_BUCKET}out", "outcomes in the order of arrival", "outcomes", True),
     Kind(f"{_BUCKET}o:.+", "outcomes beside their decision", "decision", True),
     Kind(f"{_BUCKET}g:.+", "what an erasure has not finished with", "decision", True),
+    Kind(f"{_BUCKET}q", "what was counted for what is learned between trainings", "log", False),
     Kind(f"{_BUCKET}x", "keyed digests of erased customers", "", False),
     Kind(r"tact:\{erasure\}:key", "a fingerprint of the erasure key", "", False),
     Kind(r"tact:\{fields\}:purposes", "what fields are kept for", "", False),

@@ -11,12 +11,14 @@ from service.store.calls import Calls
 from service.store.changes import ChangeStore
 from service.store.connection import Connections
 from service.store.consents import ConsentStore
+from service.store.counts import CountStore
 from service.store.customers import CustomerStore
 from service.store.demand import DemandStore
 from service.store.events import EventStore
 from service.store.households import HouseholdStore
 from service.store.identities import IdentityStore
 from service.store.issued import IssuedStore
+from service.store.log_reading import LogStore
 from service.store.memory import MemoryStore
 from service.store.outcomes import Outcomes, OutcomeStore
 from service.store.people import People
@@ -56,6 +58,8 @@ class Store:
     words: WordStore
     memory: MemoryStore
     households: HouseholdStore
+    log: LogStore
+    counts: CountStore
 
     @classmethod
     def over(
@@ -97,4 +101,6 @@ class Store:
             words=WordStore(calls, retention),
             memory=MemoryStore(calls, retention, suppression, identities),
             households=HouseholdStore(calls, retention),
+            log=LogStore(calls, suppression),
+            counts=CountStore(calls),
         )

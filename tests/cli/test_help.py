@@ -15,7 +15,10 @@ COMMANDS = [
     ("events", "load"), ("consents",), ("consents", "load"), ("validate",), ("outcome",), ("train",), ("verify",),
     ("check",), ("health",), ("supply",), ("supply", "report"), ("supply", "demand"), ("identity",),
     ("identity", "link"), ("identity", "unlink"), ("identity", "show"), ("status",), ("switch",), ("switch", "off"),
-    ("switch", "on"), ("switch", "list"),
+    ("switch", "on"), ("switch", "list"), ("models",), ("models", "list"), ("models", "card"), ("models", "history"),
+    ("models", "shadow"),
+    ("log",), ("log", "export"), ("log", "import"), ("promote",), ("drift",), ("recalibrate",), ("evaluate",),
+    ("tend",),
 ]  # fmt: skip
 
 

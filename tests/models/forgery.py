@@ -6,6 +6,7 @@ import json
 import zipfile
 from contextlib import suppress
 from hashlib import sha256
+from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from models.artifacts import ESTIMATORS, FOLDED, MANIFEST, Manifest, Parity, Rows, version_of
+from models.artifacts import ESTIMATORS, FILES, FOLDED, MANIFEST, Manifest, Parity, Rows, version_of
 from models.context import Attribute, ContextSchema, Field, Purpose, ValueType
 from models.features import FeatureSpace
 
@@ -81,7 +82,7 @@ def artifact(folder: Path) -> Path:
         seed=0,
         metrics={},
         parity=Parity(rows=1, largest_difference=0.0),
-        libraries={},
+        libraries={name: version(name) for name in ("numpy", "scikit-learn", "skops")},
         files={},
     )
     (folder / MANIFEST).write_bytes(msgspec.json.encode(manifest))
@@ -93,7 +94,8 @@ def restamp(folder: Path, **facts: Any) -> None:  # noqa: ANN401  forgers write 
     """Change facts of the manifest, then make digests and version right again, as long as they can be."""
     path = folder / MANIFEST
     plain = json.loads(path.read_bytes()) | facts
-    plain["files"] = {name: sha256((folder / name).read_bytes()).hexdigest() for name in (FOLDED, ESTIMATORS)}
+    there = sorted(name for name in FILES - {MANIFEST} if (folder / name).exists())
+    plain["files"] = {name: sha256((folder / name).read_bytes()).hexdigest() for name in there}
     with suppress(msgspec.ValidationError):  # a manifest of another shape has no version
         plain["version"] = version_of(msgspec.convert(plain, Manifest))
     path.write_text(json.dumps(plain))

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import pickle
 import random
 import shutil
+import struct
+import sys
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.artifacts import ESTIMATORS, FOLDED, MANIFEST, ArtifactRefused, load_folded, read_artifact
+from models.artifacts import ESTIMATORS, FOLDED, MANIFEST, ArtifactRefused, load_folded, read_artifact, unpack
 from models.context import ContextSchema
 from models.features import FeatureSpace
 from tests.models.forgery import ACTIONS, SPACE, arrays, artifact, edit, npz, restamp, zipped
@@ -124,6 +128,38 @@ def estimators_bomb(folder: Path) -> None:
 HUGE = "{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }"
 DEEP = "(" * 9000 + ")" * 9000
 
+
+def deep(levels: int) -> Poison:
+    """Nest the figures in a manifest so deeply that it can be read and not be written."""
+
+    def poison(folder: Path) -> None:
+        text = (folder / MANIFEST).read_text()
+        manifest = json.loads(text) | {"metrics": "HERE"}
+        (folder / MANIFEST).write_text(json.dumps(manifest).replace('"HERE"', '{"a":' * levels + "1" + "}" * levels))
+
+    return poison
+
+
+def rows(**facts: object) -> Poison:
+    """Change what a manifest says of its rows, with everything stamped anew."""
+    return lambda folder: restamp(folder, rows=json.loads((folder / MANIFEST).read_text())["rows"] | facts)
+
+
+def directory(count: int) -> bytes:
+    """Return a zip file that is nothing but a directory of so many empty members."""
+    names = [str(number).encode() for number in range(count)]
+    listed = b"".join(b"PK\x01\x02" + bytes(24) + struct.pack("<H", len(name)) + bytes(16) + name for name in names)
+    return listed + b"PK\x05\x06" + bytes(4) + struct.pack("<HHLLH", 65535, 65535, len(listed), 0, 0)
+
+
+def many(count: int, claimed: int | None = None) -> bytes:
+    """Return a zip file of so many empty members, which claims to have another number of them."""
+    packed = zipped({f"{number}.npy": b"" for number in range(count)})
+    end = packed.rfind(b"PK\x05\x06")
+    told = count if claimed is None else claimed
+    return packed[: end + 8] + struct.pack("<HH", told, told) + packed[end + 12 :]
+
+
 POISONS: dict[str, tuple[Poison, str]] = {
     "no manifest": (lambda f: (f / MANIFEST).unlink(), "manifest.json cannot be read .No such file"),
     "no arrays": (lambda f: (f / FOLDED).unlink(), "folded.npz cannot be read"),
@@ -131,11 +167,24 @@ POISONS: dict[str, tuple[Poison, str]] = {
     "an empty manifest": (lambda f: (f / MANIFEST).write_text(""), "manifest.json cannot be read"),
     "a manifest that is a list": (lambda f: (f / MANIFEST).write_text("[]"), "Expected `object`"),
     "a manifest nested without end": (lambda f: (f / MANIFEST).write_text("[" * 99999), "cannot be read"),
+    **{
+        f"figures nested {levels} deep": (deep(levels), "cannot be read|changed")
+        for levels in (985, 993, 995, 997, 5000)
+    },
+    "a count below nothing": (rows(decisions=-1), "decisions of its rows"),
+    "more events than can be counted": (rows(events=1 << 53), "events of its rows"),
+    "a first moment that is none": (rows(first="yesterday"), "first of its rows"),
+    "a last moment that never was": (rows(last="2026-02-31T00:00:00Z"), "last of its rows"),
+    "a moment without a zone": (rows(last="2026-02-01T00:00:00"), "last of its rows"),
+    "17 arrays": (folded_of(many(17)), "holds more than 16 members"),
+    "17 arrays that claim to be 5": (folded_of(many(17, 5)), "holds more than 16 members"),
+    "70,000 arrays": (folded_of(many_more := directory(70_000)), "more than 16 members"),
+    "a zip without an end": (folded_of(many_more[:-30]), "not a zip file"),
     "a manifest of 8 GB": (overgrown, "larger than 4 MB"),
     "a manifest with a key too many": (edited(run="rm"), "unknown field `run`"),
     "a manifest with better figures": (edited(metrics={"auc": 1.0}), "was changed"),
     "another version": (edited(version="small@000000000000"), "was changed"),
-    "another format": (edited(format=2), "format"),
+    "another format": (edited(format=3), "format"),
     "a name that climbs": (stamped(name="../../etc"), "bears a name"),
     "a name that is a path": (stamped(name="/etc"), "bears a name"),
     "a file list that climbs": (edited(files={"../../etc/passwd": "0" * 64, FOLDED: "0" * 64}), "exactly"),
@@ -179,6 +228,40 @@ def test_a_poisoned_artefact_is_refused_in_words(honest: Path, what: str) -> Non
     with pytest.raises(ArtifactRefused, match=words) as refused:
         load_folded(honest, SPACE)
     assert str(honest) in str(refused.value)
+
+
+@pytest.mark.parametrize("name", [FOLDED, ESTIMATORS])
+def test_too_many_members_are_refused_before_each_is_made_an_object(name: str) -> None:
+    """A file of 200,000 empty members costs no more memory than its bytes: the directory is not read for that."""
+    packed = directory(200_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ArtifactRefused, match="members"):
+            unpack(packed, name)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1 << 20
+
+
+def test_all_files_are_of_one_version_while_another_becomes_champion(honest: Path, tmp_path: Path) -> None:
+    """The link to the champion is followed once: changed between two files, it does not mix two versions."""
+    other = artifact(tmp_path / "other")
+    restamp(other, seed=7)
+    link = tmp_path / "champion"
+    link.symlink_to(honest.name)
+
+    def swapped(event: str, arguments: tuple[object, ...]) -> None:
+        if active and event == "open" and str(arguments[0]).endswith(FOLDED):
+            link.unlink(missing_ok=True)
+            link.symlink_to(other.name)
+
+    active = [True]
+    sys.addaudithook(swapped)
+    read = read_artifact(link)
+    active.clear()
+    assert link.resolve() == other
+    assert read.manifest == read_artifact(honest).manifest
 
 
 class Canary:

@@ -301,3 +301,10 @@ async def test_contacts_are_not_forgotten_before_a_cap_allows_it(clean_store_url
         await start(replace(small(clean_store_url, tmp_path / "small"), keep=hour))
     with pytest.raises(StartRefused, match=r"the context, 1:00:00, is shorter than a cool-off .* remembers, 730 days"):
         await start(replace(settings(clean_store_url), keep=hour))
+
+
+async def test_outcomes_are_waited_for_no_longer_than_they_are_taken(clean_store_url: str, tmp_path: Path) -> None:
+    """A strategy that learns from outcomes which come when their decisions are forgotten is refused at the start."""
+    slow = write_strategy(tmp_path / "slow", adaptive="adaptive: {within: 20d}")
+    with pytest.raises(StartRefused, match=r"decisions, 14 days.* learns, 20 days.* a shorter `within` under adaptive"):
+        await start(replace(small(clean_store_url, tmp_path / "small"), strategy=slow))

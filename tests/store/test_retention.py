@@ -8,11 +8,12 @@ from datetime import timedelta
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 from redis import Redis
 
 from models.fold_merge import stored_fields
 from models.schema import load_context
-from service.core.decision import Counter, Take
+from service.core.decision import Counter, Counting, Take
 from service.core.supplies import SupplyReport, Wanted, Wanting
 from service.store.purposes import PurposeStore
 from service.store.retention import KINDS, Kind, Retention
@@ -45,6 +46,8 @@ async def exercise(store: Store) -> None:
         await RightsStore(calls, Suppression(KEY), store.identities, store.supply, Retention()).erase("anna")
     await fill(store, "bea", "any")
     await store.events.fold("bea", [noted(f"many {n}") for n in range(140)])
+    counting = Counting("shop", 3, 3_600_000, 3_600_000, (("a", "", 0.5),))
+    await store.customers.commit(replace(a_commit("bea", "counted"), counting=counting))
     await PurposeStore(store.calls, stored_fields(load_context(ROOT / "strategies" / "demo"))).claim()
 
 

@@ -1,4 +1,4 @@
-"""Claims about fitting: it finds a known truth, looks only forwards in time, and is fair to what it cannot see."""
+"""Claims about fitting: it says what it lacks, is fair to what it cannot see, and its figures are what they say."""
 
 from __future__ import annotations
 
@@ -8,66 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from training.fitting import FEWEST_ROWS, STRENGTHS, Blind, Examples, Fitting, blinds_of
+from training.fitting import FEWEST_ROWS, Blind, Examples, blinds_of
+from training.learning.learners import Logistic, Showing
+from training.learning.platt import probability
+from training.learning.pools import Pool
 from training.metrics import Scores, calibration_error, joined, measured
-
-TRUTH = np.array([1.0, -0.5, 0.0, 0.8])
-
-
-def examples(seed: int, rows: int, noise: int = 0) -> Examples:
-    """Draw rows of four columns that matter as `TRUTH` says, and of some that do not."""
-    rng = np.random.default_rng(seed)
-    x = rng.normal(size=(rows, 4 + noise))
-    chance = 1.0 / (1.0 + np.exp(-(x[:, :4] @ TRUTH - 1.0)))
-    return Examples(x, (rng.random(rows) < chance).astype(float))
-
-
-def test_a_known_truth_is_found() -> None:
-    """With enough rows the weights are those of the world that made them, within the noise."""
-    fitted = Fitting((), 0).fit(examples(1, 20_000))
-    scaler, logistic = fitted.estimator[0], fitted.estimator[-1]
-    np.testing.assert_allclose(logistic.coef_[0] / scaler.scale_, TRUTH, atol=0.06)
-
-
-def test_few_rows_and_much_noise_call_for_a_strong_penalty() -> None:
-    """The strength is chosen, not fixed: much noise in few rows wants a smaller C than a clear truth in many."""
-    noisy, clear = Fitting((), 0).fit(examples(2, 150, noise=40)), Fitting((), 0).fit(examples(2, 5000))
-    assert STRENGTHS[0] <= noisy.strength <= 0.01 < clear.strength
-
-
-def test_the_latest_rows_judge_what_the_earlier_ones_taught() -> None:
-    """A truth that turns in the last fifth of the rows shows as a bad score: the judge was not the teacher."""
-    steady = examples(3, 4000)
-    turned = Examples(steady.x.copy(), steady.y)
-    turned.x[3200:] *= -1.0
-    aucs = []
-    for rows in (steady, turned):
-        scores = Fitting((), 0).fit(rows).held_out
-        assert scores is not None
-        assert len(scores.outcome) == 800
-        assert (scores.outcome == rows.y[3200:]).all()
-        aucs.append(measured(scores).auc)
-    assert aucs[0] is not None
-    assert aucs[0] > 0.7
-    assert aucs[1] == pytest.approx(1.0 - aucs[0], abs=0.05)
-
-
-def test_equal_rows_and_seeds_give_equal_estimators() -> None:
-    """Fitting twice gives the same bits, with blind rows too."""
-    fitting = Fitting((Blind((0,), (1,)),), 5)
-    one, two = (fitting.fit(examples(4, 500)).estimator for _ in range(2))
-    assert one[-1].coef_.tobytes() == two[-1].coef_.tobytes()
-    assert one[-1].intercept_.tobytes() == two[-1].intercept_.tobytes()
-
-
-def test_outcomes_that_come_only_late_are_learned_without_a_judgement() -> None:
-    """Where the earlier rows know only one outcome there is a model, and no figure that pretends to judge it."""
-    rows = examples(5, 200)
-    rows.y[:] = 0.0
-    rows.y[-15:] = 1.0
-    fitted = Fitting((), 0).fit(rows)
-    assert fitted.held_out is None
-    assert fitted.estimator.predict_proba(rows.x).shape == (200, 2)
 
 
 @pytest.mark.parametrize(
@@ -91,11 +36,11 @@ def test_an_unknown_customer_is_not_taken_for_one_with_zeros() -> None:
     x = np.column_stack((visits, np.zeros(4000)))
     y = (rng.random(4000) < 1.0 / (1.0 + np.exp(10.0 - visits))).astype(float)
     unknown, zero = np.array([[0.0, 1.0]]), np.array([[0.0, 0.0]])
-    seeing = Fitting((), 0).fit(Examples(x, y)).estimator
-    fair = Fitting((Blind((0,), (1,)),), 0).fit(Examples(x, y)).estimator
-    assert seeing.predict_proba(unknown)[0, 1] < 0.01  # what would happen without blind rows
-    assert fair.predict_proba(unknown)[0, 1] == pytest.approx(y.mean(), abs=0.05)
-    assert fair.predict_proba(zero)[0, 1] < 0.02
+    pool = Pool("a", (1,), np.arange(4000), np.ones(4000, dtype=np.int64), y)
+    seeing, fair = (Logistic(1.0).fit(x, pool, Showing(blinds, 0)) for blinds in ((), (Blind((0,), (1,)),)))
+    assert probability(seeing.logits(unknown, 1))[0] < 0.01  # what would happen without blind rows
+    assert probability(fair.logits(unknown, 1))[0] == pytest.approx(y.mean(), abs=0.05)
+    assert probability(fair.logits(zero, 1))[0] < 0.02
 
 
 def test_purposes_darken_the_columns_of_their_fields() -> None:

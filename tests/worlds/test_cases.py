@@ -19,7 +19,7 @@ from service.core.loader import load_strategy
 from service.core.strategy import Strategy
 
 STRATEGIES = Path(__file__).parents[2] / "strategies"
-ALL = ("demo", "starbucks", "trucks")
+ALL = ("bank", "demo", "starbucks", "trucks")
 KINDS_OF_RULES = ("guardrails", "eligibility", "caps", "cool_offs", "promises", "exemptions")
 A_MINUTE_MS = 60_000
 

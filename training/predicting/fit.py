@@ -25,8 +25,9 @@ from models.predictors import Affinity, Linear, meaning
 
 from ..dataset import blinds
 from ..errors import TrainingRefused
-from ..fit import LIBRARIES, size_of, usable_name
+from ..fit import LIBRARIES, usable_name
 from ..folding import LARGEST_DIFFERENCE
+from ..learning.source import size_of
 from ..packing import publish
 from ..progress import started
 from ..rows import EventRow, read_events

@@ -12,6 +12,7 @@ from models.predictor_artifacts import PredictorArtifact, read_predictor
 from models.predictors import Affinity
 
 from ..folding import LARGEST_DIFFERENCE
+from ..libraries import refuse_other_libraries
 from ..verification import Verified, is_usable, refuse_strange_types
 from .proof import difference_of, probes
 
@@ -23,6 +24,7 @@ def verify_predictor(folder: Path) -> Verified:
         return Verified(artifact.manifest.version, 0, 0.0)  # what is bought together has no estimator to compare with
     columns, seed = artifact.manifest.columns, artifact.manifest.seed + 1  # other rows than when it was made
     try:
+        refuse_other_libraries(artifact.manifest.libraries)
         estimator = _estimator(artifact)
         rows = probes(estimator, columns, seed)
         difference = difference_of(artifact.model, estimator, rows)

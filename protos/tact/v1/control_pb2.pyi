@@ -94,12 +94,17 @@ class GetStatusResponse(message.Message):
     COUNTS_FIELD_NUMBER: builtins.int
     SWITCHED_OFF_FIELD_NUMBER: builtins.int
     STORE_FIELD_NUMBER: builtins.int
+    CHALLENGER_FIELD_NUMBER: builtins.int
     strategy: builtins.str
     """The strategy that decides, such as `demo@1a2b3c4d5e6f`."""
     model: builtins.str
     """The model that scores for it; empty where the strategy's own priors do."""
     store: StoreState.ValueType
     """The store, as this process saw it last."""
+    challenger: builtins.str
+    """The challenger: a model that is scored beside the one that decides, is logged, and has no say, such as
+    `demo@0123456789ab`; empty where none is, also when the one that was asked for is refused.
+    """
     @builtins.property
     def since(self) -> timestamp_pb2.Timestamp:
         """Since when these versions decide, by the clock of this process."""
@@ -126,16 +131,19 @@ class GetStatusResponse(message.Message):
         counts: abc.Iterable[Count] | None = ...,
         switched_off: abc.Iterable[SwitchedOff] | None = ...,
         store: StoreState.ValueType = ...,
+        challenger: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["refused", b"refused", "since", b"since"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["counts", b"counts", "model", b"model", "refused", b"refused", "since", b"since", "store", b"store", "strategy", b"strategy", "switched_off", b"switched_off"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["challenger", b"challenger", "counts", b"counts", "model", b"model", "refused", b"refused", "since", b"since", "store", b"store", "strategy", b"strategy", "switched_off", b"switched_off"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
 class RefusedVersion(message.Message):
-    """A changed strategy or model that was not taken into service; the one before went on."""
+    """A changed strategy or model that was not taken into service; the one before went on. Or a challenger that is not scored
+    beside it, where decisions go on without.
+    """
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -144,7 +152,7 @@ class RefusedVersion(message.Message):
     REFUSED_AT_FIELD_NUMBER: builtins.int
     STANDS_FIELD_NUMBER: builtins.int
     what: builtins.str
-    """What was refused: `strategy` or `model`."""
+    """What was refused: `strategy`, `model` or `challenger`."""
     stands: builtins.bool
     """Whether the folders still hold it and it is not in force: true calls for somebody to mend them; false says that this
     is over, as what they hold is in force, be it another version or, after a second try, this one.

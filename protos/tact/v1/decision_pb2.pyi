@@ -385,7 +385,9 @@ class ActionFate(message.Message):
     baseline_propensity: builtins.float
     """The probability of its outcome when nothing is said, from 0 to 1. Unset when there is no baseline model."""
     net_value: builtins.float
-    """Worth of saying it against saying nothing, in the strategy's currency."""
+    """Worth of saying it against saying nothing, in the strategy's currency: by the formula, or as learned from what saying
+    it earned where the strategy ranks by uplift and the model knows the action.
+    """
     @builtins.property
     def vetoes(self) -> containers.RepeatedCompositeFieldContainer[values_pb2.Reason]:
         """Everything that forbids it. Empty when it may be said."""

@@ -586,6 +586,8 @@ class ExportedChoice(message.Message):
     HELD_BACK_FIELD_NUMBER: builtins.int
     POOL_FIELD_NUMBER: builtins.int
     EXPLORED_FIELD_NUMBER: builtins.int
+    SHADOW_FIELD_NUMBER: builtins.int
+    SHADOW_MODEL_FIELD_NUMBER: builtins.int
     placement: builtins.str
     """The placement."""
     draw: builtins.float
@@ -594,6 +596,8 @@ class ExportedChoice(message.Message):
     """How many actions exploration could have drawn from."""
     explored: builtins.bool
     """True when the first candidate was drawn to learn from."""
+    shadow_model: builtins.str
+    """The version of that challenger, such as `demo@0123456789ab`. Empty when there was none."""
     @builtins.property
     def candidates(self) -> containers.RepeatedCompositeFieldContainer[ExportedCandidate]:
         """The candidates, best first. Empty when nothing could be said."""
@@ -601,6 +605,10 @@ class ExportedChoice(message.Message):
     @builtins.property
     def held_back(self) -> containers.RepeatedScalarFieldContainer[builtins.int]:
         """The candidates that a contact cap held back in the last moment, by their place among the candidates, from 0."""
+
+    @builtins.property
+    def shadow(self) -> containers.RepeatedCompositeFieldContainer[ExportedCandidate]:
+        """What a challenger, a model that was scored beside and had no say, made of it, best first. Empty when there was none."""
 
     def __init__(
         self,
@@ -611,10 +619,12 @@ class ExportedChoice(message.Message):
         held_back: abc.Iterable[builtins.int] | None = ...,
         pool: builtins.int = ...,
         explored: builtins.bool = ...,
+        shadow: abc.Iterable[ExportedCandidate] | None = ...,
+        shadow_model: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["candidates", b"candidates", "draw", b"draw", "explored", b"explored", "held_back", b"held_back", "placement", b"placement", "pool", b"pool"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["candidates", b"candidates", "draw", b"draw", "explored", b"explored", "held_back", b"held_back", "placement", b"placement", "pool", b"pool", "shadow", b"shadow", "shadow_model", b"shadow_model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -156,6 +156,10 @@ class _ReasonCodeEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ReasonCode.
     """This was promised to the customer, on whichever channel, and the promise still holds.
     Example: the shop offers what the call of this morning did.
     """
+    REASON_CODE_CONTROL_GROUP: _ReasonCode.ValueType  # 33
+    """The customer is in the control group that is told nothing, so that it can be measured what saying something brings.
+    Example: one customer in a hundred hears no offer, and is still greeted and helped.
+    """
 
 class ReasonCode(_ReasonCode, metaclass=_ReasonCodeEnumTypeWrapper):
     """The machine-readable kind of a `Reason`. Numbers are never reused."""
@@ -289,6 +293,10 @@ Example: the e-mail of yesterday offered 10 % for staying, so the telephone does
 REASON_CODE_PROMISED: ReasonCode.ValueType  # 32
 """This was promised to the customer, on whichever channel, and the promise still holds.
 Example: the shop offers what the call of this morning did.
+"""
+REASON_CODE_CONTROL_GROUP: ReasonCode.ValueType  # 33
+"""The customer is in the control group that is told nothing, so that it can be measured what saying something brings.
+Example: one customer in a hundred hears no offer, and is still greeted and helped.
 """
 
 @typing.final

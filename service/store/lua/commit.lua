@@ -100,6 +100,7 @@ local function log_decision(keys, argv, chosen, bound, room)
   local oldest, actions = string.format('%.0f', math.max(0, now_ms() - tonumber(argv[7]))), table.concat(room.said, '\31')
   local entry = {'i', argv[1], 'e', argv[4], 'c', chosen, 'b', bound, 'a', actions}
   if next(room.holds) ~= nil then entry[11], entry[12] = 'r', cmsgpack.pack(room.holds) end
+  if room.counting then entry[#entry + 1], entry[#entry + 2] = 'q', cmsgpack.pack(room.counting) end
   local at = redis.call('XADD', keys[2], 'MINID', '~', oldest, '*', unpack(entry))
   redis.call('PEXPIRE', keys[2], argv[7])
   local asked = argv[10] ~= argv[1] and argv[10] or ''
@@ -157,11 +158,26 @@ local function keep_said(keys, known, room, told, fields)
   end
 end
 
--- KEYS: context, log, decision, suppression, switch
+-- Counts what is said, for what is learned between trainings; returns what the log notes, so that outcomes find their count.
+local function count_said(key, counting, at, said, ttl)
+  local fields, any = {}, false
+  for _, action in ipairs(said) do
+    local one = counting[4][action]
+    if one then
+      adaptive.add(key, one[1], counting[2], counting[3], at, {1, one[2], 0}, ttl)
+      fields[action], any = one[1], true
+    end
+  end
+  return any and {counting[1], counting[2], counting[3], at, fields} or nil
+end
+
+-- KEYS: context, log, decision, suppression, switch, and where anything is counted for what is learned the counts
 -- ARGV: customer, now, digest, entry, ttl of the context, of the decision, of the log (ms), keyed digest, when it was read,
 -- the identity that was asked about, the consent that it was decided under (empty: none is needed), then empty or as msgpack
 -- [version of the memory that it was decided with or false, channel or '', [[action, key, until, facts], ...] that are promised],
--- when nobody waits for it any more (ms, by this clock; 0: never), then a placement each: its candidates as msgpack values one after another,
+-- when nobody waits for it any more (ms, by this clock; 0: never), empty or as msgpack what is counted for what is learned
+-- [kind of the outcome, within, half-life (ms), {action: [field, expected outcomes]}], then a placement each: its candidates as
+-- msgpack values one after another,
 -- [action, [{key, at_most, within_ms[, since_ms, frees_ms][, hold_ms, on]}, ...]]. What is switched off binds as !off does.
 -- Answers 1 when it was decided before, the entry of then, digest, chosen, bound, and the bucket's copy of what is off.
 local function commit(keys, argv)
@@ -181,9 +197,13 @@ local function commit(keys, argv)
   if told and told[1] and told[1] ~= memory.version(known[8]) then refuse('MEMORY', 'more is remembered by now') end
   local room, chosen, bound, fields = room_of(keys, argv, known), {}, {}, {}
   room.off = switched_off(off)
-  for i = 14, #argv do chosen[#chosen + 1] = take(room, bound, i - 14, argv[i]) end
+  for i = 15, #argv do chosen[#chosen + 1] = take(room, bound, i - 15, argv[i]) end
   if room.counts then fields[1], fields[2] = 'k', cmsgpack.pack(room.own) end
   keep_said(keys, known, room, told, fields)
+  if argv[14] ~= '' then
+    local _, counting = pcall(count_said, keys[6], cmsgpack.unpack(argv[14]), room.now, room.said, argv[7])
+    room.counting = type(counting) == 'table' and #counting == 5 and counting or nil
+  end
   local packed_chosen, packed_bound = cmsgpack.pack(chosen), cmsgpack.pack(bound)
   log_decision(keys, argv, packed_chosen, packed_bound, room)
   if #fields > 0 then redis.call('HSET', keys[1], 'i', argv[1], unpack(fields)) end

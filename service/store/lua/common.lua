@@ -31,7 +31,7 @@ local function decision_place(at, asked, digest)
 end
 
 -- Returns a stored decision as {entry, digest, chosen, bound, actions, customer, reserved, the alias that was asked about or
--- ''}, or nil when there is none.
+-- '', what its outcomes count for}, or nil when there is none.
 local function recall(decision, log)
   local stored = redis.call('GET', decision)
   if not stored then return nil end
@@ -43,5 +43,5 @@ local function recall(decision, log)
   local fields, flat = {}, found[2]
   for i = 1, #flat, 2 do fields[flat[i]] = flat[i + 1] end
   return {fields.e or '', stored:sub(space + length + 1), fields.c or '', fields.b or '', fields.a or '', fields.i or '',
-    fields.r or '', stored:sub(space + 1, space + length)}
+    fields.r or '', stored:sub(space + 1, space + length), fields.q or ''}
 end

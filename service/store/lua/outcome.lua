@@ -18,7 +18,15 @@ local function told(id, action, status, stored)
   return {id, status, stored[6], type(item) == 'string' and item or '', reserved and 1 or 0}
 end
 
--- KEYS: outcomes, out stream, decision, log
+-- Counts an outcome for what is learned between trainings, if it is of the kind that is meant and came in time.
+local function count_came(key, packed, action, kind, at, ttl)
+  local counting = packed ~= '' and unpacked(packed)
+  local field = counting and counting[5][action]
+  if not field or counting[1] ~= tonumber(kind) or tonumber(at) - counting[4] > counting[2] then return end
+  adaptive.add(key, field, counting[2], counting[3], counting[4], {0, 0, 1}, ttl)
+end
+
+-- KEYS: outcomes, out stream, decision, log, counts
 -- ARGV: decision id, action, kind, when (ms; empty: now), amount, ttl of the outcomes, of the out stream (ms)
 -- Answers with the status of the public contract, and, of what is recorded, with the decision's customer, its strategy, and 1
 -- where it reserved uses for the action.
@@ -38,6 +46,7 @@ local function outcome(keys, argv)
   redis.call('PEXPIRE', keys[2], argv[7])
   redis.call('HSET', keys[1], name, value .. '|' .. string.format('%.0f', now))
   redis.call('PEXPIRE', keys[1], argv[6])
+  pcall(count_came, keys[5], stored[9], argv[2], argv[3], at, argv[7])  -- it is stored: no statistic makes an error of that
   return told(argv[1], argv[2], 1, stored)
 end
 

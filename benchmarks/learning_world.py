@@ -1,0 +1,160 @@
+"""The demo world, lived through: who is there when, what they would like, and what comes of what they are told."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import yaml
+
+from training.worlds.demo import World
+from training.worlds.files import moment_ms
+from training.worlds.people import DAY_MS, Happening, Person
+from training.worlds.tastes import STRATEGY, Worth, true_worth
+
+MOMENT = "2026-06-01T09:00:00Z"
+DAYS = 60
+"""How many days before `MOMENT` the decisions are spread over."""
+
+LEARNING = """\
+events:
+  - {id: taken, says: "The customer took something, shown or not.", attributes: {action: string}}
+outcomes:
+  - id: taken
+    says: The customer took it within the hour, said or not.
+    of: {kinds: [offer, message]}
+    event: taken
+    match: action
+    within: 1h
+    anyway: true
+"""
+"""What the strategy is told besides: by what it is seen that somebody took something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trying:
+    """How much a round tries that ends before a day: the share of decisions that explore, the shares of people who get
+    anything that may be said, and who are told nothing.
+    """
+
+    until: int
+    rate: float
+    random: float
+    holdout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One customer who is there at a moment (ms)."""
+
+    customer: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """What one decision was worth by the truth: what was said, and what random and the best choice would have been."""
+
+    said: float
+    random: float
+    best: float
+
+
+class Life:
+    """The days of a world in order, with the truth about everyone in it."""
+
+    def __init__(self, customers: int, decisions: int, seed: int) -> None:
+        self._world = World(customers, seed, moment_ms(MOMENT), STRATEGY)
+        self._people = {one.id: (one, happened) for one, happened in self._world.people()}
+        self._sayables = {sayable.id: sayable for sayable in self._world.sayables()}
+        self._decisions = decisions
+        self._worths: dict[tuple[str, str], Worth] = {}
+        self._dice = Random(f"{seed} life")
+
+    def begin_ms(self, day: int) -> int:
+        """Return when a day begins."""
+        return self._world.moment_ms - (DAYS - day) * DAY_MS
+
+    def people(self) -> Iterator[Person]:
+        """Yield everyone."""
+        return (one for one, _ in self._people.values())
+
+    def happenings(self, after_ms: int, before_ms: int) -> Iterator[tuple[str, int, Happening]]:
+        """Yield what happens in a span: the customer, the event's number among theirs, and the event."""
+        for name, (_, story) in self._people.items():
+            for number, happening in enumerate(story):
+                if after_ms <= happening.at_ms < before_ms:
+                    yield name, number, happening
+
+    def visits(self, day: int) -> list[Visit]:
+        """Draw who is there on a day, in order of time, nobody twice."""
+        begins, ends = self._decisions * day // DAYS, self._decisions * (day + 1) // DAYS
+        there = [one.id for one in self.people() if one.tenure_days > DAYS + 15 - day]
+        moments = sorted(self.begin_ms(day) + self._dice.randrange(DAY_MS) for _ in range(ends - begins))
+        who = self._dice.sample(there, min(len(moments), len(there)))
+        return [Visit(name, at_ms) for name, at_ms in zip(who, moments, strict=False)]
+
+    def value(self, customer: str, said: str, allowed: Sequence[str]) -> Value:
+        """Return what a decision was worth, in euros against saying nothing."""
+        nets = [0.0, *(self._worth(customer, action).net for action in allowed)]
+        return Value(self._worth(customer, said).net if said else 0.0, sum(nets) / len(nets), max(nets))
+
+    def happens(self, customer: str, said: str) -> float | None:
+        """Draw whether what was said is taken; return what that earns, or None."""
+        sayable = self._sayables[said]
+        if self._dice.random() >= self._worth(customer, said).p:
+            return None
+        return sayable.value - sayable.reward
+
+    def happens_anyway(self, customer: str, actions: Sequence[str]) -> list[str]:
+        """Draw which of these somebody takes who was told nothing."""
+        return [action for action in actions if self._dice.random() < self._worth(customer, action).p0]
+
+    def _worth(self, customer: str, action: str) -> Worth:
+        key = customer, action
+        if key not in self._worths:
+            self._worths[key] = true_worth(self._sayables[action], self._people[customer][0].traits)
+        return self._worths[key]
+
+
+def write_strategy(folder: Path) -> Path:
+    """Copy the demo strategy, with what tells that something was taken, and without its own exploration."""
+    shutil.copytree(STRATEGY, folder, ignore=shutil.ignore_patterns("cases"))
+    (folder / "learning.yaml").write_text(LEARNING, "utf-8")
+    _replaced(folder / "strategy.yaml", r"(?m)^  explore: .*\n", "")
+    return folder
+
+
+def explores(strategy: Path, trying: Trying) -> None:
+    """Let a strategy explore as a round asks for."""
+    words = f"exploration: {{policy: epsilon_greedy, rate: {trying.rate}}}\n"
+    if trying.random or trying.holdout:
+        words += f"control: {{random: {trying.random}, holdout: {trying.holdout}}}\n"
+    (strategy / "exploring.yaml").write_text(words, "utf-8")
+
+
+def asked_instead(strategy: Path) -> dict[str, frozenset[str]]:
+    """Return, by the id of each rule that asks for something instead of what it forbids, the actions it asks for."""
+    documents = [yaml.safe_load(path.read_text("utf-8")) for path in sorted(strategy.glob("*.yaml"))]
+    rules = [rule for one in documents for kind in ("guardrails", "caps") for rule in one.get(kind, ())]
+    actions = [action for one in documents for action in one.get("actions", ())]
+    return {
+        rule["id"]: frozenset(
+            action["id"]
+            for action in actions
+            if action["id"] in rule["instead"].get("ids", ())
+            or set(action.get("intents", ())) & set(rule["instead"].get("intents", ()))
+        )
+        for rule in rules
+        if "instead" in rule
+    }
+
+
+def _replaced(file: Path, pattern: str, by: str) -> None:
+    text, count = re.subn(pattern, by, file.read_text("utf-8"))
+    assert count, f"{file.name} has {pattern}"
+    file.write_text(text, "utf-8")

@@ -1,0 +1,1 @@
+"""Learning from logged decisions: which learner an action gets, how it is calibrated, and what looks like a leak."""

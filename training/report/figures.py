@@ -1,0 +1,25 @@
+"""All figures of a report, each made from plain arrays."""
+
+from .bars import coverage_of_actions, fairness, feature_effects, off_policy_arms
+from .curves import calibration, gains_and_lift, learning_curve, uplift_and_qini
+from .monitoring import InTime, drift
+from .parts import Curve, Estimate, Figure, Forecasts, Group, reference
+
+__all__ = [
+    "Curve",
+    "Estimate",
+    "Figure",
+    "Forecasts",
+    "Group",
+    "InTime",
+    "calibration",
+    "coverage_of_actions",
+    "drift",
+    "fairness",
+    "feature_effects",
+    "gains_and_lift",
+    "learning_curve",
+    "off_policy_arms",
+    "reference",
+    "uplift_and_qini",
+]

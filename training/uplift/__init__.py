@@ -1,0 +1,1 @@
+"""What saying something earns over saying nothing: learners of uplift, and measures of how well they rank."""
