@@ -103,8 +103,9 @@ class Demo:
             "--strategy": self._settings.strategy, "--events": world / "events.jsonl",
             "--decisions": world / "decisions.jsonl", "--out": self._folder / "models",
         }  # fmt: skip
+        lines = "--forests", "0"  # nobody waits for trees in a demo
         with self._stages.stage("train", "training") as done:
-            fitting = self._child("training", "fit", *_words(files), "--json")
+            fitting = self._child("training", "fit", *_words(files), *lines, "--json")
             self.model, made = await asyncio.gather(fitting, self._trained(world))
             self._folders = [Path(one["artifact"]) for one in made["predictors"]]
             done(f"a model is trained: {len(self.model['actions'])} actions from {_rows(self.model):,} decisions")

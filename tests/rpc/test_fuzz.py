@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.core.decision import Known
+from service.core.logged import DecisionPage, OutcomePage
 from service.core.predictions import Change, PredictionFate, PredictionToStore
 from service.core.records import Agreed, ConsentRecord, OutcomeRecord, OutcomeStatus, Person
 from service.core.rights import Erased, Kept, KeptDecision, KeptOutcome
@@ -76,6 +77,22 @@ def _single(field: Any) -> st.SearchStrategy[Any]:  # noqa: ANN401 - a descripto
 
 def _message(descriptor: Any, drawn: dict[str, Any]) -> Message:  # noqa: ANN401 - a descriptor
     return GetMessageClass(descriptor)(**drawn)
+
+
+class EmptyLog:
+    """A log in which nothing stands yet."""
+
+    async def decisions(self, bucket: int, after: str, deadline_s: float | None = None) -> DecisionPage:
+        """Tell none."""
+        return DecisionPage((), after, True)
+
+    async def outcomes(self, bucket: int, after: str, deadline_s: float | None = None) -> OutcomePage:
+        """Tell none."""
+        return OutcomePage((), after, True, 0)
+
+    async def erased(self, customers: Iterable[str], deadline_s: float | None = None) -> dict[str, int]:
+        """Know of nobody."""
+        return {}
 
 
 class Yielding:
@@ -180,7 +197,9 @@ class Target:
 def target() -> Iterator[Target]:
     """Return a server to call from tests that are not asynchronous."""
     with asyncio.Runner() as runner:
-        serving = calling(edge_of(stores=Alone(Yielding())))
+        stores = Alone(Yielding())
+        stores.log = EmptyLog()
+        serving = calling(edge_of(stores=stores))
         yield Target(runner, runner.run(_enter(serving)))
         runner.run(_leave(serving))
 

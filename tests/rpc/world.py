@@ -128,7 +128,8 @@ class Alone:
         self.identities = everything
         self.predictions = self.changes = everything
         self.supply = self.demand = everything
-        self.rights = self.words = self.log = everything
+        self.rights = self.words = everything
+        self.log: Any = everything
 
 
 REFUSED = RefusedVersion("strategy", ("caps.yaml:3: a cap ends; write `within`", "and more"), NOW_MS - 1_000, True)

@@ -85,7 +85,7 @@ def test_decisions_are_read_as_they_are_declared(tmp_path: Path) -> None:
     """A decision's request context stands at the field's place; saying nothing is the empty action."""
     silent = DECISION | {"decision_id": "d2", "action": "nothing", "outcomes": {"phone": 0, "tv": 1}}
     said, unsaid = decisions(written(tmp_path / "decisions.jsonl", DECISION, silent))
-    assert said == DecisionRow("d1", "ada", 1_790_000_000_000, "phone", {1: 1.0}, {"phone": 1})
+    assert said == DecisionRow("d1", "ada", 1_790_000_000_000, "phone", {1: 1.0}, {"phone": 1}, 0.5, 3.5)
     assert (unsaid.action, unsaid.outcomes) == ("", {"phone": 0, "tv": 1})
 
 

@@ -14,7 +14,7 @@ from .learners import Fit, Learner, Logistic, Showing, learners_for
 from .platt import log_losses, platt
 from .pools import Pool, Side
 
-_PARTS, _FEW_PARTS, _MANY = 8, 4, 5000
+_PARTS, _FEW_PARTS, _MANY = 8, 4, 20_000
 """Into how many parts of equal size in time the decisions are cut (where there are many, and else); each but the first
 is forecast. Few parts would ask for a far future, which favours what knows only the level.
 """

@@ -15,8 +15,8 @@ ALL = "all actions"
 ANYWAY = " and what happens anyway"
 
 MOST_SHARED = 20_000
-"""A pool of all actions with more rows is not tried: its actions have many of their own, and it would take longer to
-learn from than everything else together.
+"""A pool of several actions with more rows is not tried: its actions have many of their own, and it would take longer
+to learn from than everything else together.
 """
 
 
@@ -102,7 +102,7 @@ class Side:
         everyone = list(range(1, len(self.groups)))
         if len(everyone) > 1 and not any(len(codes) == len(everyone) for codes in members.values()):
             found.append(self._of(ALL, everyone))
-        return [pool for pool in found if len(pool.y) > 0 and (pool.name != ALL or len(pool.y) <= MOST_SHARED)]
+        return [pool for pool in found if 0 < len(pool.y) <= MOST_SHARED]
 
     def _of(self, name: str, codes: Sequence[int]) -> Pool:
         part = self.rows.part(np.isin(self.rows.action, codes))
