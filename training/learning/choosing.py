@@ -24,9 +24,6 @@ _FOLDS = 4
 
 _FEWEST_COMPARED = 20
 
-_FEWEST_BESIDE, _FEWEST_OUTCOMES_BESIDE = 30, 4
-"""How many own rows, and outcomes, set the level of an action that else learns from what happens anyway."""
-
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -84,13 +81,10 @@ class Chooser:
         for code in range(1, len(self.decisions.actions)):
             own = side.own(code, self.decisions.actions[code])
             near = [pool for pool in shared if code in pool.codes]
-            lack, anyway = own.lack(), side.with_anyway(code, self.decisions.actions[code])
-            anyway = None if anyway is None or anyway.lack() else anyway
+            lack = own.lack()
             if not lack:
                 candidates = [*self._forecasts(own), *(c for pool in near for c in forecasts[pool.name])]
-                chosen[code] = self._best([*candidates, *(self._forecasts(anyway) if anyway else ())], own)
-            elif anyway and len(own.y) >= _FEWEST_BESIDE and own.y.sum() >= _FEWEST_OUTCOMES_BESIDE:
-                chosen[code] = replace(self._best(list(self._forecasts(anyway)), anyway), cold=lack)
+                chosen[code] = self._best(candidates, own)
             elif near and near[0].name == f"group {side.groups[code]}":
                 chosen[code] = replace(self._best(forecasts[near[0].name], near[0]), cold=lack)
             advance(1)

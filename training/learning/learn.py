@@ -14,7 +14,7 @@ from ..metrics import Scores
 from .choosing import Choice, Chooser
 from .learners import Fit, Learner, Showing
 from .platt import Platt, platt, probability
-from .pools import ANYWAY, Pool, Side, said, silent
+from .pools import Side, said, silent
 
 FORESTS = 8
 """How many forests one version may serve: what they cost is paid in every decision."""
@@ -143,7 +143,7 @@ def _fitted(decisions: Decisions, side: Side, choices: Mapping[int, Choice], cho
         wanted[choice.pool, choice.learner].append(code)
     fitted: dict[int, _Fitted] = {}
     for (name, learner), codes in wanted.items():
-        pool = pools.get(name) or _of_one(side, codes[0], name)
+        pool = pools.get(name) or side.own(codes[0], name)
         unseen = chooser.unseen(pool, learner)
         fit = learner.fit(decisions.x[pool.places], pool, chooser.showing)
         for code in codes:
@@ -155,12 +155,6 @@ def _fitted(decisions: Decisions, side: Side, choices: Mapping[int, Choice], cho
 
 def _unseen(logits: Floats, y: Floats) -> Scores:
     return Scores(probability(logits), y, np.full(len(y), y.mean() if len(y) else np.nan))
-
-
-def _of_one(side: Side, code: int, name: str) -> Pool:
-    """Return the pool of this name that is about one action alone."""
-    anyway = side.with_anyway(code, name.removesuffix(ANYWAY)) if name.endswith(ANYWAY) else None
-    return anyway or side.own(code, name)
 
 
 def _scores(

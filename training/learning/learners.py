@@ -21,9 +21,6 @@ RARE = 0.05
 
 _FEW_COLUMNS = 256  # with so few Newton's steps are ten times as fast, and their matrix is small
 
-LOOSE = 0.01
-"""The strength of a line that leaves room for the difference between said and silent."""
-
 FEWEST_FOR_TREES = 3000
 FEWEST_OUTCOMES_FOR_TREES = 100
 
@@ -200,8 +197,6 @@ def shift_of(y: Floats) -> float:
 
 def learners_for(pool: Pool, seed: int, *, trees: bool) -> tuple[Learner, ...]:
     """Return the learners that are worth a try on a pool, simple ones first."""
-    if min(pool.codes) < 0:  # trees cannot tell said from silent, and what is held too firmly would not, either
-        return tuple(Logistic(strength) for strength in STRENGTHS if strength >= LOOSE)
     share = float(pool.y.mean())
     balanced = (False, True) if min(share, 1.0 - share) < RARE else (False,)
     lines = [Logistic(strength, weighed) for weighed in balanced for strength in STRENGTHS]

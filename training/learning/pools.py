@@ -12,7 +12,6 @@ from ..decisions import Decisions, Floats, Whole
 from ..fitting import FEWEST_OF_EACH, FEWEST_ROWS
 
 ALL = "all actions"
-ANYWAY = " and what happens anyway"
 
 MOST_SHARED = 20_000
 """A pool of several actions with more rows is not tried: its actions have many of their own, and it would take longer
@@ -63,36 +62,20 @@ class Pool:
 class Side:
     """The rows of every action when it was said, or when nothing was; and in which group each action is.
 
-    `groups` (actions,) names the group of each code, empty where an action has none. `quiet` are the rows of the same
-    actions when nothing was said, on the side where they were.
+    `groups` (actions,) names the group of each code, empty where an action has none.
     """
 
     rows: Pool
     groups: tuple[str, ...]
-    quiet: Pool | None = None
 
     def before(self, place: int) -> Side:
         """Return the part before a row of the decisions."""
-        return Side(self.rows.before(place), self.groups, self.quiet and self.quiet.before(place))
+        return Side(self.rows.before(place), self.groups)
 
     def own(self, code: int, name: str) -> Pool:
         """Return the rows of one action."""
         part = self.rows.part(self.rows.of(code))
         return Pool(name, (code,), part.places, part.action, part.y)
-
-    def with_anyway(self, code: int, name: str) -> Pool | None:
-        """Return the rows of one action, and those where it was not said, under its code's negative; None if no such.
-
-        Whoever likes something is more likely to take it, said or not. Many more rows tell of what happens anyway.
-        """
-        if self.quiet is None or not (near := self.quiet.of(code)).any():
-            return None
-        own, quiet = self.own(code, name), self.quiet.part(near)
-        places = np.concatenate((own.places, quiet.places))
-        order = np.argsort(places, kind="stable")
-        action = np.concatenate((own.action, -quiet.action))
-        y = np.concatenate((own.y, quiet.y))
-        return Pool(name + ANYWAY, (code, -code), places[order], action[order], y[order])
 
     def shared(self) -> list[Pool]:
         """Return the pools of several actions: one a group, and one of all actions where there are several groups."""
@@ -114,8 +97,7 @@ def said(decisions: Decisions, groups: Mapping[str, str]) -> Side:
     known = (decisions.action > 0) & ~np.isnan(decisions.happened[np.arange(len(decisions)), decisions.action])
     places = np.flatnonzero(known)
     action = decisions.action[places]
-    side = _side(decisions, groups, places, action, decisions.happened[places, action])
-    return Side(side.rows, side.groups, silent(decisions, groups).rows)
+    return _side(decisions, groups, places, action, decisions.happened[places, action])
 
 
 def silent(decisions: Decisions, groups: Mapping[str, str]) -> Side:

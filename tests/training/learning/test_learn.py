@@ -10,8 +10,6 @@ from training.folding import EXACT, both, folded, largest_difference, probes
 from training.learning.arrays import estimators_of
 from training.learning.learn import Learning, Plan, learn
 from training.learning.models import Served
-from training.learning.platt import probability
-from training.learning.pools import ANYWAY
 from training.metrics import calibration_error
 
 from ...training.learning.world import COLUMNS, chance, drawn
@@ -140,19 +138,3 @@ def test_the_latest_rows_are_judged_by_what_the_earlier_ones_taught() -> None:
     assert held_out is not None
     assert len(held_out.outcome) == 800
     assert np.corrcoef(held_out.probability, held_out.outcome)[0, 1] < -0.2
-
-
-def test_what_happens_anyway_tells_who_likes_what_was_seldom_said() -> None:
-    """Sixty rows of its own set the level; two thousand after nothing say whom it suits. Alone, they say nothing."""
-    decisions = drawn(3, [2000, 60])
-    learned = learn(decisions, Plan({}, judged=False, forests=0))
-    model = learned.said["offer-1"]
-    assert model.choice.pool == "offer-1" + ANYWAY
-    assert model.choice.cold == "60 rows; 100 are needed"
-    assert model.rows == 60
-    told = probability(model.platt.logits(model.fit.logits(decisions.x, 1)))
-    true = chance(decisions.x, 1, bent=False)
-    assert np.corrcoef(true, told)[0, 1] > 0.95
-    assert told.mean() == pytest.approx(true.mean(), abs=0.06), "the level is that of saying it"
-    unheard = drawn(3, [0, 60])
-    assert "offer-1" not in learn(unheard, Plan({}, judged=False, forests=0)).said
