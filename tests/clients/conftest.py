@@ -30,7 +30,8 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def served(folder: Path, *flags: str) -> Iterator[str]:
     """Run `tact serve` on a free port until the end, and see it end well when it is told to."""
     strategy = write_strategy(folder / "strategy")
-    command = (sys.executable, "-m", "service.cli", "serve", "--json", "--port", "0", "--strategy", str(strategy))
+    patient = ("--port", "0", "--store-wait", "5")  # a busy machine is no reason for a safe answer
+    command = (sys.executable, "-m", "service.cli", "serve", "--json", *patient, "--strategy", str(strategy))
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "protos")])}
     with (folder / "log").open("wb") as log:
         service = subprocess.Popen(

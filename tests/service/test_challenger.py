@@ -72,7 +72,7 @@ def entries(url: str) -> list[plan.Entry]:
     with Redis.from_url(url) as store:
         logs = [store.xrange(key) for key in store.scan_iter("*", _type="stream")]
     found = [plan.unpack(fields[b"e"]) for log in logs for _, fields in log if b"e" in fields]
-    return sorted(found, key=lambda entry: entry.decision_id)
+    return sorted(found, key=lambda entry: entry.at_ms)
 
 
 def refused_anew(running: Running, before: RefusedVersion | None) -> bool:

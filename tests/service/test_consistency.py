@@ -20,6 +20,7 @@ from tests.strategies import edited, write_strategy
 DESK, WEB, MAIL = ("desk", "offer"), ("web", "hero"), ("email", "body")
 CHANNELS = (DESK, WEB, MAIL)
 PEOPLE = 24
+PATIENCE_S = 5.0  # on a busy machine the store is slow, and a safe answer tells no story
 OFFERS = {"new-phone", "fibre-upgrade"}
 CALM = """\
 guardrails:
@@ -135,7 +136,8 @@ async def desks(store: str, folder: Path, services: int = 2, explore: float = 0.
     async with AsyncExitStack() as opened:
         clients = []
         for _ in range(services):
-            running = await start(Settings(store=StorePlace.parse(store), strategy=shop, port=0))
+            settings = Settings(store=StorePlace.parse(store), strategy=shop, port=0, store_wait_s=PATIENCE_S)
+            running = await start(settings)
             opened.push_async_callback(running.stop)
             client = TactClient(f"127.0.0.1:{running.port}", schema=running.strategy.schema, timeout_s=20.0)
             clients.append(await opened.enter_async_context(client))
