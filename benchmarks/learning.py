@@ -48,12 +48,14 @@ AT_ONCE = 16
 PATIENCE_S = 60.0
 LATER_MS = 60_000
 ROUNDS = (
-    Trying(8, 0.5, 0.35, 0.15),
-    Trying(22, 0.4, 0.2, 0.08),
-    Trying(38, 0.15, 0.0, 0.03),
-    Trying(DAYS, 0.03, 0.0, 0.0),
+    Trying(3, 0.5, 0.45, 0.05),
+    Trying(9, 0.5, 0.45, 0.05),
+    Trying(21, 0.4, 0.37, 0.03),
+    Trying(36, 0.4, 0.37, 0.03),
+    Trying(54, 0.3, 0.27, 0.03),
+    Trying(DAYS, 0.0, 0.0, 0.0),
 )
-"""The less is known, the sooner is learned, and the more is tried."""
+"""The less is known, the sooner is learned, and the more is tried; in the last tenth, nothing."""
 ENOUGH = 0.7
 """Which share of the gap between random and best is to be closed in the last round."""
 

@@ -131,7 +131,8 @@ def write_strategy(folder: Path) -> Path:
 
 def explores(strategy: Path, trying: Trying) -> None:
     """Let a strategy explore as a round asks for."""
-    words = f"exploration: {{policy: epsilon_greedy, rate: {trying.rate}}}\n"
+    policy = f"policy: epsilon_greedy, rate: {trying.rate}" if trying.rate else "policy: none"
+    words = f"exploration: {{{policy}}}\n"
     if trying.random or trying.holdout:
         words += f"control: {{random: {trying.random}, holdout: {trying.holdout}}}\n"
     (strategy / "exploring.yaml").write_text(words, "utf-8")
@@ -140,7 +141,8 @@ def explores(strategy: Path, trying: Trying) -> None:
 def asked_instead(strategy: Path) -> dict[str, frozenset[str]]:
     """Return, by the id of each rule that asks for something instead of what it forbids, the actions it asks for."""
     documents = [yaml.safe_load(path.read_text("utf-8")) for path in sorted(strategy.glob("*.yaml"))]
-    rules = [rule for one in documents for kind in ("guardrails", "caps") for rule in one.get(kind, ())]
+    sections = [section for one in documents for section in one.values() if isinstance(section, list)]
+    rules = [rule for section in sections for rule in section if "instead" in rule]
     actions = [action for one in documents for action in one.get("actions", ())]
     return {
         rule["id"]: frozenset(
@@ -150,7 +152,6 @@ def asked_instead(strategy: Path) -> dict[str, frozenset[str]]:
             or set(action.get("intents", ())) & set(rule["instead"].get("intents", ()))
         )
         for rule in rules
-        if "instead" in rule
     }
 
 

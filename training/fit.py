@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.progress import Progress
+from sklearn import config_context
 from threadpoolctl import threadpool_limits
 
 from models.artifacts import BOOSTED, NAME, VALUES, Manifest, Parity
@@ -68,7 +69,9 @@ class Trained:
 
 def fit(order: Order, bars: Progress) -> Trained:
     """Train one version; raise `TrainingRefused` where nothing can be made."""
-    with threadpool_limits(1):  # trees on a few thousand rows wait for each other's threads longer than they grow
+    # Trees on a few thousand rows wait for each other's threads longer than they grow; and of thousands of small fits
+    # every other second would go into asking whether their parameters are right.
+    with threadpool_limits(1), config_context(skip_parameter_validation=True):
         return _fit(order, bars)
 
 
@@ -105,7 +108,8 @@ def _fit(order: Order, bars: Progress) -> Trained:
 
 def _plan(order: Order, declared: Declared) -> Plan:
     dark, window_ms = blinds(declared.schema, declared.space), declared.outcomes.target.within_ms or 0
-    return Plan(groups_of(declared), dark, order.seed, order.forests, window_ms=window_ms)
+    propensities = {action.id: action.propensity for action in declared.outcomes.actions}
+    return Plan(groups_of(declared), dark, order.seed, order.forests, window_ms=window_ms, declared=propensities)
 
 
 def _learned(found: Read, plan: Plan, advance: Advance) -> Learning:
@@ -215,4 +219,4 @@ def _how(model: Model) -> dict[str, Any]:
         "offset": model.platt.offset,
         "log_loss_forward_levelled": dict(choice.losses),
     }
-    return told | ({"borrows": f"{choice.cold}, so it borrows from {choice.pool}"} if choice.cold else {})
+    return told | ({"borrows": f"{choice.cold}, so it borrows from {choice.lender}"} if choice.cold else {})

@@ -4,25 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import chain, pairwise
+from typing import TypeAlias
 
 import numpy as np
 
 from ..decisions import Decisions, Floats, Whole
 from ..fitting import STRENGTHS
+from .anyway import STRENGTHS as ABOVE
+from .anyway import Above, Anyway, Level
 from .learners import Fit, Learner, Logistic, Showing, learners_for
 from .platt import log_losses, platt
 from .pools import Pool, Side
 
-_PARTS, _FEW_PARTS, _MANY = 8, 4, 20_000
-"""Into how many parts of equal size in time the decisions are cut (where there are many, and else); each but the first
-is forecast. Few parts would ask for a far future, which favours what knows only the level.
+_PARTS = 5
+"""Into how many parts of equal size in time the decisions are cut; each but the first is forecast. One ends where the
+latest fifth begins, which is held out.
 """
 
 _FOLDS = 4
 """In how many parts customers are divided where rows are forecast from those of other customers."""
 
 _FEWEST_COMPARED = 20
+
+
+Anyways: TypeAlias = Mapping[int, Anyway]
+"""What happens anyway, by the code of the action."""
+
+Forecasts: TypeAlias = dict[tuple[str, Learner], Floats]
+"""Logits of a pool's rows, each forecast from those before it, by the pool's name and the learner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +55,11 @@ class Choice:
         pool, learner = self.line or (self.pool, self.learner)
         return replace(self, pool=pool, learner=learner)
 
+    @property
+    def lender(self) -> str:
+        """From what a cold action borrows, in words."""
+        return self.learner.name if isinstance(self.learner, Level) else self.pool
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Candidate:
@@ -65,34 +80,58 @@ class _Candidate:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chooser:
-    """Chooses for the actions of one side of some decisions, and remembers what was forecast on the way."""
+    """Chooses for the actions of one side of some decisions, and remembers what was forecast on the way.
+
+    It may choose as if less were known: at each of several places, by the decisions before it.
+    """
 
     decisions: Decisions
     showing: Showing
     trees: bool
     window_ms: int = 0
-    _unseen: dict[tuple[str, Learner], Floats] = field(default_factory=dict)
+    _unseen: dict[tuple[str, int, Learner], Floats] = field(default_factory=dict)
 
-    def choices(self, side: Side, advance: Callable[[int], None]) -> dict[int, Choice]:
-        """Return what every action learns by; an action is left out that has too little and no group to borrow from."""
-        shared = [pool for pool in side.shared() if not pool.lack()]
-        forecasts = {pool.name: list(self._forecasts(pool)) for pool in shared}
-        chosen: dict[int, Choice] = {}
+    def choices(
+        self, side: Side, untils: Sequence[int], anyways: Sequence[Anyways], advance: Callable[[int], None]
+    ) -> list[dict[int, Choice]]:
+        """Return what every action learns by, at each place; and for some, what happens anyway is known there.
+
+        An action is left out that has too little and nothing to borrow from.
+        """
+        forward: Forecasts = {}
+        shared = [list(self._shared(side, until, forward)) for until in untils]
+        chosen: list[dict[int, Choice]] = [{} for _ in untils]
         for code in range(1, len(self.decisions.actions)):
-            own = side.own(code, self.decisions.actions[code])
-            near = [pool for pool in shared if code in pool.codes]
-            lack = own.lack()
-            if not lack:
-                candidates = [*self._forecasts(own), *(c for pool in near for c in forecasts[pool.name])]
-                chosen[code] = self._best(candidates, own)
-            elif near and near[0].name == f"group {side.groups[code]}":
-                chosen[code] = replace(self._best(forecasts[near[0].name], near[0]), cold=lack)
-            advance(1)
+            own, own_forward = side.own(code, self.decisions.actions[code]), dict[tuple[str, Learner], Floats]()
+            for known, near, lines, until in zip(chosen, shared, anyways, untils, strict=True):
+                anyway, own_part = lines.get(code), own.before(until)
+                groups = [candidates for candidates in near if code in candidates[0].pool.codes]
+                if lack := own_part.lack():
+                    if borrowed := self._borrowed(own_part, anyway, groups, f"group {side.groups[code]}"):
+                        known[code] = replace(borrowed, cold=lack)
+                else:
+                    mine = self._candidates(own, until, own_forward, anyway)
+                    known[code] = self._best([*mine, *chain(*groups)], own_part)
+                advance(1)
         return chosen
+
+    def _borrowed(
+        self, own: Pool, anyway: Anyway | None, near: Sequence[Sequence[_Candidate]], group: str
+    ) -> Choice | None:
+        """Return what a cold action learns by: what happens anyway, or else its group, where there is either."""
+        if anyway:
+            return Choice(own.name, Level(anyway.name, anyway), {}, "")
+        return self._best(near[0], near[0][0].pool) if near and near[0][0].pool.name == group else None
+
+    def _shared(self, side: Side, until: int, forward: Forecasts) -> Iterator[list[_Candidate]]:
+        """Yield the candidates of every pool of several actions from which there is something to learn."""
+        for pool in side.shared():
+            if not pool.before(until).lack():
+                yield list(self._candidates(pool, until, forward))
 
     def unseen(self, pool: Pool, learner: Learner) -> Floats:
         """Return the logits (rows,) of a pool's rows, each forecast from the rows of other customers."""
-        key = pool.name, learner
+        key = pool.name, pool.until, learner
         if key not in self._unseen:
             parts = self._customers()[pool.places]
             self._unseen[key] = across(self.decisions.x[pool.places], pool, learner, parts, self.showing)
@@ -107,20 +146,25 @@ class Chooser:
     def _cuts(self) -> list[int]:
         """Return where in the decisions the parts end."""
         rows = len(self.decisions)
-        parts = _PARTS if rows >= _MANY else _FEW_PARTS
-        return [rows * part // parts for part in range(1, parts + 1)]
+        return [rows * part // _PARTS for part in range(1, _PARTS + 1)]
 
     def pasts(self, cuts: Sequence[int]) -> list[int]:
         """Return how many rows were known at each cut; all before it where the log is hardly longer than a window."""
         known = [self.decisions.known_by(cut, self.window_ms) for cut in cuts]
         return known if any(2 * past >= cut for past, cut in zip(known[:-1], cuts, strict=False)) else list(cuts)
 
-    def _forecasts(self, pool: Pool) -> Iterator[_Candidate]:
-        cuts = self._cuts()
-        pasts = self.pasts(cuts)
-        x = self.decisions.x[pool.places]
-        for learner in learners_for(pool, self.showing.seed, trees=self.trees):
-            yield _Candidate(pool, learner, _levelled(forward(x, pool, learner, cuts, pasts, self.showing), pool, cuts))
+    def _candidates(
+        self, pool: Pool, until: int, forecasts: Forecasts, anyway: Anyway | None = None
+    ) -> Iterator[_Candidate]:
+        """Yield the learners of the part of a pool before a place; forecasts are those of the whole pool, made once."""
+        cuts, part, seen = self._cuts(), pool.before(until), pool.places < until
+        above = [Above(strength, anyway.name, anyway) for strength in ABOVE] if anyway else []
+        for learner in (*learners_for(part, self.showing.seed, trees=self.trees), *above):
+            key = pool.name, learner
+            if key not in forecasts:
+                x = self.decisions.x[pool.places]
+                forecasts[key] = forward(x, pool, learner, cuts, self.pasts(cuts), self.showing)
+            yield _Candidate(part, learner, _levelled(forecasts[key][seen], part, cuts))
 
     def _best(self, candidates: Sequence[_Candidate], target: Pool) -> Choice:
         """Return the best line; or the best trees, if time does not speak against them and customers speak for them."""
@@ -130,7 +174,7 @@ class Chooser:
             return uncompared(target.name)
         losses = log_losses(logits[:, compared], target.y[compared])
         means = dict(zip(candidates, losses.mean(axis=1).tolist(), strict=True))
-        line = min((c for c in candidates if c.learner.simple), key=means.__getitem__)
+        line = _line(candidates, losses)
         tree = min((c for c in candidates if not c.learner.simple), key=means.__getitem__, default=line)
         parts = np.searchsorted(self._cuts(), target.places[compared], side="right")
         worse = _by_part(losses[candidates.index(tree)] - losses[candidates.index(line)], parts)
@@ -148,6 +192,22 @@ class Chooser:
         y = target.y[known]
         simple, grown = (log_losses(platt(told[known], y).logits(told[known]), y) for told in logits)
         return bool((simple - grown).mean() > _error(simple - grown))
+
+
+def _line(candidates: Sequence[_Candidate], losses: Floats) -> _Candidate:
+    """Return the line of least loss, given losses (candidates, rows), or one nearer what happens anyway.
+
+    The nearest is preferred whose loss is more by no more than its own standard error: what the few outcomes of one
+    action seem to say besides is often chance, and a choice among many lines would follow it.
+    """
+    means = losses.mean(axis=1)
+    best = min((place for place, one in enumerate(candidates) if one.learner.simple), key=means.__getitem__)
+    near = [place for place, one in enumerate(candidates) if isinstance(one.learner, Above)]
+    for place in near:
+        more = losses[place] - losses[best]
+        if more.mean() <= _error(more):
+            return candidates[place]
+    return candidates[best]
 
 
 def _by_part(differences: Floats, parts: Whole) -> Floats:
@@ -173,9 +233,9 @@ def forward(
     """
     logits = np.full(len(pool.y), np.nan)
     for (begin, end), known in zip(pairwise(cuts), pasts, strict=False):
-        past, part = pool.places < known, (pool.places >= begin) & (pool.places < end)
-        if part.any() and len(np.unique(pool.y[past])) == 2:
-            logits[part] = told(learner.fit(x[past], pool.part(past), showing), x[part], pool.action[part])
+        past, part = pool.before(known), (pool.places >= begin) & (pool.places < end)
+        if part.any() and len(np.unique(past.y)) == 2:
+            logits[part] = told(learner.fit(x[pool.places < known], past, showing), x[part], pool.action[part])
     return logits
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 
 from ..decisions import Decisions, Floats
 from ..fitting import HELD_OUT, Blind
 from ..metrics import Scores
-from .choosing import Choice, Chooser
-from .learners import Fit, Learner, Showing
+from .anyway import Anyway
+from .choosing import Anyways, Choice, Chooser
+from .learners import Fit, Learner, Logistic, Showing
 from .platt import Platt, platt, probability
 from .pools import Side, said, silent
 
@@ -24,8 +26,9 @@ FORESTS = 8
 class Plan:
     """How to learn: the groups of actions by name, what a missing consent darkens, and the seed of all chance.
 
-    `forests` bounds how many forests serve; 0 tries no trees. Unless `judged`, nothing is held out to
-    judge the models by. `window_ms` is how long after a decision its outcome counts, and so is not known.
+    `forests` bounds how many forests serve; 0 tries no trees. Unless `judged`, nothing is held out to judge the models
+    by. `window_ms` is how long after a decision its outcome counts, and so is not known. `declared` are the
+    propensities that the strategy declares, by the action's name.
     """
 
     groups: Mapping[str, str]
@@ -34,6 +37,7 @@ class Plan:
     forests: int = FORESTS
     judged: bool = True
     window_ms: int = 0
+    declared: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def showing(self) -> Showing:
@@ -81,8 +85,12 @@ class Learning:
 def learn(decisions: Decisions, plan: Plan, advance: Callable[[int], None] = lambda _: None) -> Learning:
     """Learn a model of every action of which there is enough, or whose group has enough."""
     spoken, quiet = said(decisions, plan.groups), silent(decisions, plan.groups)
-    models = _side(decisions, spoken, plan, advance)
-    baselines = _side(decisions, quiet, plan, advance)
+    latest = _Latest.of(decisions, plan)
+    below = _learned(decisions, quiet, plan, latest, [{} for _ in latest.untils], advance)
+    told = zip(below, latest.untils, strict=True)
+    anyways = [_anyways(decisions, spoken, quiet, plan, found, until) for found, until in told]
+    above = _learned(decisions, spoken, plan, latest, anyways, advance)
+    models, baselines = _models(decisions, spoken, above, latest), _models(decisions, quiet, below, latest)
     names = decisions.actions
     left_out = {
         names[code]: spoken.own(code, names[code]).lack() for code in range(1, len(names)) if code not in models
@@ -94,12 +102,60 @@ def learn(decisions: Decisions, plan: Plan, advance: Callable[[int], None] = lam
     )
 
 
-def _side(decisions: Decisions, side: Side, plan: Plan, advance: Callable[[int], None]) -> dict[int, Model]:
+@dataclass(frozen=True, slots=True)
+class _Latest:
+    """By what is learned: by all rows; and where it is to be judged on those from `cut` on, by what was known there."""
+
+    cut: int
+    untils: tuple[int, ...]
+
+    @classmethod
+    def of(cls, decisions: Decisions, plan: Plan) -> _Latest:
+        rows = len(decisions)
+        cut = rows - round(rows * HELD_OUT)
+        past = decisions.known_by(cut, plan.window_ms)
+        return cls(cut, (rows, past) if plan.judged and past else (rows,))
+
+
+_Learned: TypeAlias = dict[int, tuple[Choice, _Fitted]]
+
+
+def _learned(
+    decisions: Decisions,
+    side: Side,
+    plan: Plan,
+    latest: _Latest,
+    anyways: Sequence[Anyways],
+    advance: Callable[[int], None],
+) -> list[_Learned]:
     """Learn from all rows; and in the same way from the first ones alone, to be judged on the latest."""
-    cut = len(decisions) - round(len(decisions) * HELD_OUT)
-    past = decisions.known_by(cut, plan.window_ms)
-    judged = _learned(decisions.part(slice(0, past)), side.before(past), plan, advance) if plan.judged and past else {}
-    learned = _learned(decisions, side, plan, advance)
+    chooser = Chooser(decisions, plan.showing, plan.forests > 0, plan.window_ms)
+    found: list[_Learned] = []
+    for until, choices in zip(latest.untils, chooser.choices(side, latest.untils, anyways, advance), strict=True):
+        past = side.before(until)
+        choices = _affordable(choices, past, plan)
+        fitted = _fitted(decisions, past, choices, chooser)
+        found.append({code: (choices[code], one) for code, one in fitted.items()})
+    return found
+
+
+def _anyways(
+    decisions: Decisions, spoken: Side, quiet: Side, plan: Plan, below: _Learned, until: int
+) -> dict[int, Anyway]:
+    """Return what happens anyway of each action whose propensity is declared and of which a line was learned."""
+    pools = {pool.name: pool for pool in quiet.shared()}
+    found: dict[int, Anyway] = {}
+    for code, (choice, _) in below.items():
+        action, line = decisions.actions[code], choice.by_line()
+        if action in plan.declared and isinstance(line.learner, Logistic):
+            pool = (pools.get(line.pool) or quiet.own(code, action)).before(until)
+            own = spoken.own(code, action).before(until)
+            found[code] = Anyway(decisions, code, own, pool, line.learner, plan.declared[action])
+    return found
+
+
+def _models(decisions: Decisions, side: Side, learned: Sequence[_Learned], latest: _Latest) -> dict[int, Model]:
+    judged = learned[1] if len(learned) > 1 else {}
     return {
         code: Model(
             choice,
@@ -107,19 +163,11 @@ def _side(decisions: Decisions, side: Side, plan: Plan, advance: Callable[[int],
             one.platt,
             len(one.y),
             int(one.y.sum()),
-            _scores(decisions, side, code, cut, judged),
+            _scores(decisions, side, code, latest.cut, judged),
             one.unseen,
         )
-        for code, (choice, one) in learned.items()
+        for code, (choice, one) in learned[0].items()
     }
-
-
-def _learned(
-    decisions: Decisions, side: Side, plan: Plan, advance: Callable[[int], None]
-) -> dict[int, tuple[Choice, _Fitted]]:
-    chooser = Chooser(decisions, plan.showing, plan.forests > 0, plan.window_ms)
-    choices = _affordable(chooser.choices(side, advance), side, plan)
-    return {code: (choices[code], one) for code, one in _fitted(decisions, side, choices, chooser).items()}
 
 
 def _affordable(choices: dict[int, Choice], side: Side, plan: Plan) -> dict[int, Choice]:

@@ -88,7 +88,7 @@ class Logistic:
         pipeline = make_pipeline(StandardScaler(), logistic).fit(rows.x, rows.y)
         if self.balanced:
             logistic.intercept_ = logistic.intercept_ - shift_of(rows.y)
-        return Line(pipeline, pool.codes, x.shape[1])
+        return Line(pipeline, pool.codes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,34 +97,45 @@ class Line:
 
     pipeline: Pipeline
     codes: tuple[int, ...]
-    columns: int
 
     def logits(self, x: Floats, code: int) -> Floats:
         """See Fit."""
-        pipeline = self.of(code)
-        return np.asarray(pipeline.decision_function(x), dtype=np.float64)
+        weights, bias = self.raw(code)
+        return x @ weights + bias
+
+    def raw(self, code: int) -> tuple[Floats, float]:
+        """Return the weights (columns,) and bias of one action's logit on the columns as they are."""
+        scaler, logistic = self.pipeline[0], self.pipeline[-1]
+        weights = logistic.coef_[0] / scaler.scale_
+        bias = float(logistic.intercept_[0] - weights @ scaler.mean_)
+        if len(self.codes) == 1:
+            return weights, bias
+        columns = len(weights) - len(self.codes)
+        return weights[:columns], bias + float(weights[columns + self.codes.index(code)])
 
     def of(self, code: int) -> Pipeline:
         """Return the pipeline of one action, on the columns alone."""
         if len(self.codes) == 1:
             return self.pipeline
         scaler, logistic = self.pipeline[0], self.pipeline[-1]
+        columns = len(scaler.mean_) - len(self.codes)
         chosen = (np.array(self.codes) == code).astype(np.float64)
-        scaled = (chosen - scaler.mean_[self.columns :]) / scaler.scale_[self.columns :]
-        intercept = logistic.intercept_ + scaled @ logistic.coef_[0, self.columns :]
-        return _pipeline(scaler, logistic, self.columns, logistic.coef_[:, : self.columns], intercept)
+        scaled = (chosen - scaler.mean_[columns:]) / scaler.scale_[columns:]
+        intercept = logistic.intercept_ + scaled @ logistic.coef_[0, columns:]
+        return pipeline_of(scaler, logistic, logistic.coef_[:, :columns], intercept)
 
 
 def calibrated_line(pipeline: Pipeline, slope: float, offset: float) -> Pipeline:
     """Return a pipeline whose logit is `slope * logit + offset`."""
     scaler, logistic = pipeline[0], pipeline[-1]
-    columns = len(scaler.mean_)
-    return _pipeline(scaler, logistic, columns, logistic.coef_ * slope, logistic.intercept_ * slope + offset)
+    return pipeline_of(scaler, logistic, logistic.coef_ * slope, logistic.intercept_ * slope + offset)
 
 
-def _pipeline(
-    scaler: StandardScaler, logistic: LogisticRegression, columns: int, coefficients: Floats, intercept: Floats
+def pipeline_of(
+    scaler: StandardScaler, logistic: LogisticRegression, coefficients: Floats, intercept: Floats
 ) -> Pipeline:
+    """Return a pipeline like a fitted one, of other coefficients (1, columns) on the first columns that it scales."""
+    columns = coefficients.shape[1]
     own, line = StandardScaler(), LogisticRegression(C=logistic.C, max_iter=logistic.max_iter)
     own.mean_, own.scale_, own.var_ = (getattr(scaler, name)[:columns].copy() for name in ("mean_", "scale_", "var_"))
     own.n_samples_seen_, own.n_features_in_ = scaler.n_samples_seen_, columns

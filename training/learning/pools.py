@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,8 @@ class Pool:
     """Rows of one or several actions, oldest first; a row where nothing was said counts once an action.
 
     `places` (rows,) are rows of the decisions, `action` (rows,) the codes of the actions, `y` (rows,) their outcomes.
-    `codes` are the actions that the pool speaks for, also those of which it has no row.
+    `codes` are the actions that the pool speaks for, also those of which it has no row. Nothing of the decisions from
+    the place `until` on is known with it.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Pool:
     places: Whole
     action: Whole
     y: Floats
+    until: int = sys.maxsize
 
     def of(self, code: int) -> npt.NDArray[np.bool_]:
         """Return which rows are those of an action."""
@@ -51,11 +54,11 @@ class Pool:
 
     def before(self, place: int) -> Pool:
         """Return the part before a row of the decisions."""
-        return self.part(self.places < place)
+        return replace(self.part(self.places < place), until=min(place, self.until))
 
     def part(self, rows: npt.NDArray[np.bool_]) -> Pool:
         """Return some of the rows."""
-        return Pool(self.name, self.codes, self.places[rows], self.action[rows], self.y[rows])
+        return Pool(self.name, self.codes, self.places[rows], self.action[rows], self.y[rows], self.until)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,7 +78,7 @@ class Side:
     def own(self, code: int, name: str) -> Pool:
         """Return the rows of one action."""
         part = self.rows.part(self.rows.of(code))
-        return Pool(name, (code,), part.places, part.action, part.y)
+        return replace(part, name=name, codes=(code,))
 
     def shared(self) -> list[Pool]:
         """Return the pools of several actions: one a group, and one of all actions where there are several groups."""
@@ -89,7 +92,7 @@ class Side:
 
     def _of(self, name: str, codes: Sequence[int]) -> Pool:
         part = self.rows.part(np.isin(self.rows.action, codes))
-        return Pool(name, tuple(codes), part.places, part.action, part.y)
+        return replace(part, name=name, codes=tuple(codes))
 
 
 def said(decisions: Decisions, groups: Mapping[str, str]) -> Side:

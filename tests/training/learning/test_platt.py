@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.learning import platt as module
-from training.learning.platt import Platt, log_losses, platt, probability
+from training.learning.platt import OFFSET_HOLDS, SLOPE_HOLDS, Platt, log_losses, platt, probability
 
 
 def test_the_example_in_the_documentation_runs() -> None:
@@ -21,13 +21,16 @@ def test_the_example_in_the_documentation_runs() -> None:
 @settings(max_examples=25, deadline=None)
 @given(slope=st.floats(0.3, 3.0), offset=st.floats(-2.0, 2.0), seed=st.integers(0, 1000))
 def test_a_known_line_is_found(slope: float, offset: float, seed: int) -> None:
-    """From many rows the slope and offset of the world that made them come back, within the noise."""
+    """From many rows the slope and offset come back that made them, drawn to 1 and 0 as declared, within the noise."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(size=20_000)
-    y = (rng.random(20_000) < probability(slope * logits + offset)).astype(float)
-    found = platt(logits, y)
-    assert found.slope == pytest.approx(slope, abs=0.15)
-    assert found.offset == pytest.approx(offset, abs=0.15)
+    chance = probability(slope * logits + offset)
+    found = platt(logits, (rng.random(20_000) < chance).astype(float))
+    design, holds = np.column_stack((logits, np.ones(20_000))), np.diag([SLOPE_HOLDS, OFFSET_HOLDS])
+    spread = np.linalg.inv((design * (chance * (1.0 - chance))[:, None]).T @ design + holds)
+    drawn = spread @ holds @ (np.array([slope, offset]) - (1.0, 0.0))
+    error = np.array([found.slope, found.offset]) - (slope, offset) + drawn
+    assert (np.abs(error) < 6.0 * np.sqrt(np.diag(spread))).all()
 
 
 def test_few_rows_move_little() -> None:
