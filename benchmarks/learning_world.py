@@ -57,9 +57,12 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """What one decision was worth by the truth: what was said, and what random and the best choice would have been."""
+    """What one decision was worth by the truth: what was said, and what would have been the first choice by what had
+    been learned, a random choice and the best.
+    """
 
     said: float
+    first: float
     random: float
     best: float
 
@@ -98,10 +101,11 @@ class Life:
         who = self._dice.sample(there, min(len(moments), len(there)))
         return [Visit(name, at_ms) for name, at_ms in zip(who, moments, strict=False)]
 
-    def value(self, customer: str, said: str, allowed: Sequence[str]) -> Value:
-        """Return what a decision was worth, in euros against saying nothing."""
-        nets = [0.0, *(self._worth(customer, action).net for action in allowed)]
-        return Value(self._worth(customer, said).net if said else 0.0, sum(nets) / len(nets), max(nets))
+    def value(self, customer: str, said: str, first: str, allowed: Sequence[str]) -> Value:
+        """Return what a decision was worth, in euros against saying nothing; empty names say nothing."""
+        nets = {"": 0.0} | {action: self._worth(customer, action).net for action in {*allowed, said, first} - {""}}
+        open_to = [0.0, *(nets[action] for action in allowed)]
+        return Value(nets[said], nets[first], sum(open_to) / len(open_to), max(open_to))
 
     def happens(self, customer: str, said: str) -> float | None:
         """Draw whether what was said is taken; return what that earns, or None."""

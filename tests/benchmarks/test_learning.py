@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -26,7 +27,10 @@ def test_a_service_learns_from_its_own_log(tmp_path: Path) -> None:
     first, second = learning.rounds
     assert (first.model, bool(second.model)) == ("", True)
     assert first.decisions + second.decisions == SMALL.decisions
-    assert all(max(one.random, one.said) < one.best for one in learning.rounds), "there is something to choose from"
+    assert all(max(one.random, one.said, one.first) < one.best for one in learning.rounds), (
+        "there is something to choose"
+    )
+    assert second.first > second.random, "what was learned is better than chance"
     rows = rows_of(tmp_path / "log")
     assert len({row["decision_id"] for row in rows}) == len(rows) == SMALL.decisions
     assert {row["model"] for row in rows} == {None, f"demo@{second.model}"}
@@ -50,23 +54,28 @@ def test_a_life_is_the_same_again() -> None:
 
 
 def test_decisions_are_judged_by_the_truth() -> None:
-    """Saying nothing is worth nothing; the best choice is at least as good as any, and random is their mean."""
+    """Saying nothing is worth nothing; the best choice is at least as good as any, and random is their mean.
+
+    What was said and what was the first choice are judged alike.
+    """
     life = Life(20, 60, 1)
     actions = ["earbuds", "second-sim", "roaming-pass"]
     for person in life.people():
-        each = [life.value(person.id, action, actions) for action in actions]
+        each = [life.value(person.id, action, action, actions) for action in actions]
         assert {(one.random, one.best) for one in each} == {(each[0].random, each[0].best)}
         assert each[0].best == max(0.0, *(one.said for one in each))
         assert each[0].random == pytest.approx(sum(one.said for one in each) / 4)
-        assert life.value(person.id, "", actions).said == 0.0
+        assert all(one.said == one.first for one in each)
+        assert life.value(person.id, "", actions[0], actions) == replace(each[0], said=0.0)
 
 
 def test_the_share_of_the_gap_is_that_of_the_means() -> None:
     """Half of the way from random to best is half of the gap."""
     found = Round(0, "")
-    for value in (Value(2.0, 1.0, 3.0), Value(4.0, 1.0, 7.0)):
+    for value in (Value(2.0, 3.0, 1.0, 3.0), Value(4.0, 5.0, 1.0, 7.0)):
         found.add(value)
-    assert (found.said, found.random, found.best, found.closed) == (3.0, 1.0, 5.0, 0.5)
+    assert (found.said, found.first, found.random, found.best) == (3.0, 4.0, 1.0, 5.0)
+    assert (found.closed, found.known) == (0.5, 0.75)
 
 
 def test_the_strategy_is_the_demo_with_what_is_seen_of_it(tmp_path: Path) -> None:
