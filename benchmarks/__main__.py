@@ -42,6 +42,7 @@ def main(
     seconds: Annotated[float | None, typer.Option(min=0.2, help="Seconds a window; 3, or 1.5 with --quick.")] = None,
     in_flight: Annotated[str, typer.Option(help="Calls open at once, one or several numbers.")] = "8,64",
     actions: Annotated[int, typer.Option(min=8, help="Actions of the strategy.")] = 100,
+    customers: Annotated[int | None, typer.Option(min=100, help="Customers; 4000, or 1500 with --quick.")] = None,
 ) -> None:
     """Measure Decide against the floor: requests a second, latency and CPU, in interleaved rounds."""
     signal.signal(signal.SIGTERM, _stop)
@@ -51,7 +52,7 @@ def main(
         seconds=seconds or (1.5 if quick else 3.0),
         warmup_s=0.5 if quick else 1.0,
     )
-    size = Size(actions=actions, customers=1500 if quick else 4000)
+    size = Size(actions=actions, customers=customers or (1500 if quick else 4000))
     console = Console(stderr=True, highlight=False)
     say = partial(console.print, soft_wrap=True)
     before = report.machine()

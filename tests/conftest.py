@@ -9,6 +9,7 @@ import asyncio
 import inspect
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn, cast
@@ -19,8 +20,30 @@ from redis import Redis
 from service.store.embedded import EmbeddedStore
 from service.store.embedded import free_port as any_free_port
 
+# Before any test imports numpy, as training/__main__ does it: test files run side by side, and what several threads of
+# one would win, they lose many times over in waiting for each other's cores.
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
+# Programs are started hundreds of times: each reads what the first has compiled, whatever the environment says.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+TESTS = Path(__file__).parent
 STORES = ("embedded", "redis-server")
 LONGEST_TEST_S = 180.0
+SLOWEST = (
+    "benchmarks/test_starbucks_learning.py", "cli/test_demo.py", "benchmarks/test_learning.py",
+    "core/test_engine.py", "benchmarks/test_starbucks.py", "faults/test_faults.py", "service/test_withdrawal.py",
+    "benchmarks/test_bank_stream.py", "benchmarks/test_run.py", "cli/test_tend.py", "cli/test_refresh.py",
+    "worlds/test_as_of.py", "cli/test_readme.py", "benchmarks/test_bank.py", "store/test_caps_in_a_crowd.py",
+    "service/test_many_processes.py", "service/test_challenger.py", "core/test_cel.py", "store/test_caps.py",
+    "rpc/test_fuzz.py", "worlds/test_starbucks.py", "cli/test_evaluate.py", "service/test_switch_many_processes.py",
+    "cli/test_endings.py", "worlds/test_trucks.py", "core/test_loader_policy.py",
+    "training/promoting/test_promotion.py", "training/test_command.py", "core/test_check.py", "core/test_loader.py",
+    "core/test_metamorphic.py", "training/log/test_scale.py", "logs/test_export.py", "cli/test_round_trip.py",
+)  # fmt: skip
+"""The files of tests that take longest, which side by side come first: one of them last would leave a core idle."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,6 +61,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that uses a store once on each."""
     if "store_kind" in metafunc.fixturenames:
         metafunc.parametrize("store_kind", wanted_stores(metafunc.config), scope="session", indirect=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where test files run side by side, begin with the slowest; within a file nothing changes its place."""
+    if hasattr(config, "workerinput"):
+        places = {TESTS / name: place for place, name in enumerate(SLOWEST)}
+        items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

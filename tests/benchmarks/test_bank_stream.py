@@ -8,20 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.bank_stream import (
-    FILE,
-    FIRST,
-    OFFER,
-    STRATEGY,
-    Handled,
-    Stream,
-    alarms_on_halves,
-    decisions_of,
-    figures,
-    followed,
-    promised,
-    stream_of,
-)
+from benchmarks.bank_calls import FILE, FIRST, OFFER, STRATEGY, Stream, decisions_of, stream_of
+from benchmarks.bank_stream import Handled, alarms_on_halves, figures, followed, promised
 from tests.conftest import absent
 from training.drift.alarms import Kind
 from training.drift.seen import Floats

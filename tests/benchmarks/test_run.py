@@ -78,7 +78,8 @@ def test_nothing_is_left_running(stage: Stage, run: tuple[tuple[Window, ...], Ev
 def test_whatever_ends_a_run_ends_its_servers(run: object, number: signal.Signals) -> None:
     """Ctrl-C and kill -9 in the middle of a run leave no process behind."""
     assert run  # so that the model is there already
-    command = [sys.executable, "-m", "benchmarks", "--quick", "--actions", "8", "--seconds", "30", "--in-flight", "2"]
+    small = ["--quick", "--actions", "8", "--customers", "100"]
+    command = [sys.executable, "-m", "benchmarks", *small, "--seconds", "30", "--in-flight", "2"]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, start_new_session=True, text=True) as runner:
         assert runner.stderr is not None
         assert any("loaded through gRPC" in line for line in runner.stderr)  # store and service are there

@@ -195,11 +195,9 @@ def test_a_bad_strategy_is_refused_with_place_and_remedy(case: Case, tmp_path: P
 
 def test_bad_strategies_are_refused_at_once(tmp_path: Path) -> None:
     """Refusing takes less than 100 ms of CPU, whichever case of the tables it is."""
-    slowest = 0.0
     for number, case in enumerate(cases()):
         folder = write_strategy(tmp_path / str(number), **{case.section: case.text})
-        slowest = max(slowest, min(refusal_s(folder), refusal_s(folder)))
-    assert slowest < LONGEST_S
+        assert refusal_s(folder) < LONGEST_S or refusal_s(folder) < LONGEST_S, case.claim
 
 
 def test_the_tables_are_large_enough() -> None:

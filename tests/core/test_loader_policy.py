@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -360,13 +359,13 @@ def test_cases_are_no_part_of_the_strategy(tmp_path: Path, policy: Strategy) -> 
 def test_a_bad_policy_is_refused_at_once_with_place_and_remedy(case: Case, tmp_path: Path) -> None:
     """Each case is refused with exactly its problems, each with file, line and remedy, in less than 100 ms of CPU."""
     folder = bad(tmp_path, case)
-    tried = [refused_in_s(folder) for _ in range(3)]
-    found = tried[0][1]
+    taken, found = refused_in_s(folder)
     assert len(found) == len(case["refused"]), [str(problem) for problem in found]
     for problem, wanted in zip(found, case["refused"], strict=True):
         assert str(problem).startswith(wanted)
         assert "; " in problem.message
-    assert statistics.median(taken for taken, _ in tried) < LONGEST_S
+    in_time = [taken < LONGEST_S, refused_in_s(folder)[0] < LONGEST_S]
+    assert all(in_time) or (any(in_time) and refused_in_s(folder)[0] < LONGEST_S), "the median of three, at most"
 
 
 POLICIES = sorted(set(POLICY) - set(SECTIONS) | {"caps", "guardrails", "weights", "fields", "actions"})

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import SLOWEST, TESTS
 from tests.project.tree import ROOT, python_sources, text_files
 
 HOUSE = {"protos", "service", "models", "training", "strategies", "benchmarks", "tests", "docs"}
@@ -87,3 +88,9 @@ def test_the_wheel_holds_the_packages_and_their_types(tmp_path: Path) -> None:
     assert {f"{package}/py.typed" for package in packages} <= names
     assert {"tact/v1/decision_pb2.py", "tact/v1/decision_pb2.pyi", "tact/v1/decision_pb2_grpc.pyi"} <= names
     assert any(name.endswith("dist-info/licenses/LICENSE") for name in names)
+
+
+def test_the_files_that_take_longest_are_there() -> None:
+    """Each file that is to come first exists and is named once, so that the list cannot rot."""
+    assert [name for name in SLOWEST if not (TESTS / name).is_file()] == []
+    assert len(set(SLOWEST)) == len(SLOWEST)

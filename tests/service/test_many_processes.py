@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack
-from pathlib import Path
 
 import pytest
 from redis import Redis
@@ -22,17 +21,17 @@ DAY_MS = 86_400_000
 MOST = 2  # the strategy's cap: two offers a week
 
 
-@pytest.fixture
-def targets(clean_store_url: str, tmp_path: Path) -> Iterator[tuple[str, ...]]:
-    """Serve the small strategy from four processes on one store, and return where."""
-    strategy = write_strategy(tmp_path / "strategy", strategy=edited("strategy", "explore: 0.05", "explore: 0.0"))
+@pytest.fixture(scope="module")
+def targets(store_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ...]]:
+    """Serve the small strategy from four processes on one store, and return where; each test has its own customers."""
+    strategy = write_strategy(
+        tmp_path_factory.mktemp("many") / "strategy", strategy=edited("strategy", "explore: 0.05", "explore: 0.0")
+    )
+    with Redis.from_url(store_url) as store:
+        store.flushdb()
+    words = ("serve", "--store", store_url, "--strategy", strategy, "--port", "0", "--json")
     with ExitStack() as open_processes:
-        started = [
-            open_processes.enter_context(
-                Process("serve", "--store", clean_store_url, "--strategy", strategy, "--port", "0", "--json")
-            )
-            for _ in range(PROCESSES)
-        ]
+        started = [open_processes.enter_context(Process(*words)) for _ in range(PROCESSES)]
         yield tuple(process.serving().target for process in started)
 
 
@@ -57,7 +56,7 @@ def sells(answer: Answer) -> bool:
 
 
 async def test_four_processes_hammering_one_customer_never_exceed_a_cap(
-    targets: tuple[str, ...], clean_store_url: str
+    targets: tuple[str, ...], store_url: str
 ) -> None:
     """Whoever is asked four ways at once, on all channels, gets two offers and not three, and one apology a channel."""
     places = (("web", "hero"), ("desk", "offer"), ("email", "body"))
@@ -68,7 +67,7 @@ async def test_four_processes_hammering_one_customer_never_exceed_a_cap(
         answers = list(await asyncio.gather(*(client.decide(ask) for client in clients for ask in asks)))
     assert not any(answer["degraded_reasons"] and not answer["decision_id"] for answer in answers)
     assert len(offers(answers)) == MOST
-    with Redis.from_url(clean_store_url) as store:
+    with Redis.from_url(store_url) as store:
         assert store.xlen(keys.log_key(keys.bucket("ada"))) == len(answers)
     bound = [
         reason for answer in answers for reason in answer["answers"][0]["reasons"] if reason["code"] == "cap_reached"
@@ -80,7 +79,7 @@ async def test_four_processes_hammering_one_customer_never_exceed_a_cap(
     assert max(apologies.values()) == 1, "one apology a day on each channel, and each channel has its own words"
 
 
-async def test_one_key_gives_one_answer_from_every_process(targets: tuple[str, ...], clean_store_url: str) -> None:
+async def test_one_key_gives_one_answer_from_every_process(targets: tuple[str, ...], store_url: str) -> None:
     """The same key asked of four processes at once returns one decision, byte for byte, and counts once."""
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(TactClient(target, timeout_s=30.0)) for target in targets]
@@ -90,12 +89,12 @@ async def test_one_key_gives_one_answer_from_every_process(targets: tuple[str, .
         again = [await client.decide(ask) for client in clients]
     assert all(answer == answers[0] for answer in (*answers, *again))
     assert sells(answers[0])
-    with Redis.from_url(clean_store_url) as store:
+    with Redis.from_url(store_url) as store:
         assert store.xlen(keys.log_key(keys.bucket("bo"))) == 1
 
 
 async def test_ids_that_are_linked_under_fire_are_one_person_in_every_process(
-    targets: tuple[str, ...], clean_store_url: str
+    targets: tuple[str, ...], store_url: str
 ) -> None:
     """From the answer to the link on, every process decides for the person, whichever id is named; caps add up."""
     asks = [Ask(customer, "web", ("hero",)) for customer in ("eve", "visitor") for _ in range(10)]
@@ -118,6 +117,6 @@ async def test_ids_that_are_linked_under_fire_are_one_person_in_every_process(
     assert offers(after) == []
     assert {answer["decision_id"][:3] for answer in after} == {keys.bucket("eve")}
     assert {field["field_id"] for field in shown["fields"] if field["state"] == "known"} >= {"past.open_tickets"}
-    with Redis.from_url(clean_store_url) as store:
+    with Redis.from_url(store_url) as store:
         logged = sum(store.xlen(keys.log_key(keys.bucket(who))) for who in ("eve", "visitor"))
     assert logged == len(before) + len(after)

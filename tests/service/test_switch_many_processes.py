@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,17 +29,15 @@ ASKED_AT_ONCE = 8
 WHILE_S = 0.4
 
 
-@pytest.fixture
-def targets(clean_store_url: str, tmp_path: Path) -> Iterator[tuple[str, ...]]:
-    """Serve the small strategy from four processes on one store, and return where."""
-    strategy = write_strategy(tmp_path / "strategy")
+@pytest.fixture(scope="module")
+def targets(store_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ...]]:
+    """Serve the small strategy from four processes on one store that was empty, and return where."""
+    strategy = write_strategy(tmp_path_factory.mktemp("switched") / "strategy")
+    with Redis.from_url(store_url) as store:
+        store.flushdb()
+    words = ("serve", "--store", store_url, "--strategy", strategy, "--port", "0", "--json")
     with ExitStack() as processes:
-        started = [
-            processes.enter_context(
-                Process("serve", "--store", clean_store_url, "--strategy", strategy, "--port", "0", "--json")
-            )
-            for _ in range(PROCESSES)
-        ]
+        started = [processes.enter_context(Process(*words)) for _ in range(PROCESSES)]
         yield tuple(process.serving().target for process in started)
 
 
@@ -106,9 +103,7 @@ async def asking(targets: tuple[str, ...]) -> AsyncIterator[Asking]:
             assert {type(one) for one in ended} == {asyncio.CancelledError}
 
 
-async def test_after_the_acknowledgement_nobody_says_what_is_off(
-    targets: tuple[str, ...], clean_store_url: str
-) -> None:
+async def test_after_the_acknowledgement_nobody_says_what_is_off(targets: tuple[str, ...], store_url: str) -> None:
     """By the store's clock no decision of any process says it from the answer to the switch on, and no answer does.
 
     In turn, one action is switched off, and everything; through another process each time.
@@ -121,26 +116,26 @@ async def test_after_the_acknowledgement_nobody_says_what_is_off(
             await asyncio.sleep(WHILE_S)
             assert any(all_the_time.greeted(began, time.monotonic()))
             assert (await switch.switch_off(action, "A test."))["changed"]
-            acknowledged, since_ms = time.monotonic(), store_ms(clean_store_url)
+            acknowledged, since_ms = time.monotonic(), store_ms(store_url)
             await asyncio.sleep(WHILE_S)
-            until_ms, until = store_ms(clean_store_url), time.monotonic()
+            until_ms, until = store_ms(store_url), time.monotonic()
             assert (await switch.switch_on(action))["changed"]
             off.append((since_ms, until_ms))
             greeted = all_the_time.greeted(acknowledged, until)
             assert len(greeted) > PROCESSES
             assert not any(greeted)
-    committed = logged(clean_store_url, "greet")
+    committed = logged(store_url, "greet")
     assert len(committed) > ROUNDS
     assert [at for at in committed if any(since < at < until for since, until in off)] == []
 
 
-async def test_who_is_killed_half_way_is_finished_by_the_others(targets: tuple[str, ...], clean_store_url: str) -> None:
+async def test_who_is_killed_half_way_is_finished_by_the_others(targets: tuple[str, ...], store_url: str) -> None:
     """A switch of which 300 buckets were written when its process was killed holds everywhere within seconds."""
-    command = [sys.executable, "-m", "tests.service.dying", clean_store_url, "greet"]
+    command = [sys.executable, "-m", "tests.service.dying", store_url, "greet"]
     killed = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, env=clean(None), check=False, timeout=60)
     assert killed.returncode == -9
-    assert Switched(frozenset({"greet"})) in copies(clean_store_url)
-    assert await soon(lambda: copies(clean_store_url) == {Switched(frozenset({"greet"}))})
+    assert Switched(frozenset({"greet"})) in copies(store_url)
+    assert await soon(lambda: copies(store_url) == {Switched(frozenset({"greet"}))})
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(TactClient(target, timeout_s=30.0)) for target in targets]
         answers = [await client.decide(Ask(f"c{n}", "web", ("greeting",))) for client in clients for n in range(20)]

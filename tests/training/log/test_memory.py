@@ -27,15 +27,16 @@ TEXTS, VALUES = 16, 255
 STATED = 500_000_000
 
 CHILD = """\
-import json, resource, sys
+import json, sys
 from pathlib import Path
 from rich.progress import Progress
+from tests.training.log.peak import peak_bytes
 from training.log.build import Order, build
 from training.strategy import read_strategy
 order = Order(read_strategy(Path(sys.argv[1])), Path(sys.argv[2]), memory=int(sys.argv[3]))
 built = build(order, Progress(disable=True))
 told = {"rows": len(built.decisions), "kept": built.counts.kept, "bytes": built.decisions.x.nbytes}
-print(json.dumps(told | {"peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
+print(json.dumps(told | {"peak": peak_bytes()}))
 """
 
 
