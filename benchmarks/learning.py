@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -56,6 +56,9 @@ ROUNDS = (
     Trying(DAYS, 0.0, 0.0, 0.0),
 )
 """The less is known, the sooner is learned, and the more is tried; in the last tenth, nothing."""
+_NOT_KNOWN = {
+    code for name, code in values_pb2.ReasonCode.items() if name.endswith("_UNKNOWN")
+}  # a rule of which it is not known whether it holds asks for nothing instead
 ENOUGH = 0.7
 """Which share of the gap between random and best is to be closed in the last round."""
 
@@ -136,14 +139,11 @@ class Learning:
         )  # fmt: skip
         answer = await decide(asked, timeout=PATIENCE_S)
         assert not answer.degraded or len(answer.degraded_reasons) == 1, "every answer is whole"
-        allowed = [fate.action_id for fate in answer.explanation.actions if not fate.vetoes]
         (placed,) = answer.answers
-        said = placed.offer.action_id or placed.greeting.action_id
-        assert not said or said in allowed, f"{said} was said, and is none of {allowed}"
-        rules = [one.rule_id for one in placed.reasons if one.code == values_pb2.REASON_CODE_INSTEAD]
-        if rules:
-            allowed = [action for action in allowed if action in self.instead[rules[0]]] or allowed
-        found.add(self.life.value(visit.customer, said, _first(answer.explanation, allowed), allowed))
+        said, allowed = placed.offer.action_id or placed.greeting.action_id, open_to(answer.explanation, self.instead)
+        kept = any(one.code == values_pb2.REASON_CODE_PROMISED for one in placed.reasons)
+        assert not said or kept or said in allowed, f"{said} was said, and is none of {allowed}"
+        found.add(self.life.value(visit.customer, said, said if kept else _first(allowed), list(allowed)))
         when, names = visit.at_ms + LATER_MS, []
         if not said:
             treated = [fate.action_id for fate in answer.explanation.actions if not _has_no_treatment(fate)]
@@ -217,11 +217,21 @@ class Learning:
         )
 
 
-def _first(explanation: decision_pb2.Explanation, allowed: Sequence[str]) -> str:
-    """Return which of these promises most by what the service knows; empty where none promises more than silence."""
-    promised = {fate.action_id: fate.net_value for fate in explanation.actions if fate.action_id in allowed}
-    best = max(promised, key=promised.__getitem__, default="")
-    return best if best and promised[best] > 0.0 else ""
+def open_to(explanation: decision_pb2.Explanation, instead: Mapping[str, frozenset[str]]) -> dict[str, float]:
+    """Return what may be said, with what the service believes it to be worth: of it, what rules ask for instead of what
+    they hold back, where any of that is worth saying.
+    """
+    allowed = {fate.action_id: fate.net_value for fate in explanation.actions if not fate.vetoes}
+    vetoes = [veto for fate in explanation.actions for veto in fate.vetoes]
+    holding = {veto.rule_id for veto in vetoes if veto.code not in _NOT_KNOWN}
+    asked = set[str]().union(*(instead[rule] for rule in holding & instead.keys()))
+    return {action: net for action, net in allowed.items() if action in asked and net > 0.0} or allowed
+
+
+def _first(allowed: Mapping[str, float]) -> str:
+    """Return what is believed to be worth most; empty where nothing is worth more than silence."""
+    best = max(allowed, key=allowed.__getitem__, default="")
+    return best if best and allowed[best] > 0.0 else ""
 
 
 def _has_no_treatment(fate: decision_pb2.ActionFate) -> bool:

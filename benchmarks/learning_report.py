@@ -57,7 +57,8 @@ def report_of(rounds: Sequence[Round]) -> Report:
         "What decisions of each round were worth by the truth of the world, in euros a decision against saying nothing,"
         " all guardrails and caps on. Random and best choose among what might have been said there and then. The first "
         "choice is what promised most by what had been learned; what was said differs from it where things are tried "
-        "out in order to learn, so early rounds say less than is known. In the last round nothing is tried out.",
+        "out in order to learn, so early rounds say less than is known. What was promised is kept, and is the first "
+        "choice then. In the last round nothing is tried out.",
     )
     figure = learning_curve(curves, "EUR a decision")
     return Report("Learning from its own log", (Section("Rounds", words, (figure,), (Table("Rounds", head, rows),)),))
