@@ -25,7 +25,7 @@ from service.logs.parts import Format, opened
 from service.rpc.client import Ask, Outcome, TactClient
 from service.store.embedded import EmbeddedStore
 from tests.cli.commands import Process, one_line, report, typed, until
-from tests.service.test_model_reload import SERVED
+from tests.service.served import SERVED
 from tests.training.drift.world import HEAD, MINUTE_MS, STRATEGY
 from tests.training.promoting.world import moment
 from training.__main__ import main

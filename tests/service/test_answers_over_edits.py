@@ -53,7 +53,7 @@ class Versions:
 
     async def serve(self, strategy: Path) -> TactClient:
         """Serve a version."""
-        running = await start(Settings(store=StorePlace.parse(self._url), strategy=strategy, port=0))
+        running = await start(Settings(store=StorePlace.parse(self._url), strategy=strategy, port=0, store_wait_s=5.0))
         self._opened.push_async_callback(running.stop)
         return await self._opened.enter_async_context(TactClient(running.address, timeout_s=20.0))
 

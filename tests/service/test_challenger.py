@@ -5,17 +5,13 @@ And poisoned models under a live service: each is refused, the last good one ser
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-import pytest
 from redis import Redis
 
 from service.app import Running, start
@@ -23,30 +19,14 @@ from service.config import Settings, StorePlace
 from service.core import plan
 from service.core.control import RefusedVersion
 from service.rpc.client import Ask, TactClient
-from tests.cli.commands import ROOT
 from tests.models.poisons import POISONS, REPLACED
-from tests.service.test_model_reload import leads_to, other_arrays, until, write_served
-from tests.training.world import world
+from tests.service.served import write_served
+from tests.service.test_model_reload import leads_to, other_arrays, until
 
 WITHIN_S = 10.0
 ASK = Ask("c1", "web", ("hero",))
 LIVE = tuple(name for name in POISONS if not name.endswith(tuple(REPLACED)))
 """The poisons that a live service is given; files that are gone or cut off are what it waits for the rest of."""
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Train two models on one small world, side by side."""
-    folder = tmp_path_factory.mktemp("models")
-    files = world(1, customers=120).write(folder)
-    files[0] = f"--strategy={write_served(folder / 'strategy')}"
-    fit = [sys.executable, "-m", "training", "fit", *files, f"--out={folder}", "--json"]
-    fits = [
-        subprocess.Popen([*fit, f"--seed={seed}"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        for seed in (0, 1)
-    ]
-    first, second = (Path(json.loads(fit.communicate(timeout=120)[0])["artifact"]) for fit in fits)
-    return first, second
 
 
 @asynccontextmanager
@@ -58,7 +38,12 @@ async def served(url: str, folder: Path, model: Path, challenger: Path | None) -
         leads_to(folder / "rival", challenger)
     rival = folder / "rival" if challenger is not None else None
     settings = Settings(
-        store=StorePlace.parse(url), strategy=folder / "strategy", model=folder / "model", challenger=rival, port=0
+        store=StorePlace.parse(url),
+        strategy=folder / "strategy",
+        model=folder / "model",
+        challenger=rival,
+        port=0,
+        store_wait_s=5.0,
     )
     running = await start(settings)
     try:

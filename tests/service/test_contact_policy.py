@@ -33,7 +33,7 @@ async def shop(store: str, folder: Path, cap: str, zone: str = "Europe/Berlin") 
     zoned = f"time_zone: {{default: {zone}}}\n"
     caps = f"caps:\n  - {CAPS[cap]}\n"
     strategy = write_strategy(folder / cap, caps=caps, guardrails=None, model=None, time_zone=zoned)
-    running = await start(Settings(store=StorePlace.parse(store), strategy=strategy, port=0))
+    running = await start(Settings(store=StorePlace.parse(store), strategy=strategy, port=0, store_wait_s=5.0))
     try:
         async with TactClient(f"127.0.0.1:{running.port}", schema=running.strategy.schema) as client:
             yield client

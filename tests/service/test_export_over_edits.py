@@ -39,7 +39,7 @@ LATER = {
 @asynccontextmanager
 async def serving(store: str, strategy: Path) -> AsyncIterator[TactClient]:
     """Start a service over a store and yield a client of it."""
-    running = await start(Settings(store=StorePlace.parse(store), strategy=strategy, port=0))
+    running = await start(Settings(store=StorePlace.parse(store), strategy=strategy, port=0, store_wait_s=5.0))
     try:
         schema = load_strategy(strategy).schema
         async with TactClient(f"127.0.0.1:{running.port}", schema=schema, timeout_s=5.0) as client:

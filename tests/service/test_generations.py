@@ -27,7 +27,9 @@ async def serving(url: str, folder: Path, *, reload: bool = True) -> AsyncIterat
     """Serve a folder, of the first edition unless it is there."""
     if not await asyncio.to_thread(folder.exists):
         write_edition(folder, 0)
-    running = await start(Settings(store=StorePlace.parse(url), strategy=folder, port=0, reload=reload))
+    running = await start(
+        Settings(store=StorePlace.parse(url), strategy=folder, port=0, store_wait_s=5.0, reload=reload)
+    )
     try:
         async with TactClient(running.address, timeout_s=10.0) as client:
             yield running, client

@@ -147,7 +147,7 @@ async def test_what_a_customer_was_told_counts_once(clean_store_url: str, tmp_pa
 async def test_a_service_counts_by_household(clean_store_url: str, tmp_path: Path) -> None:
     """A service as it is started keeps the caps of households."""
     folder = write_strategy(tmp_path / "strategy", **SMALL)
-    running = await start(Settings(store=StorePlace.parse(clean_store_url), strategy=folder, port=0))
+    running = await start(Settings(store=StorePlace.parse(clean_store_url), strategy=folder, port=0, store_wait_s=5.0))
     connections = Connections(clean_store_url)
     try:
         store = store_of(connections, running.strategy)

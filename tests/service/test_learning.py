@@ -37,7 +37,9 @@ async def serving(store: str, folder: Path, **sections: str | None) -> AsyncIter
     """Serve the small strategy without anything that forbids; callers may choose the moment."""
     calm = edited("strategy", "  explore: 0.05\n", "")
     shop = write_strategy(folder / "shop", strategy=calm, **{**NOTHING_HELD_BACK, **sections})
-    running = await start(Settings(store=StorePlace.parse(store), strategy=shop, port=0, allow_as_of=True))
+    running = await start(
+        Settings(store=StorePlace.parse(store), strategy=shop, port=0, store_wait_s=5.0, allow_as_of=True)
+    )
     try:
         async with TactClient(f"127.0.0.1:{running.port}", schema=running.strategy.schema, timeout_s=20.0) as client:
             yield running, client

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,69 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-import pytest
 
 from models.artifacts import ESTIMATORS, FOLDED
 from service.app import Running, start
 from service.config import Settings, StorePlace
 from service.rpc.client import Ask, TactClient
-from tests.cli.commands import ROOT
 from tests.models.forgery import npz, restamp
-from tests.training.world import STRATEGY, world
+from tests.service.served import FEATURES, write_served
 
 IN_FORCE_WITHIN_S = 2.0
-SERVED = """\
-consent:
-  - {id: none, says: Nothing., purposes: []}
-  - {id: personal, says: Personal offers., purposes: [service, personalization]}
-channels:
-  - {id: web, placements: [hero]}
-actions:
-  - id: hello
-    kind: greeting
-    says: Hello.
-    propensity: 1.0
-    treatments: [{channel: web, placements: [hero], text: Hello.}]
-  - id: phone
-    kind: offer
-    says: A phone.
-    intents: [cross_sell]
-    value: 100.0
-    propensity: 0.1
-    treatments: [{channel: web, placements: [hero], text: A phone.}]
-  - id: fibre
-    kind: offer
-    says: Fibre.
-    intents: [upsell]
-    value: 50.0
-    propensity: 0.1
-    treatments: [{channel: web, placements: [hero], text: Fibre.}]
-"""
-FEATURES = "model: {features: [past.visits, past.tier, present.mood]}\n"
-
-
-def write_served(folder: Path, features: str = FEATURES) -> Path:
-    """Write a strategy that serves what the small world knows."""
-    head, _, rest = STRATEGY.partition("actions:\n")
-    assert FEATURES in rest
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "all.yaml").write_text(head + SERVED + features)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Train two models on one small world, side by side."""
-    folder = tmp_path_factory.mktemp("models")
-    files = world(1, customers=120).write(folder)
-    files[0] = f"--strategy={write_served(folder / 'strategy')}"
-    fit = [sys.executable, "-m", "training", "fit", *files, f"--out={folder}", "--json"]
-    fits = [
-        subprocess.Popen([*fit, f"--seed={seed}"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        for seed in (0, 1)
-    ]
-    first, second = (Path(json.loads(fit.communicate(timeout=120)[0])["artifact"]) for fit in fits)
-    return first, second
 
 
 async def until(holds: Callable[[], bool], within_s: float) -> float:
@@ -119,7 +62,7 @@ async def served(folder: Path, model: Path) -> Running:
     """Serve the small world with a model behind a link."""
     strategy, store = write_served(folder / "strategy"), StorePlace.parse(f"embedded:{folder / 'store'}")
     leads_to(folder / "model", model)
-    return await start(Settings(store=store, strategy=strategy, model=folder / "model", port=0))
+    return await start(Settings(store=store, strategy=strategy, model=folder / "model", port=0, store_wait_s=5.0))
 
 
 async def refuses(running: Running, words: str, serves: Path) -> None:

@@ -34,7 +34,7 @@ def add_to(
     fit.add_argument("--features", type=names, default=(), metavar="A,B", help=features)
     fit.add_argument("--forests", type=_forests, default=8, metavar="N", help="at most N forests serve; 0: none (8)")
     memory = "what the process may take; of a log that does not fit, some customers are left out (2GB)"
-    fit.add_argument("--memory", type=_memory, default=None, metavar="SIZE", help=memory)
+    fit.add_argument("--memory", type=memory_size, default=None, metavar="SIZE", help=memory)
     dask = "read the log on a Dask cluster: tcp://HOST:PORT of a scheduler, or local:2 for two processes here"
     fit.add_argument("--dask", metavar="WHERE", help=dask)
     unfinished = "take decisions whose outcome may still come as if it did not"
@@ -49,7 +49,8 @@ def _forests(text: str) -> int:
     return int(text)
 
 
-def _memory(text: str) -> int:
+def memory_size(text: str) -> int:
+    """Return the bytes that an argument names; raise `ArgumentTypeError` for what is no size."""
     from ..log.memory import memory_of
 
     try:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..learning.command import memory_size
+
 Report = dict[str, Any]
 
 _MOST_DRAWS = 100_000
@@ -38,7 +40,7 @@ def add_to(
     draws = "draw customers with replacement so often for the intervals (0: by their influence)"
     evaluate.add_argument("--bootstrap", type=_draws, default=0, metavar="N", help=draws)
     evaluate.add_argument("--groups", type=names, default=(), metavar="A,B", help="features to show fairness by")
-    evaluate.add_argument("--memory", type=_memory, metavar="SIZE", help="what the process may take (2GB)")
+    evaluate.add_argument("--memory", type=memory_size, metavar="SIZE", help="what the process may take (2GB)")
     dask = "read the log on a Dask cluster: tcp://HOST:PORT of a scheduler, or local:2 for two processes here"
     evaluate.add_argument("--dask", metavar="WHERE", help=dask)
     evaluate.add_argument("--report", type=Path, metavar="FILE", help="write a report as one HTML file")
@@ -59,15 +61,6 @@ def _draws(text: str) -> int:
     if not text.isdecimal() or int(text) > _MOST_DRAWS:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of draws; write one from 0 to {_MOST_DRAWS}")
     return int(text)
-
-
-def _memory(text: str) -> int:
-    from ..log.memory import memory_of
-
-    try:
-        return memory_of(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _evaluate(asked: argparse.Namespace) -> Report:

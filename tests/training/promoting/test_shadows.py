@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.service.test_model_reload import write_served
+from tests.service.served import write_served
 from tests.training.promoting.world import moment
 from tests.training.world import Person, world
 from training.errors import TrainingRefused

@@ -17,7 +17,7 @@ from models.features import FeatureSpace
 from service.core.loader import load_strategy
 from service.evaluating.policies import Writer
 from service.evaluating.rows import TableLog, files_of
-from tests.service.test_model_reload import write_served
+from tests.service.served import write_served
 from tests.training.world import DAYS, HOUR_MS, START, World, world, write_lines
 from training.__main__ import main
 from training.promoting.promotion import Looked, Order
