@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -57,12 +57,13 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """What one decision was worth by the truth: what was said, and what would have been the first choice by what had
-    been learned, a random choice and the best.
+    """What one decision was worth by the truth: what was said; and what would have been the first choice by what had
+    been learned, the one by the strategy's own guesses, a random choice and the best.
     """
 
     said: float
     first: float
+    guess: float
     random: float
     best: float
 
@@ -101,11 +102,19 @@ class Life:
         who = self._dice.sample(there, min(len(moments), len(there)))
         return [Visit(name, at_ms) for name, at_ms in zip(who, moments, strict=False)]
 
-    def value(self, customer: str, said: str, first: str, allowed: Sequence[str]) -> Value:
+    def value(self, customer: str, said: str, first: str, guess: str, allowed: Sequence[str]) -> Value:
         """Return what a decision was worth, in euros against saying nothing; empty names say nothing."""
-        nets = {"": 0.0} | {action: self._worth(customer, action).net for action in {*allowed, said, first} - {""}}
+        named = {*allowed, said, first, guess} - {""}
+        nets = {"": 0.0} | {action: self._worth(customer, action).net for action in named}
         open_to = [0.0, *(nets[action] for action in allowed)]
-        return Value(nets[said], nets[first], sum(open_to) / len(open_to), max(open_to))
+        return Value(nets[said], nets[first], nets[guess], sum(open_to) / len(open_to), max(open_to))
+
+    def guessed(self, declared: Mapping[str, float]) -> dict[str, float]:
+        """Return what saying each action is worth by the formula, given its declared propensity alone."""
+        return {
+            name: one.lever * declared.get(name, 0.0) * (one.value - one.reward) - one.cost
+            for name, one in self._sayables.items()
+        }
 
     def happens(self, customer: str, said: str) -> float | None:
         """Draw whether what was said is taken; return what that earns, or None."""

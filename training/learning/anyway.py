@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from ..decisions import Decisions, Floats
-from .learners import Line, Logistic, Showing, calibrated_line, pipeline_of
+from .learners import Line, Logistic, Showing, calibrated_line, pipeline_of, solver_for
 from .platt import probability
 from .pools import Pool
 
@@ -24,14 +24,14 @@ _DECLARED = 20.0
 """How many rows the propensity counts for that the strategy declares."""
 
 _SUREST = 0.001
-_WIDEST = 30.0
+_WIDEST = 60.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Anyway:
     """What happens of one action where nothing is said: rows `silent` of it or of its group, and the best line of them.
 
-    `said` are the rows where it was said, `declared` is the propensity that the strategy declares.
+    `said` are the rows where it was said, `declared` is the propensity that the strategy declares; 0 declares nothing.
     """
 
     decisions: Decisions
@@ -95,7 +95,7 @@ class Above:
         rows = showing.shown(x, pool.y)
         scaler = StandardScaler().fit(rows.x)
         seen = np.column_stack((scaler.transform(rows.x), _FREE * below.logits(rows.x, self.anyway.code)))
-        logistic = LogisticRegression(C=self.strength, max_iter=1000, solver="newton-cholesky").fit(seen, rows.y)
+        logistic = LogisticRegression(C=self.strength, max_iter=1000, solver=solver_for(seen)).fit(seen, rows.y)
         slope = _FREE * logistic.coef_[0, -1]
         weights, bias = below.raw(self.anyway.code)
         coefficients = logistic.coef_[:, :-1] + slope * weights * scaler.scale_
@@ -134,12 +134,15 @@ class Level:
 def lift(said: Floats, y: Floats, silent: Floats, declared: float) -> float:
     """Return what to add to logits so that those of said rows (n,) forecast their outcomes y (n,).
 
-    The declared propensity counts as 20 more rows, of which each is like the average of the silent ones (m,).
+    The declared propensity counts as 20 more rows, of which each is like the average of the silent ones (m,). Beyond
+    what the silent ones reach nothing is claimed of the said ones.
     """
     chance = min(max(declared, _SUREST), 1.0 - _SUREST)
+    low, high = float(silent.min()), float(silent.max())
+    held = np.clip(said, low, high)
 
     def surplus(offset: float) -> float:
         more = _DECLARED * (float(probability(silent + offset).mean()) - chance)
-        return float((probability(said + offset) - y).sum()) + more
+        return float((probability(held + offset) - y).sum()) + more
 
-    return float(brentq(surplus, -_WIDEST, _WIDEST))
+    return float(brentq(surplus, -_WIDEST - high, _WIDEST - low))

@@ -106,22 +106,29 @@ class Chooser:
             for known, near, lines, until in zip(chosen, shared, anyways, untils, strict=True):
                 anyway, own_part = lines.get(code), own.before(until)
                 groups = [candidates for candidates in near if code in candidates[0].pool.codes]
+                group = next((of for of in groups if of[0].pool.name == f"group {side.groups[code]}"), ())
                 if lack := own_part.lack():
-                    if borrowed := self._borrowed(own_part, anyway, groups, f"group {side.groups[code]}"):
+                    if borrowed := self._borrowed(own_part, anyway, group):
                         known[code] = replace(borrowed, cold=lack)
                 else:
                     mine = self._candidates(own, until, own_forward, anyway)
-                    known[code] = self._best([*mine, *chain(*groups)], own_part)
+                    best = self._best([*mine, *chain(*groups)], own_part)
+                    known[code] = best or self._unproved(own_part, anyway, group)
                 advance(1)
         return chosen
 
-    def _borrowed(
-        self, own: Pool, anyway: Anyway | None, near: Sequence[Sequence[_Candidate]], group: str
-    ) -> Choice | None:
+    def _borrowed(self, own: Pool, anyway: Anyway | None, group: Sequence[_Candidate]) -> Choice | None:
         """Return what a cold action learns by: what happens anyway, or else its group, where there is either."""
-        if anyway:
+        if anyway and anyway.declared:
             return Choice(own.name, Level(anyway.name, anyway), {}, "")
-        return self._best(near[0], near[0][0].pool) if near and near[0][0].pool.name == group else None
+        return (self._best(group, group[0].pool) or uncompared(group[0].pool.name)) if group else None
+
+    def _unproved(self, own: Pool, anyway: Anyway | None, group: Sequence[_Candidate]) -> Choice:
+        """Return what an action learns by whose rows are all so late that nothing could be compared on them."""
+        if anyway:
+            return Choice(own.name, Above(ABOVE[0], anyway.name, anyway), {}, "")
+        best = self._best(group, group[0].pool) if group else None
+        return replace(best, cold="its rows are too late to compare anything on them") if best else uncompared(own.name)
 
     def _shared(self, side: Side, until: int, forward: Forecasts) -> Iterator[list[_Candidate]]:
         """Yield the candidates of every pool of several actions from which there is something to learn."""
@@ -166,12 +173,15 @@ class Chooser:
                 forecasts[key] = forward(x, pool, learner, cuts, self.pasts(cuts), self.showing)
             yield _Candidate(part, learner, _levelled(forecasts[key][seen], part, cuts))
 
-    def _best(self, candidates: Sequence[_Candidate], target: Pool) -> Choice:
-        """Return the best line; or the best trees, if time does not speak against them and customers speak for them."""
+    def _best(self, candidates: Sequence[_Candidate], target: Pool) -> Choice | None:
+        """Return the best line; or the best trees, if time does not speak against them and customers speak for them.
+
+        None where hardly any row is forecast by all of them.
+        """
         logits = np.array([candidate.of(target, candidate.forecast) for candidate in candidates])
         compared = ~np.isnan(logits).any(axis=0)
         if compared.sum() < _FEWEST_COMPARED:
-            return uncompared(target.name)
+            return None
         losses = log_losses(logits[:, compared], target.y[compared])
         means = dict(zip(candidates, losses.mean(axis=1).tolist(), strict=True))
         line = _line(candidates, losses)

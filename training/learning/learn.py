@@ -12,7 +12,7 @@ import numpy as np
 from ..decisions import Decisions, Floats
 from ..fitting import HELD_OUT, Blind
 from ..metrics import Scores
-from .anyway import Anyway
+from .anyway import Anyway, Level
 from .choosing import Anyways, Choice, Chooser
 from .learners import Fit, Learner, Logistic, Showing
 from .platt import Platt, platt, probability
@@ -28,7 +28,7 @@ class Plan:
 
     `forests` bounds how many forests serve; 0 tries no trees. Unless `judged`, nothing is held out to judge the models
     by. `window_ms` is how long after a decision its outcome counts, and so is not known. `declared` are the
-    propensities that the strategy declares, by the action's name.
+    propensities that the strategy declares, by the action's name; 0 declares nothing.
     """
 
     groups: Mapping[str, str]
@@ -142,15 +142,15 @@ def _learned(
 def _anyways(
     decisions: Decisions, spoken: Side, quiet: Side, plan: Plan, below: _Learned, until: int
 ) -> dict[int, Anyway]:
-    """Return what happens anyway of each action whose propensity is declared and of which a line was learned."""
+    """Return what happens anyway of each action of which a line was learned."""
     pools = {pool.name: pool for pool in quiet.shared()}
     found: dict[int, Anyway] = {}
     for code, (choice, _) in below.items():
         action, line = decisions.actions[code], choice.by_line()
-        if action in plan.declared and isinstance(line.learner, Logistic):
+        if isinstance(line.learner, Logistic):
             pool = (pools.get(line.pool) or quiet.own(code, action)).before(until)
             own = spoken.own(code, action).before(until)
-            found[code] = Anyway(decisions, code, own, pool, line.learner, plan.declared[action])
+            found[code] = Anyway(decisions, code, own, pool, line.learner, plan.declared.get(action, 0.0))
     return found
 
 
@@ -196,7 +196,7 @@ def _fitted(decisions: Decisions, side: Side, choices: Mapping[int, Choice], cho
         fit = learner.fit(decisions.x[pool.places], pool, chooser.showing)
         for code in codes:
             rows = pool.of(code) & ~np.isnan(unseen)
-            line = platt(unseen[rows], pool.y[rows])
+            line = Platt() if isinstance(learner, Level) else platt(unseen[rows], pool.y[rows])
             fitted[code] = _Fitted(fit, line, pool.y[pool.of(code)], _unseen(line.logits(unseen[rows]), pool.y[rows]))
     return fitted
 

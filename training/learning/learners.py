@@ -83,12 +83,16 @@ class Logistic:
         """See Learner."""
         rows = showing.shown(_with_actions(x, pool.action, pool.codes), pool.y)
         weights = "balanced" if self.balanced else None
-        solver = "newton-cholesky" if rows.x.shape[1] <= _FEW_COLUMNS else "lbfgs"
-        logistic = LogisticRegression(C=self.strength, max_iter=1000, class_weight=weights, solver=solver)
+        logistic = LogisticRegression(C=self.strength, max_iter=1000, class_weight=weights, solver=solver_for(rows.x))
         pipeline = make_pipeline(StandardScaler(), logistic).fit(rows.x, rows.y)
         if self.balanced:
             logistic.intercept_ = logistic.intercept_ - shift_of(rows.y)
         return Line(pipeline, pool.codes)
+
+
+def solver_for(x: Floats) -> str:
+    """Return which solver of logistic regression is fast on rows (rows, columns)."""
+    return "newton-cholesky" if x.shape[1] <= _FEW_COLUMNS else "lbfgs"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -109,16 +109,84 @@ def test_without_a_reason_to_bend_it_is_the_line_below_lifted() -> None:
     assert np.corrcoef(found, below.logits(log.x, 1))[0, 1] > 0.99999
 
 
-@settings(max_examples=50, deadline=None)
-@given(seed=st.integers(0, 1000), rows=st.integers(0, 200), declared=st.floats(0.0, 1.0))
-def test_the_level_is_between_what_is_declared_and_what_came(seed: int, rows: int, declared: float) -> None:
-    """The forecasts of what was said and of 20 rows more add up to what came and what was declared of those 20."""
+@settings(max_examples=80, deadline=None)
+@given(
+    seed=st.integers(0, 1000),
+    rows=st.integers(0, 200),
+    declared=st.floats(0.0, 1.0),
+    wild=st.sampled_from([1.0, 5.0, 1000.0]),
+    rate=st.sampled_from([0.0, 0.4, 1.0]),
+)
+def test_the_level_is_between_what_is_declared_and_what_came(
+    seed: int, rows: int, declared: float, wild: float, rate: float
+) -> None:
+    """The forecasts of what was said and of 20 rows more add up to what came and what was declared of those 20.
+
+    What is said of rows beyond what silence reaches is what is said at its edge, however wild they are.
+    """
     rng = np.random.default_rng(seed)
-    loud, quiet = rng.normal(size=rows), rng.normal(-1.0, 1.0, 300)
-    y = (rng.random(rows) < 0.4).astype(float)
+    quiet = rng.normal(-1.0, 1.0, 300)
+    loud = wild * rng.normal(size=rows)
+    y = (rng.random(rows) < rate).astype(float)
     offset = lift(loud, y, quiet, declared)
-    forecast = probability(loud + offset).sum() + 20.0 * probability(quiet + offset).mean()
+    held = np.clip(loud, quiet.min(), quiet.max())
+    forecast = probability(held + offset).sum() + 20.0 * probability(quiet + offset).mean()
     assert forecast == pytest.approx(y.sum() + 20.0 * np.clip(declared, 0.001, 0.999), rel=1e-6)
+
+
+@pytest.mark.parametrize("rows", [10, 40, 90])
+@pytest.mark.parametrize("declared", [0.02, 0.8])
+def test_the_declared_propensity_counts_for_twenty_rows_in_what_is_served(rows: int, declared: float) -> None:
+    """What is served of a cold action lies where its rows and 20 of the declared propensity would put it."""
+    served, wanted = [], []
+    for seed in range(6):
+        log = drawn(seed, (4000, rows))
+        model = learn(log, Plan({}, forests=0, judged=False, declared={"offer-1": declared})).said["offer-1"]
+        loud = log.action == 1
+        mean = probability(model.platt.logits(model.fit.logits(log.x[loud], 1))).mean()
+        served.append(float(mean))
+        wanted.append((log.happened[loud, 1].sum() + 20.0 * declared) / (rows + 20.0))
+    assert np.mean(served) == pytest.approx(np.mean(wanted), abs=0.05)
+
+
+def test_a_cold_action_of_no_declared_propensity_borrows_from_its_group() -> None:
+    """Nothing is declared by 0 or by silence: then the group's level is taken, not none at all."""
+    log = drawn(3, (2000, 0, 900, 900))
+    groups = {f"offer-{code}": "all" for code in (1, 2, 3)}
+    for declared in ({}, {"offer-1": 0.0}):
+        model = learn(log, Plan(groups, forests=0, judged=False, declared=declared)).said["offer-1"]
+        assert model.choice.lender == "group all"
+        assert probability(model.platt.logits(model.fit.logits(log.x, 1))).mean() > 0.2
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_an_action_that_is_new_learns_above_what_happens_anyway_or_from_its_group(grouped: bool) -> None:
+    """Where all its rows are of the latest part nothing can be compared, and more rows are no reason to forget that."""
+    log = drawn(9, (3000, 300, 600))
+    late = np.flatnonzero(log.action == 1)
+    order = np.concatenate((np.flatnonzero(log.action != 1), late))
+    log = replace(log, x=log.x[order], action=log.action[order], happened=log.happened[order])
+    if grouped:
+        log.happened[log.action == 0] = np.nan  # nothing is known of silence
+    groups = {"offer-1": "all", "offer-2": "all"} if grouped else {}
+    choice = learn(log, Plan(groups, forests=0, judged=False)).said["offer-1"].choice
+    assert choice.pool == ("group all" if grouped else "offer-1")
+    assert ("above what happens anyway" in choice.learner.name) is not grouped
+
+
+def test_the_judged_model_knows_nothing_of_later_silence() -> None:
+    """What happens without words in the latest fifth changes no forecast that judges a model; before, it does."""
+    log = drawn(4, (700, 500))
+    quiet, place = log.action == 0, np.arange(1200)
+
+    def judged(decisions: Decisions) -> Floats:
+        held_out = learn(decisions, Plan({}, forests=0, declared={"offer-1": 0.4})).said["offer-1"].held_out
+        assert held_out is not None
+        return held_out.probability
+
+    plain = judged(log)
+    np.testing.assert_array_equal(judged(turned(log, quiet & (place >= 960))), plain)
+    assert (judged(turned(log, quiet & (place < 960) & (place % 3 == 0))) != plain).any()
 
 
 def test_a_cold_action_with_a_declared_propensity_borrows_from_what_happens_anyway() -> None:
@@ -133,7 +201,7 @@ def test_a_cold_action_with_a_declared_propensity_borrows_from_what_happens_anyw
     below = learned.silent["offer-1"]
     baseline = below.platt.logits(below.fit.logits(x, 1))
     assert np.corrcoef(logits, baseline)[0, 1] > 0.999
-    without = learn(log, Plan({}, forests=0))
+    without = learn(log, Plan({}, forests=0, declared={"offer-1": 0.0}))
     assert not without.said
     assert without.left_out["offer-1"] == "no rows"
 
