@@ -257,10 +257,16 @@ def main() -> int:
     parser.add_argument("--report", type=Path, help="write the curve as an HTML page here")
     parser.add_argument("--json", type=Path, help="write what was found here")
     chosen = parser.parse_args()
+    if chosen.out and chosen.out.exists() and any(chosen.out.iterdir()):
+        parser.error(f"--out: {chosen.out} holds something; name an empty folder or a new one")
     plan = Plan(chosen.decisions, chosen.customers, chosen.seed)
     with tempfile.TemporaryDirectory(prefix="tact-learning-") as folder:
         learning = Learning(plan, chosen.out or Path(folder))
-        learning.run()
+        try:
+            learning.run()
+        except NotLearned as why:
+            print(f"nothing could be learned: {why}", file=sys.stderr)
+            return 1
     if chosen.report:
         write_report(chosen.report, report_of(learning.rounds))
     if chosen.json:

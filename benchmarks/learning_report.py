@@ -87,9 +87,11 @@ def report_of(rounds: Sequence[Round]) -> Report:
         "best": "best possible", "first": "first choice", "said": "said, trying things out",
         "guess": "guesses of the strategy", "random": "random",
     }  # fmt: skip
-    curves = [
-        Curve(name, np.array(over, dtype=float), np.array([one.mean(arm) for one in rounds]))
-        for arm, name in names.items()
+    places = np.array(over, dtype=float)
+    curves = [Curve(name, places, np.array([one.mean(arm) for one in rounds])) for arm, name in names.items()]
+    shares = [
+        Curve(names[arm], places, np.array([one.closed(arm).share for one in rounds]))
+        for arm in ("first", "said", "guess")
     ]
     rows: tuple[tuple[Cell, ...], ...] = tuple(
         (one.number, one.model or "none", one.decisions, *(str(one.closed(arm)) for arm in ("first", "said", "guess")))
@@ -105,6 +107,6 @@ def report_of(rounds: Sequence[Round]) -> Report:
         "The guesses are what the declared propensities would have chosen on the same visits, by the formula, without "
         "any model or weight. Intervals of 95 % by customer: of this world and this run, not of other worlds.",
     )
-    figure = learning_curve(curves, "EUR a decision")
+    figures = learning_curve(shares, "share of the gap"), learning_curve(curves, "EUR a decision")
     table = Table("Share of the gap between random and best", head, rows)
-    return Report("Learning from its own log", (Section("Rounds", words, (figure,), (table,)),))
+    return Report("Learning from its own log", (Section("Rounds", words, figures, (table,)),))
