@@ -31,7 +31,7 @@ _WIDEST = 60.0
 class Anyway:
     """What happens of one action where nothing is said: rows `silent` of it or of its group, and the best line of them.
 
-    `said` are the rows where it was said, `declared` is the propensity that the strategy declares; 0 declares nothing.
+    `said` are the rows where it was said, `declared` is the propensity that the strategy declares.
     """
 
     decisions: Decisions

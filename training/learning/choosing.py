@@ -119,7 +119,7 @@ class Chooser:
 
     def _borrowed(self, own: Pool, anyway: Anyway | None, group: Sequence[_Candidate]) -> Choice | None:
         """Return what a cold action learns by: what happens anyway, or else its group, where there is either."""
-        if anyway and anyway.declared:
+        if anyway:
             return Choice(own.name, Level(anyway.name, anyway), {}, "")
         return (self._best(group, group[0].pool) or uncompared(group[0].pool.name)) if group else None
 

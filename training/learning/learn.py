@@ -142,15 +142,15 @@ def _learned(
 def _anyways(
     decisions: Decisions, spoken: Side, quiet: Side, plan: Plan, below: _Learned, until: int
 ) -> dict[int, Anyway]:
-    """Return what happens anyway of each action of which a line was learned."""
+    """Return what happens anyway of each action whose propensity is declared and of which a line was learned."""
     pools = {pool.name: pool for pool in quiet.shared()}
     found: dict[int, Anyway] = {}
     for code, (choice, _) in below.items():
         action, line = decisions.actions[code], choice.by_line()
-        if isinstance(line.learner, Logistic):
+        if plan.declared.get(action) and isinstance(line.learner, Logistic):
             pool = (pools.get(line.pool) or quiet.own(code, action)).before(until)
             own = spoken.own(code, action).before(until)
-            found[code] = Anyway(decisions, code, own, pool, line.learner, plan.declared.get(action, 0.0))
+            found[code] = Anyway(decisions, code, own, pool, line.learner, plan.declared[action])
     return found
 
 

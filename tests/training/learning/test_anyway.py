@@ -169,7 +169,8 @@ def test_an_action_that_is_new_learns_above_what_happens_anyway_or_from_its_grou
     if grouped:
         log.happened[log.action == 0] = np.nan  # nothing is known of silence
     groups = {"offer-1": "all", "offer-2": "all"} if grouped else {}
-    choice = learn(log, Plan(groups, forests=0, judged=False)).said["offer-1"].choice
+    plan = Plan(groups, forests=0, judged=False, declared={"offer-1": 0.3})
+    choice = learn(log, plan).said["offer-1"].choice
     assert choice.pool == ("group all" if grouped else "offer-1")
     assert ("above what happens anyway" in choice.learner.name) is not grouped
 
