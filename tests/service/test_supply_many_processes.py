@@ -27,13 +27,9 @@ UNITS = 500
 def targets(clean_store_url: str, tmp_path: Path) -> Iterator[tuple[str, ...]]:
     """Serve the shop from four processes on one store, and return where."""
     shop = write_shop(tmp_path / "shop")
+    words = ("--store", clean_store_url, "--strategy", shop, "--port", "0", "--store-wait", "5", "--json")
     with ExitStack() as open_processes:
-        started = [
-            open_processes.enter_context(
-                Process("serve", "--store", clean_store_url, "--strategy", shop, "--port", "0", "--json")
-            )
-            for _ in range(PROCESSES)
-        ]
+        started = [open_processes.enter_context(Process("serve", *words)) for _ in range(PROCESSES)]
         yield tuple(process.serving().target for process in started)
 
 
