@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -64,6 +64,9 @@ _NOT_KNOWN = {
 
 class NotLearned(Exception):
     """Nothing could be learned from the log: the message is what the training said."""
+
+
+LEAST = {"decisions": 1_000, "customers": 50}
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +246,7 @@ def _has_no_treatment(fate: decision_pb2.ActionFate) -> bool:
     return any(reason.code == values_pb2.REASON_CODE_NO_TREATMENT for reason in fate.vetoes)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run it and say what was found; the exit code is 1 where less than 70 % of the gap is closed in the last round, or
     not surely more than by the strategy's own guesses.
     """
@@ -256,7 +259,12 @@ def main() -> int:
     )
     parser.add_argument("--report", type=Path, help="write the curve as an HTML page here")
     parser.add_argument("--json", type=Path, help="write what was found here")
-    chosen = parser.parse_args()
+    chosen = parser.parse_args(arguments)
+    for name, least in LEAST.items():
+        if getattr(chosen, name) < least:
+            parser.error(
+                f"--{name}: {getattr(chosen, name)} is too few for every round to say something; {least} at least"
+            )
     if chosen.out and chosen.out.exists() and any(chosen.out.iterdir()):
         parser.error(f"--out: {chosen.out} holds something; name an empty folder or a new one")
     plan = Plan(chosen.decisions, chosen.customers, chosen.seed)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.learning import Learning, Plan
+from benchmarks.learning import Learning, Plan, main
 from benchmarks.learning_report import ARMS, Round, Share, report_of
 from benchmarks.learning_world import DAYS, Life, Trying, Value, asked_instead, write_strategy
 from service.core.loader import load_strategy
@@ -99,6 +99,15 @@ def test_less_than_was_promised_is_said(said: float, guess: float, model: str, l
         noise = rng.normal(0.0, 1.0)
         found.add(f"c{number}", Value(said, said + noise, guess, 0.0, 1.0))
     assert found.lack() == lack if not lack else lack in found.lack()
+
+
+@pytest.mark.parametrize("asked", [["--decisions", "5"], ["--customers", "0"], ["--decisions", "-1"], ["--out", "."]])
+def test_what_cannot_be_asked_is_said_in_one_line(asked: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Too few decisions or customers, and a folder that holds something, are refused before anything is started."""
+    with pytest.raises(SystemExit) as ended:
+        main(asked)
+    assert ended.value.code == 2
+    assert f"error: {asked[0]}: " in capsys.readouterr().err
 
 
 def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
