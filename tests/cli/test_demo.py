@@ -64,15 +64,53 @@ def drawn(decision: dict[str, Any]) -> list[str]:
 
 
 def test_what_was_said_on_the_web_is_said_on_the_phone(shown: Report) -> None:
-    """Frank, who is asked to stay on the web, hears the same on the phone, and is greeted as one who was just there."""
+    """Frank is greeted on the phone as one who was just on the web, and hears no second offer to stay."""
     web, desk = [one for one in shown["decisions"] if one["customer_id"] == "frank-leaving"]
     assert desk["says"]["greeting"] == "greet-continued" or drawn(desk)
-    if drawn(web):  # one time in twenty he is told something else, to learn from
-        return
-    assert web["says"]["hero"] in ("stay-discount", "stay-more-data")
-    assert desk["says"]["offer"] == web["says"]["hero"]
-    assert desk["answer"]["answers"][1]["reasons"][0]["rule_id"] == "one-story-about-staying"
-    assert desk["held_back"]["rule_id"] == "one-story-about-staying"
+    if web["says"]["hero"] in STAYS:  # models of so few customers may find something better, or draw it
+        asked_to_stay_once(web["says"], desk["answer"])
+    else:
+        assert web["says"]["hero"] is not None
+
+
+def test_whoever_may_leave_is_asked_to_stay_with_the_same_words_twice(
+    data: Path, shown: Report, tmp_path: Path
+) -> None:
+    """By the strategy's own estimates customers with Frank's history are asked to stay, on the phone as on the web."""
+    twins = [f"frank-twin-{number}" for number in range(4)]
+    files = [copies(data / "world" / name, tmp_path / name, twins) for name in ("events.jsonl", "consents.jsonl")]
+    store = f"embedded:{tmp_path / 'store'}"
+    heard = []
+    with Process("serve", "--store", store, "--store-wait", "5", "--port", "0", "--json") as process:
+        at = ("--target", process.serving().target)
+        assert report("events", "load", files[0], *at)["refused"] == 0
+        assert report("consents", "load", files[1], *at)["refused"] == 0
+        for twin in twins:
+            web, desk = (report("decide", twin, *words, *at) for words in (ON_THE_WEB, ON_THE_PHONE))
+            if not drawn({"answer": web}):
+                heard.append(twin)
+                asked_to_stay_once({"hero": web["answers"][1]["offer"]["action_id"]}, desk)
+    assert heard  # at one in twenty for each placement, four are hardly ever drawn all
+
+
+STAYS = ("stay-discount", "stay-more-data")
+ON_THE_WEB = ("--channel", "web", "--placement", "greeting", "--placement", "hero")
+ON_THE_PHONE = ("--channel", "desk", "--placement", "greeting", "--placement", "offer")
+
+
+def copies(file: Path, to: Path, ids: list[str]) -> Path:
+    """Write what a file of the world tells about Frank, told about each of these customers."""
+    lines = [line for line in file.read_text().splitlines() if '"frank-leaving"' in line]
+    assert lines
+    to.write_text("".join(line.replace("frank-leaving", one) + "\n" for one in ids for line in lines))
+    return to
+
+
+def asked_to_stay_once(said_on_the_web: dict[str, Any], desk: dict[str, Any]) -> None:
+    """Assert that the web asked to stay, and that the phone says the same and names the promise."""
+    assert said_on_the_web["hero"] in STAYS
+    assert desk["answers"][1]["offer"]["action_id"] == said_on_the_web["hero"]
+    assert desk["answers"][1]["reasons"][0]["rule_id"] == "one-story-about-staying"
 
 
 def test_a_no_on_the_phone_counts_on_the_web(shown: Report) -> None:
