@@ -1,10 +1,11 @@
 # syntax=docker/dockerfile:1
 
-# ---- the environment: wheels from the lock, each checked against its hash; nothing is compiled
+# ---- the environment: wheels from the lock, each checked against its hash; only Tact's own kernel is compiled
 FROM python:3.13-slim-bookworm AS environment
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /build
 
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 RUN python -m venv /opt/build && python -m venv /opt/tact
 COPY requirements-build.lock ./
 RUN /opt/build/bin/pip install --require-hashes --only-binary :all: -r requirements-build.lock

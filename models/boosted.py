@@ -63,6 +63,12 @@ class Boosted:
         """Return what `boosted_of` takes."""
         return {name: getattr(self, name) for name in ARRAYS}
 
+    @property
+    def walked_by(self) -> tuple[npt.NDArray[Any], ...]:
+        """The arrays as models/kernel.py takes them."""
+        nodes = (self.feature, self.threshold, self.child, self.value)
+        return (*nodes, self.roots, self.first, self.rows, self.forest, self.scale)
+
     def sums(self, x: Floats) -> Floats:
         """Return the sum of every forest, of shape (forests,), for a row of shape (columns,)."""
         at = self.roots
@@ -72,10 +78,6 @@ class Boosted:
             at += beyond
         sums: Floats = np.add.reduceat(self.value.take(at), self.first)
         return sums
-
-    def add_to(self, odds: Floats, x: Floats) -> None:
-        """Add what the forests say to the logits of the models, in place."""
-        odds[self.rows] += self.scale * self.sums(x)[self.forest]
 
     def sums_of(self, x: Floats) -> Floats:
         """Return the sum of every forest for many rows: (rows, columns) to (rows, forests)."""

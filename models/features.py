@@ -22,6 +22,7 @@ _ENCODING = 1  # raise it whenever the same declarations give other columns
 _DAY_MS = 86_400_000
 
 Row: TypeAlias = npt.NDArray[np.float64]
+_Pairs: TypeAlias = tuple[tuple[int, int], ...]
 
 
 class FeatureRefused(ValueError):
@@ -78,6 +79,13 @@ class FeatureSpace:
         blank = array("d", bytes(8 * len(columns)))
         meaning = _hash(schema, fields)
         return cls(tuple(feature_ids), tuple(columns), meaning, tuple(numbers), tuple(moments), tuple(texts), blank)
+
+    @property
+    def layout(self) -> tuple[_Pairs, _Pairs, tuple[tuple[int, int, Mapping[object, int]], ...]]:
+        """The indexes of the numbers and of the moments in time with their first columns, and those of the texts with
+        the column of the unknown and the columns of their values.
+        """
+        return self._numbers, self._moments, self._texts
 
     def encode(self, values: Sequence[object], now_ms: int) -> Row:
         """Write a context into a new row of shape (columns,).

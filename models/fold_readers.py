@@ -130,7 +130,7 @@ def _tagged(tag: int, longest_ms: float, read: Look) -> Look:
         try:
             if type(kept) is list and kept[0] == tag and now_ms - t <= longest_ms:
                 return read(t, kept, now_ms)
-        except MALFORMED:
+        except (*MALFORMED, OverflowError):  # a number beyond all that doubles hold is malformed, too
             pass
         return None
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .boosted import Boosted
+from .kernel import Lean, logistic
 from .values import Values
 
 Floats = npt.NDArray[np.float64]
@@ -55,14 +57,12 @@ class Folded:
         baselines = tuple(row is not None and bool(self.has_baseline[row]) for row in rows)
         said = _halved(self.weights, self.bias, rows)
         silent = _halved(self.baseline_weights, self.baseline_bias, rows) if any(baselines) else None
-        return Scorer(
-            modelled,
-            baselines,
-            tuple(np.asarray(priors, dtype=np.float64).tolist()),
-            said[0] if silent is None else np.concatenate((said[0], silent[0])),
-            said[1] if silent is None else np.concatenate((said[1], silent[1])),
-            self._hung(rows, baselines) if self.boosted else None,
-        )
+        weights = np.ascontiguousarray((said[0] if silent is None else np.concatenate((said[0], silent[0]))).T)
+        bias = said[1] if silent is None else np.concatenate((said[1], silent[1]))
+        boosted = self._hung(rows, baselines) if self.boosted else None
+        trees = boosted.walked_by if boosted else None
+        lasting = tuple(np.asarray(priors, dtype=np.float64).tolist())
+        return Scorer(modelled, baselines, lasting, weights, bias, trees, logistic(weights, bias, trees))
 
     def _hung(self, rows: Sequence[int | None], baselines: Sequence[bool]) -> Boosted | None:
         """Return the trees at the places of the wanted order, at half their scale as the weights are."""
@@ -89,28 +89,26 @@ class Scorer:
     """Scores all actions of a strategy at once, with and without being said.
 
     `modelled` and `baselines` say for which actions a model and a baseline exist, `priors` what holds where no model
-    does. The arrays hold half the weights and biases of all models, baselines below, so that one product scores both:
-    1 / (1 + exp(-z)) = (1 + tanh(z / 2)) / 2, which never overflows.
+    does. `weights`, of shape (columns, models), and `bias` are halves of those of all models, baselines behind, so that
+    one pass scores both: 1 / (1 + exp(-z)) = (1 + tanh(z / 2)) / 2, which never overflows. `trees` are hung on them.
     """
 
     modelled: tuple[bool, ...]
     baselines: tuple[bool, ...]
     priors: tuple[float, ...]
-    _weights: Floats
-    _bias: Floats
-    _boosted: Boosted | None = None
+    weights: Floats
+    bias: Floats
+    trees: tuple[npt.NDArray[Any], ...] | None
+    _models: Lean
 
     def lean(self, x: Floats) -> Floats:
         """Return tanh(z / 2) of every model, from -1 (never) to 1 (surely), given a row of shape (columns,).
 
         The shape is (actions,), or (2 * actions,) with the baselines behind where there are any. It is 0 where no model
-        knows the action. This is all that arbitration needs, in three calls of numpy.
+        knows the action.
         """
-        lean: Floats = self._weights.dot(x)
-        lean += self._bias
-        if self._boosted is not None:
-            self._boosted.add_to(lean, x)
-        np.tanh(lean, lean)
+        lean = np.empty(len(self.bias))
+        self._models.lean(np.ascontiguousarray(x, dtype=np.float64), lean)
         return lean
 
     def propensity(self, lean: Floats, index: int) -> float:

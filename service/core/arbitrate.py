@@ -10,8 +10,9 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from models.features import FeatureSpace
+from models.kernel import best, scoring
 from models.propensity import Folded, Scorer
-from models.values import RanksBy
+from models.values import RanksBy, Worths
 from service.core.adapting import Adapted
 from service.core.plan import Learnt
 from service.core.selection import bits
@@ -50,16 +51,16 @@ class Adjusted(Struct, frozen=True):
 
 
 class Scores(Struct, frozen=True):
-    """What every action is worth: `net` value of all, in order of `ascending` indexes, and the mask of those `worth`
-    more than silence. `lean` is what the models said, unset where there is no model. `learned` is the mask of those
-    whose net value was learned from what decisions earned, not made by the formula. `adjusted` is set where outcomes
-    since the training correct the models.
+    """What every action is worth: `net` value of all, and the mask of those `worth` more than silence.
+
+    `lean` is what the models said, empty where there is no model. `learned` is the mask of those whose net value was
+    learned from what decisions earned, not made by the formula. `adjusted` is set where outcomes since the training
+    correct the models.
     """
 
     scorer: Scorer
     lean: _Doubles
     net: _Doubles
-    ascending: Sequence[int]
     worth: int
     learned: int = 0
     adjusted: Adjusted | None = None
@@ -94,7 +95,6 @@ class Ranking(Struct, frozen=True):
 NOBODY = Ranking((), (), 0, False)
 NO_EXPLORATION = 1.0
 """A draw that explores nothing, whatever the strategy says of exploration, and whatever group the person is in."""
-_SILENT: _Doubles = np.zeros(0)
 
 
 class Arbiter:
@@ -122,26 +122,41 @@ class Arbiter:
         anyway = np.array([a.lever * a.value for a in actions])
         modelled, baselines = np.array(self._scorer.modelled), np.array(self._scorer.baselines)
         # With P = (1 + lean) / 2 the net value is linear in the leans: gains * lean - anyways * lean below + constant.
-        self._gains: _Doubles = np.where(modelled, gain / 2, 0.0)
-        self._anyways: _Doubles | None = np.where(baselines, anyway / 2, 0.0) if baselines.any() else None
+        gains = np.where(modelled, gain / 2, 0.0)
+        anyways = np.where(baselines, anyway / 2, 0.0) if baselines.any() else None
         said = np.where(modelled, gain / 2, np.array(self._scorer.priors) * gain)
-        self._constant: _Doubles = said - np.where(baselines, anyway / 2, 0.0) - self._cost
+        constant = said - np.where(baselines, anyway / 2, 0.0) - self._cost
+        scorer, space = self._scorer, self._space
+        self._scoring = scoring(space, scorer.weights, scorer.bias, scorer.trees, gains, anyways, constant, self._cost)
+        self._models = len(scorer.bias) if space else 0
+        self._mask_bytes = (len(actions) + 7) // 8
         self._vectors: dict[tuple[int, float], _Doubles] = {}
 
     def score(self, values: Sequence[object], now_ms: int, factors: Sequence[tuple[int, float]]) -> Scores:
-        """Return the scores of all actions for one snapshot, in one vectorised call."""
-        lean, net = _SILENT, self._constant
-        if self._space:
-            x = self._space.encode(values, now_ms)
-            lean = self._scorer.lean(x)
-            net = self._net(lean)
-            if self._worths:
-                net = self._worths.over(net, x)
+        """Return the scores of all actions for one snapshot, in one call of the kernel."""
+        lean, net = np.empty(self._models), np.empty(len(self._names))
+        if self._worths is not None:
+            return self._worth(self._worths, tuple(values), now_ms, factors, lean, net)
+        by = [self._factor(factor) for factor in factors]
+        bits_worth = self._scoring.score(tuple(values), now_ms, by, None, lean, net)
+        return Scores(self._scorer, lean, net, int.from_bytes(bits_worth, "little"), self._learned)
+
+    def _worth(
+        self,
+        worths: Worths,
+        values: tuple[object, ...],
+        now_ms: int,
+        factors: Sequence[tuple[int, float]],
+        lean: _Doubles,
+        net: _Doubles,
+    ) -> Scores:
+        """Return the scores where what some actions earn was learned, and no formula."""
+        x = np.empty(len(self._scorer.weights))
+        self._scoring.score(values, now_ms, [], x, lean, net)
+        net = worths.over(net, x)
         if factors:
             net = self._weighted(net, factors)
-        worth = _mask(net > 0.0)
-        # not a stable sort, which takes twice as long: equal values are put in order where they are ranked
-        return Scores(self._scorer, lean, net, net.argsort().tolist(), worth, self._learned)
+        return Scores(self._scorer, lean, net, _mask(net > 0.0), self._learned)
 
     def adjusted(
         self, values: Sequence[object], now_ms: int, factors: Sequence[tuple[int, float]], adapted: Adapted
@@ -155,7 +170,7 @@ class Arbiter:
             net = self._weighted(net, factors)
             gains = self._weighted(gains - self._cost, factors) + self._cost
         adjusted = Adjusted(said, corrected, gains, adapted)
-        return Scores(self._scorer, plain.lean, net, net.argsort().tolist(), _mask(net > 0.0), self._learned, adjusted)
+        return Scores(self._scorer, plain.lean, net, _mask(net > 0.0), self._learned, adjusted)
 
     def _said(self, lean: _Doubles) -> _Doubles:
         priors = np.array(self._scorer.priors)
@@ -210,36 +225,24 @@ class Arbiter:
 
     def _best(self, among: int, scores: Scores, customer: str, most: int) -> list[int]:
         """Return the best actions of a mask, and break ties of the exact same net value by the customer's hash."""
-        found: list[int] = []
-        net, tied = scores.net, False
-        for index in reversed(scores.ascending):
-            if among >> index & 1:
-                if found and net[found[-1]] == net[index]:
-                    tied = True
-                elif len(found) >= most:
-                    break
-                found.append(index)
+        net = scores.net
+        found, tied = best(net, among.to_bytes(self._mask_bytes, "little"), most)
         if tied:
             found.sort(key=lambda i: (-net[i], crc32(f"{customer}\n{self._names[i]}".encode())))
         return found[:most]
 
-    def _net(self, lean: _Doubles) -> _Doubles:
-        size = len(self._names)
-        net = lean[:size] * self._gains
-        if self._anyways is not None:
-            net -= lean[size:] * self._anyways
-        net += self._constant
-        return net
-
     def _weighted(self, net: _Doubles, factors: Sequence[tuple[int, float]]) -> _Doubles:
         revenue = net + self._cost
         for factor in factors:
-            vector = self._vectors.get(factor)
-            if vector is None:
-                vector = self._vectors[factor] = self._vector(*factor)
-            revenue *= vector
+            revenue *= self._factor(factor)
         revenue -= self._cost
         return revenue
+
+    def _factor(self, factor: tuple[int, float]) -> _Doubles:
+        vector = self._vectors.get(factor)
+        if vector is None:
+            vector = self._vectors[factor] = self._vector(*factor)
+        return vector
 
     def _vector(self, mask: int, factor: float) -> _Doubles:
         vector = np.ones(len(self._names))

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from math import inf
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from msgspec import Struct
 
-from models import folds, states
+from models import states
 from models.cells import version_of
 from models.clock import Clock
 from models.contact import ContactBefore
 from models.context import ContextSchema, Field, Purpose, Scalar, Source
+from models.kernel import filler
+from models.looking import looked_at
 from service.core.decision import FieldSeen, Known, Request
 from service.core.memory import NOTHING_OFF, NOTHING_REMEMBERED, Memory, Switched
 from service.core.stock import NOTHING_KNOWN, Shelf, Shelves, Stocks
 from service.core.strategy import ConsentLevel, Strategy
 
 NOT_OBSERVED: Mapping[str, int] = {}
-_Looks: TypeAlias = Mapping[int, tuple[int, Any, float, folds.Look]]
-"""By field key: the field's place in the schema, the type that is its value as it is kept, its maximum age (ms) and how
-to read what is kept otherwise."""
-_NOTHING_LOOKED_AT: _Looks = {}
 _Place: TypeAlias = tuple[str, int]
 """The letter and the field key under which a state is kept."""
 
@@ -55,8 +52,8 @@ class Sight:
         self._levels = {level.id: level for level in strategy.levels}
         self._lowest = strategy.levels[0]
         self._needs_permission = {channel.id: channel.permission for channel in strategy.channels}
-        looks = {purpose: _looks(strategy.schema, purpose) for purpose in Purpose}
-        self._stored = {level.id: {one.group: looks[one] for one in level.purposes} for level in strategy.levels}
+        fills = {purpose: filler(looked_at(strategy.schema, purpose)) for purpose in Purpose}
+        self._stored = {level.id: {one.group: fills[one] for one in level.purposes} for level in strategy.levels}
         self._requested = {level.id: _request_fields(strategy.schema, level.purposes) for level in strategy.levels}
         clock, before = Clock.of(strategy.schema), ContactBefore.of(strategy.schema)
         self._shelves = {level.id: Shelves.of(strategy.schema, level.purposes) for level in strategy.levels}
@@ -71,7 +68,8 @@ class Sight:
         values: list[Scalar | None] = [None] * len(self._schema.fields)
         stored = self._stored[level.id]
         for letter, group in known.groups.items():
-            _fill(values, group, stored.get(letter, _NOTHING_LOOKED_AT), now_ms)
+            if (fill := stored.get(letter)) is not None:
+                fill(values, group, now_ms)
         requested = self._requested[level.id]
         for index, value in request.context.items():
             if index in requested:
@@ -110,37 +108,9 @@ class Sight:
         )
 
 
-def _looks(schema: ContextSchema, purpose: Purpose) -> _Looks:
-    """Return how to read each field that is kept for a purpose; what else stands under its key is not the field's."""
-    return {
-        field.key: (index, folds.kept_as(field), _longest_ms(field), folds.look(field))
-        for index, field in enumerate(schema.fields)
-        if field.fold is not None and field.purpose is purpose
-    }
-
-
-def _longest_ms(field: Field) -> float:
-    return inf if field.max_age_ms is None else field.max_age_ms
-
-
 def _request_fields(schema: ContextSchema, purposes: tuple[Purpose, ...]) -> frozenset[int]:
     asked = [i for i, field in enumerate(schema.fields) if field.source is Source.REQUEST]
     return frozenset(i for i in asked if schema.fields[i].purpose in purposes)
-
-
-def _fill(values: list[Scalar | None], group: bytes, looks: _Looks, now_ms: int) -> None:
-    """Fill in what a group says; one that cannot be read is as good as empty, so that its fields are unknown."""
-    try:
-        keys, places, times, _, cells = states.columns(group)
-    except ValueError:
-        return
-    for found, place, kept in zip(map(looks.get, keys), places, cells, strict=True):
-        if found is not None:
-            index, plain, longest_ms, look = found
-            if type(kept) is plain:  # half of the fields, for which a call costs more than all the rest
-                values[index] = kept if now_ms - times[place] <= longest_ms else None
-            else:
-                values[index] = look(times[place], kept, now_ms)
 
 
 def _dates(groups: Mapping[str, bytes]) -> dict[_Place, int]:

@@ -104,10 +104,11 @@ def test_many_rows_are_scored_as_one_row_is() -> None:
 def test_only_forests_that_are_needed_are_walked() -> None:
     """A strategy that lacks an action does not pay for its forest, and without any forest nothing is walked."""
     model = folded(*world(4), COLUMNS, "")
-    placed = model.aligned(("c",), [0.1])._boosted
-    assert placed is not None
-    assert (len(placed.first), len(placed.roots)) == (1, 3)
-    assert model.aligned(("b", "new"), [0.1, 0.1])._boosted is None
+    trees = model.aligned(("c",), [0.1]).trees
+    assert trees is not None
+    roots, first = trees[4:6]
+    assert (len(first), len(roots)) == (1, 3)
+    assert model.aligned(("b", "new"), [0.1, 0.1]).trees is None
 
 
 def a_cycle(found: Arrays) -> None:
