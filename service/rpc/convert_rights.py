@@ -17,8 +17,8 @@ from service.core.records import ConsentRecord, Person
 from service.core.rights import Erased, Kept, KeptDecision, KeptOutcome, KeptReservation
 from service.core.words import Words
 from service.rpc.checks import timestamp
+from service.rpc.convert_answer import answer_of
 from service.rpc.convert_consent import consent_message
-from service.rpc.convert_decision import answer_of
 from service.rpc.edge import Edge
 from service.rpc.plain import value_message
 from service.rpc.values import value_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from service.core.validity import Validity
 from service.rpc import checks
-from service.rpc.convert_decision import add_reasons
+from service.rpc.convert_answer import add_reasons
 from service.rpc.edge import Edge
 from tact.v1 import decision_pb2 as pb
 

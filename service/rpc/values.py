@@ -7,6 +7,7 @@ from typing import cast
 
 from models import bounds
 from models.context import Attribute, Scalar, ValueType
+from models.operations import LARGEST_INT
 from service.rpc.checks import Refused, moment_ms, timestamp
 from tact.v1.values_pb2 import StringList, Value
 
@@ -30,6 +31,47 @@ def scalar_of(value: Value, declared: Attribute) -> Scalar:
     if wrong := bounds.wrong_value(scalar, declared):
         raise Refused(wrong)
     return scalar
+
+
+def reader_of(declared: Attribute) -> Callable[[Value], Scalar]:
+    """Return `scalar_of` for one declaration, of which what is usual is decided in one step; every request needs it."""
+    make = _SWIFT.get(declared.type)
+    return (lambda value: scalar_of(value, declared)) if make is None else make(declared)
+
+
+def _swift_number(declared: Attribute) -> Callable[[Value], Scalar]:
+    low = -_ANY if declared.low is None else declared.low
+    high = _ANY if declared.high is None else declared.high
+
+    def read(value: Value) -> Scalar:
+        if value.WhichOneof("kind") == "double_value" and low <= (number := value.double_value) <= high:
+            return number
+        return scalar_of(value, declared)
+
+    return read
+
+
+def _swift_whole(declared: Attribute) -> Callable[[Value], Scalar]:
+    low = -LARGEST_INT if declared.low is None else max(declared.low, -LARGEST_INT)
+    high = LARGEST_INT if declared.high is None else min(declared.high, LARGEST_INT)
+
+    def read(value: Value) -> Scalar:
+        if value.WhichOneof("kind") == "int_value" and low <= (number := value.int_value) <= high:
+            return number
+        return scalar_of(value, declared)
+
+    return read
+
+
+def _swift_text(declared: Attribute) -> Callable[[Value], Scalar]:
+    known = frozenset(declared.values)
+
+    def read(value: Value) -> Scalar:
+        if value.WhichOneof("kind") == "string_value" and (text := value.string_value) in known:
+            return text
+        return scalar_of(value, declared)
+
+    return read
 
 
 def check_summed(value: Scalar) -> None:
@@ -61,6 +103,13 @@ _READERS: dict[ValueType, Callable[[Value], Scalar]] = {
     ValueType.STRING: lambda value: value.string_value,
     ValueType.TIMESTAMP: lambda value: moment_ms(value.timestamp_value),
     ValueType.STRINGS: lambda value: tuple(value.strings_value.values),
+}
+_ANY = 1.7976931348623157e308
+"""The largest finite double."""
+_SWIFT: dict[ValueType, Callable[[Attribute], Callable[[Value], Scalar]]] = {
+    ValueType.DOUBLE: _swift_number,
+    ValueType.INT: _swift_whole,
+    ValueType.STRING: _swift_text,
 }
 # A field's value has the field's type: the snapshot and the folds see to that.
 _WRITERS: dict[ValueType, Callable[[Scalar], Value]] = {
