@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -212,19 +211,6 @@ def test_the_demo_takes_everything_with_it(number: signal.Signals, tmp_path: Pat
         until(lambda: gone(started), ENDS_WITHIN_S)
     if number is signal.SIGINT:
         assert os.listdir(tmp_path) == []
-
-
-def test_the_demo_serves_until_ctrl_c(data: Path, shown: Report) -> None:
-    """Without --once it goes on serving, on another port where its own is taken, and ends with 0."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with Process("demo", "--customers", "150", "--port", port, "--data", data, "--json") as process:
-            assert process.serving().port != port
-            assert report("health", "--target", process.target)["status"] == "serving"
-            assert process.told(signal.SIGINT) == 0
-            assert f"port {port} is taken" in process.errors()
 
 
 def test_training_and_verifying_are_commands(shown: Report, data: Path) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cli.commands import ROOT, Process, tact
+from tests.cli.commands import ROOT, Process, report, tact
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
@@ -20,10 +22,25 @@ TACT = [command for command in COMMANDS if command.startswith("tact ")]
 
 
 @pytest.fixture(scope="module")
-def target() -> Iterator[str]:
-    """Serve the demo, as `make demo` does, and return where."""
-    with Process("demo", "--customers", "150", "--port", "0", "--json") as demo:
-        yield demo.serving().target
+def taken() -> Iterator[int]:
+    """Return a port on which somebody else listens."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield int(other.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def demo(taken: int) -> Iterator[Process]:
+    """Return the demo, as `make demo` runs it, when it serves; the port that it was to have is taken."""
+    with Process("demo", "--customers", "150", "--port", taken, "--json") as process:
+        yield process.serving()
+
+
+@pytest.fixture
+def target(demo: Process) -> str:
+    """Return where the demo serves."""
+    return demo.target
 
 
 @pytest.mark.parametrize("command", TACT)
@@ -43,6 +60,14 @@ def test_an_open_ticket_is_helped_in_the_readmes_own_example(target: str) -> Non
     answer = said["answers"][0]
     assert answer["offer"]["sells"] is False
     assert answer["reasons"][0]["rule_id"] == "no-selling-while-a-ticket-is-open"
+
+
+def test_the_demo_serves_until_ctrl_c(demo: Process, taken: int) -> None:
+    """Without --once it goes on serving, on another port where its own is taken, and ends with 0."""
+    assert demo.port != taken
+    assert report("health", "--target", demo.target)["status"] == "serving"
+    assert demo.told(signal.SIGINT) == 0
+    assert f"port {taken} is taken" in demo.errors()
 
 
 def test_the_make_targets_exist() -> None:
