@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from time import monotonic
 from typing import Any
 
 from service.store.connection import Argument, Connections, Reply, StoreError, StoreReplied, pack
@@ -51,11 +52,21 @@ class Calls:
         packed = pack("FCALL", self.functions.name(name), len(keys), *keys, *arguments)
         return await self.reply(about, packed, deadline_s, length)
 
-    async def reply(self, asked: bytes, packed: bytes, deadline_s: float | None, length: int) -> list[Any]:
-        """Return the reply of a function about what was asked; after any other no connection is trusted any more."""
-        reply = await self.call(packed, deadline_s)
+    async def reply(
+        self, asked: bytes, packed: bytes, deadline_s: float | None, length: int, more: int = 0
+    ) -> list[Any]:
+        """Return the reply of a function about what was asked; after any other no connection is trusted any more.
+
+        It has `length` items, and at most so many `more`.
+        """
+        # The same as `call`, once more: every decision comes here twice.
+        started, loads = monotonic(), self._loads
         try:
-            return _about(asked, reply, length)
+            reply = await self._connections.call(packed, deadline_s)
+        except StoreReplied as error:
+            reply = await self._with_functions(error, packed, deadline_s, started, loads)
+        try:
+            return _about(asked, reply, length, more)
         except StoreCrossed:
             self._connections.distrust()
             raise
@@ -65,22 +76,28 @@ class Calls:
 
         It cannot have run the first time, so nothing is done twice.
         """
-        started, loads = asyncio.get_running_loop().time(), self._loads
+        started, loads = monotonic(), self._loads
         try:
             return await self._connections.call(packed, deadline_s)
         except StoreReplied as error:
-            if error.prefix != "ERR" or not error.message.startswith("Function not found"):
-                raise
+            return await self._with_functions(error, packed, deadline_s, started, loads)
+
+    async def _with_functions(
+        self, error: StoreReplied, packed: bytes, deadline_s: float | None, started: float, loads: int
+    ) -> Reply:
+        """Load the functions where that is what the store lacks, and send the command once more."""
+        if error.prefix != "ERR" or not error.message.startswith("Function not found"):
+            raise error
         async with self._loading:
             if self._loads == loads:
                 await self.load_functions()
-        spent_s = asyncio.get_running_loop().time() - started
+        spent_s = monotonic() - started
         return await self._connections.call(packed, None if deadline_s is None else deadline_s - spent_s)
 
 
-def _about(asked: bytes, reply: Any, length: int) -> list[Any]:  # noqa: ANN401 - a reply can be anything, here it is seen
+def _about(asked: bytes, reply: Any, length: int, more: int) -> list[Any]:  # noqa: ANN401 - it can be anything, here it is seen
     """Return a reply that begins with what was asked about; raise `StoreCrossed` for any other."""
-    if type(reply) is not list or len(reply) != length:
+    if type(reply) is not list or not length <= len(reply) <= length + more:
         raise StoreCrossed("The store sent a reply that does not belong to this call.")
     if reply[0] != asked:
         raise StoreCrossed("The store sent what belongs to another customer.")

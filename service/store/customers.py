@@ -7,8 +7,9 @@ that cannot be read are an error, for then no cap is known to hold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -25,12 +26,12 @@ from service.store.retention import Retention, milliseconds
 from service.store.suppression import Suppression
 from service.store.switches import switched_of, version_of
 
-_encode = msgspec.msgpack.Encoder().encode
 _decode_counters = msgspec.msgpack.Decoder(dict[str, tuple[int, ...]]).decode
 _Elsewhere = dict[str, dict[str, tuple[int, ...]]]
 _decode_elsewhere = msgspec.msgpack.Decoder(_Elsewhere).decode
 _decode_aliases = msgspec.msgpack.Decoder(tuple[tuple[str, int], ...]).decode
 _decode_chosen = msgspec.msgpack.Decoder(tuple[int, ...]).decode
+_NONE = msgspec.msgpack.encode(())
 _decode_bound = msgspec.msgpack.Decoder(tuple[Bound, ...]).decode
 
 _REFUSALS: Mapping[str, Callable[[], TactError]] = {
@@ -41,6 +42,8 @@ _REFUSALS: Mapping[str, Callable[[], TactError]] = {
     "MEMORY": partial(MemoryChanged, "more is remembered of the customer"),
 }
 """What it means when the store refuses a commit. A table: every commit passes here."""
+_MOST_GROUPS = 26
+"""How many purposes there may be, a letter each: what is known of them ends the reply to a read."""
 
 
 class CustomerStore:
@@ -63,9 +66,8 @@ class CustomerStore:
         self._erased = suppression.digest
         self._groups = dict(groups_by_level)
         self._lowest = groups_by_level[lowest]
-        allowed = (self._lowest, *(part for level in groups_by_level.items() for part in level))
-        self._reading = Reading.of(calls.functions.name("read"), allowed)
-        kept_ms = tuple(map(milliseconds, (retention.context, retention.decision, retention.log)))
+        self._reading = Reading.of(calls.functions.name("read"), self._groups, lowest)
+        kept_ms = milliseconds(retention.context), milliseconds(retention.decision), milliseconds(retention.log)
         self._committing = Committing.of(calls.functions.name("commit"), kept_ms)
 
     def decision_id(self, customer: str, idempotency_key: str, entropy: bytes) -> str:
@@ -76,13 +78,9 @@ class CustomerStore:
 
     async def read(self, customer: str, decision_id: str | None, deadline_s: float | None = None) -> Known:
         """Return what the customer's consent allows to be known, and the decision if it was made before."""
-        bucket = keys.bucket(customer)
-        place = [keys.context_key(customer), keys.suppression_key(bucket), keys.switch_key(bucket)]
-        if decision_id is not None:
-            place += self._places(customer, decision_id)
-        packed = self._reading.packed(place, customer.encode(), self._erased(customer))
-        reply = await self._calls.reply(customer.encode(), packed, deadline_s, 9)
-        return self._known(*reply[1:])
+        named = customer.encode()
+        packed = self._reading.packed(named, self._erased(customer), decision_id)
+        return self._known(await self._calls.reply(named, packed, deadline_s, 6, more=_MOST_GROUPS))
 
     async def context(self, customer: str, deadline_s: float | None = None) -> Known:
         """Return what the customer's consent allows to be known."""
@@ -95,69 +93,46 @@ class CustomerStore:
         read, or is an alias now, or no longer the one behind the identity that was asked about. `CommitTooLate`, with
         nothing written either, after the moment until which somebody waits for it.
         """
-        decision, log = self._places(commit.customer, commit.decision_id)
-        bucket = commit.decision_id[:3]
-        context, erased = keys.context_key(commit.customer), keys.suppression_key(bucket)
-        candidates = [_in_a_row(placed) for placed in commit.candidates]
-        place = [context, log, decision, erased, keys.switch_key(bucket)]
-        if commit.counting is not None:
-            place.append(keys.counts_key(bucket))
-        packed = self._committing.packed(place, commit, self._erased(commit.customer), candidates)
+        decision, packed = self._committing.packed(commit, self._erased(commit.customer))
         try:
-            reply = await self._calls.reply(decision, packed, deadline_s, 7)
+            reply = await self._calls.reply(decision, packed, deadline_s, 5, more=2)
         except StoreReplied as error:
             if error.prefix not in _REFUSALS:
                 raise
             raise _REFUSALS[error.prefix]() from None
-        repeated = reply[1] == 1
-        entry = reply[2] if repeated else commit.entry
-        return committed_of(entry, *reply[3:6], repeated=repeated, off=switched_of(reply[6]))
+        _, repeated, chosen, bound, packed_off, *stored = reply
+        entry, digest = stored if repeated else (commit.entry, commit.digest)
+        return committed_of(entry, digest, chosen, bound, repeated=repeated == 1, off=switched_of(packed_off))
 
-    def _places(self, customer: str, decision_id: str) -> tuple[bytes, bytes]:
-        """Return the decision and log keys, which stand in the customer's bucket."""
-        bucket = keys.bucket(customer)
-        if decision_id[:3] != bucket:
-            raise ValueError("the decision id belongs to another bucket than the customer")
-        return keys.decision_key(decision_id), keys.log_key(bucket)
-
-    def _known(
-        self,
-        now_ms: int,
-        packed_consent: bytes | None,
-        letters: bytes,
-        values: list[bytes | None],
-        decided: list[bytes] | None,
-        erased: int,
-        linked: list[bytes | None] | None,
-        memory: list[bytes | None] | None,
-    ) -> Known:
-        consent, off = consent_of(packed_consent), switched_of(memory[5]) if memory else NOTHING_OFF
-        allowed = self._lowest if consent is None else self._groups.get(consent.level, self._lowest)
-        counters = _counters(values[1], linked)
+    def _known(self, reply: list[Any]) -> Known:
+        _, now_ms, packed, letters, uses, rare, *values = reply
+        consent = consent_of(packed)
+        level = consent.level if consent else None
+        channels = consent.channels if consent and level in self._groups else ()
+        allowed = self._lowest if level is None else self._groups.get(level, self._lowest)
         groups = {
-            letter: packed
-            for letter, packed in zip(letters.decode(), values[2:], strict=True)
-            if packed is not None and letter in allowed
+            letter: known
+            for letter, known in zip(letters.decode(), values, strict=True)
+            if known is not None and letter in allowed
         }
+        if rare is None:
+            return Known(now_ms, level, channels, groups, _counters(uses, None), consent=packed or b"")
+        decided, erased, linked, memory = rare
+        counters, off = _counters(uses, linked), switched_of(memory[5]) if memory else NOTHING_OFF
         return Known(
             now_ms=now_ms,
-            level=consent.level if consent else None,
-            channels=consent.channels if consent and consent.level in self._groups else (),
+            level=level,
+            channels=channels,
             groups=groups,
             counters=with_reserved(counters, memory[3], now_ms) if memory else counters,
             decided=committed_of(*decided[:4], repeated=True, off=off) if decided else None,
             erased=erased == 1,
-            consent=packed_consent or b"",
+            consent=packed or b"",
             linked=_linked(linked, allowed) if linked else None,
             memory=memory_of(memory) if memory else NOTHING_REMEMBERED,
             off=off,
             off_version=version_of(memory[5]) if memory else 0,
         )
-
-
-def _in_a_row(candidates: Sequence[object]) -> bytes:
-    """Pack candidates one after another, so that the store unpacks no more of them than it looks at."""
-    return b"".join([_encode(candidate) for candidate in candidates])
 
 
 def _counters(packed: bytes | None, linked: list[bytes | None] | None) -> Mapping[str, tuple[int, ...]]:
@@ -194,6 +169,7 @@ def committed_of(
 ) -> Committed:
     """Return what a commit did, from what is stored of it; raise `StoreUnreadable`."""
     try:
-        return Committed(entry, digest, _decode_chosen(chosen), _decode_bound(bound), repeated, off)
+        not_fitting = () if bound == _NONE else _decode_bound(bound)
+        return Committed(entry, digest, _decode_chosen(chosen), not_fitting, repeated, off)
     except msgspec.DecodeError:
         raise StoreUnreadable("A stored decision cannot be read.") from None

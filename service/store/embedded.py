@@ -253,6 +253,8 @@ def server_command(program: Path, folder: Path, port: int) -> tuple[str, ...]:
         # One entry a node: what is deleted from the middle of a stream otherwise stays in memory, and in the file when
         # it is rewritten, until all its neighbours are deleted too.
         "stream-node-max-entries": "1",
+        # A node is made as large as it may get, else 4 KiB, and shrunk when the next one comes.
+        "stream-node-max-bytes": "1024",
         # What is known of a customer is one short list: a hash table of its parts takes half as much again.
         "hash-max-listpack-value": "2048",
         "slowlog-max-len": "0",  # it quotes keys and values, which an erasure would not reach

@@ -102,6 +102,11 @@ def _fold_places(number: int) -> tuple[bytes, bytes, bytes, bytes]:
     return _key(place, "c", ""), _key(place, "e", ""), suppression_key(place), changed_key(place)
 
 
+def prefixes(bucket: str) -> tuple[bytes, bytes]:
+    """Return how the keys of a bucket begin that end with the id of a customer (context) and of a decision."""
+    return _key(bucket, "c", ""), _key(bucket, "d", "")
+
+
 def log_key(bucket: str) -> bytes:
     """Return the key of a bucket's decision log."""
     return f"tact:{{{bucket}}}:log".encode()

@@ -1,94 +1,171 @@
-"""The two commands of a decision, put together by hand because they are sent for every one of them."""
+"""The two commands of a decision, put together by hand because they are sent for every one of them.
+
+What is the same for all customers of a bucket, or for every call, is packed once. What the store would take apart
+argument by argument goes as one msgpack value.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple, TypeAlias
+from zlib import crc32
 
 import msgspec
 
-from service.core.decision import Commit, Counting
+from service.core.decision import Commit, Counter, Counting
+from service.store import keys
 
 SEPARATOR = "\x1f"
 _BULK = b"$%d\r\n%b\r\n"
+_RENEWED = 0.999
+"""The time to live of the log is renewed when a thousandth of it has passed."""
+_Candidate: TypeAlias = tuple[str, tuple[Counter, ...]]
+_PLAIN, _WHOLE = 3, 7
 _encode = msgspec.msgpack.Encoder().encode
+
+
+def _bulk(part: bytes) -> bytes:
+    return _BULK % (len(part), part)
+
+
+class _Bucket(NamedTuple):
+    """What the keys of a bucket begin with, and those that its customers share, packed."""
+
+    name: str
+    context: bytes
+    decision: bytes
+    log: bytes
+    beside: bytes
+    counts: bytes
+
+
+@lru_cache(maxsize=keys.BUCKETS)
+def _bucket(number: int) -> _Bucket:
+    name = f"{number:03x}"
+    beside = _bulk(keys.suppression_key(name)) + _bulk(keys.switch_key(name))
+    return _Bucket(name, *keys.prefixes(name), _bulk(keys.log_key(name)), beside, _bulk(keys.counts_key(name)))
+
+
+def _decision(bucket: _Bucket, decision_id: str) -> bytes:
+    if decision_id[:3] != bucket.name:
+        raise ValueError("the decision id belongs to another bucket than the customer")
+    return bucket.decision + decision_id.encode()
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The read command, of which only the keys and the customer differ: packing the rest each time costs 3 µs."""
+    """The read command, of which only the keys and the customer differ."""
 
-    name: bytes
+    head: bytes
+    with_decision: bytes
     allowed: bytes
-    fixed: int
 
     @classmethod
-    def of(cls, function: str, allowed: Sequence[str]) -> Reading:
+    def of(cls, function: str, groups_by_level: Mapping[str, str], lowest: str) -> Reading:
         """Prepare the command for a function and what it is told that each consent level allows."""
-        name = b"".join(_bulk(part) for part in (b"FCALL_RO", function.encode()))
-        return cls(name, b"".join(_bulk(part.encode()) for part in allowed), 5 + len(allowed))
+        name = _bulk(b"FCALL_RO") + _bulk(function.encode())
+        allowed = _encode((groups_by_level[lowest], groups_by_level))
+        return cls(b"*9\r\n" + name + _bulk(b"3"), b"*11\r\n" + name + _bulk(b"5"), _bulk(allowed))
 
-    def packed(self, places: Sequence[bytes], customer: bytes, digest: bytes) -> bytes:
-        """Return the command for these keys and this customer, with the digest that says whether they were erased."""
-        head = b"*%d\r\n%b$1\r\n%d\r\n" % (self.fixed + len(places), self.name, len(places))
-        return b"".join([head, *map(_bulk, places), _bulk(customer), _bulk(digest), self.allowed])
+    def packed(self, customer: bytes, digest: bytes, decision_id: str | None = None) -> bytes:
+        """Return the command for a customer, with the digest that says whether they were erased.
+
+        With the id of a decision it asks for that one too; raise ValueError for one of another bucket.
+        """
+        bucket, size = _bucket(crc32(customer) % keys.BUCKETS), len(customer)
+        head, decided = self.head, b""
+        if decision_id is not None:
+            head, decided = self.with_decision, _bulk(_decision(bucket, decision_id)) + bucket.log
+        return _READ % (
+            head, len(bucket.context) + size, bucket.context, customer, bucket.beside, decided,
+            size, customer, len(digest), digest, self.allowed,
+        )  # fmt: skip
+
+
+_READ = b"%b$%d\r\n%b%b\r\n%b%b$%d\r\n%b\r\n$%d\r\n%b\r\n%b"
+"""How many parts and the function; the keys; the customer, the digest, what is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Committing:
     """The commit command, of which the function and how long everything is kept are packed once."""
 
-    head: bytes
-    counting: bytes
+    name: bytes
     kept: bytes
 
     @classmethod
-    def of(cls, function: str, kept_ms: Sequence[int]) -> Committing:
+    def of(cls, function: str, kept_ms: tuple[int, int, int]) -> Committing:
         """Prepare the command for a function and the times to live of the context, of decisions and of the log (ms)."""
-        head = b"".join(map(_bulk, (b"FCALL", function.encode())))
-        return cls(head + _bulk(b"5"), head + _bulk(b"6"), b"".join(_bulk(b"%d" % ms) for ms in kept_ms))
+        context, decision, log = kept_ms
+        renewed = max(decision, int(_RENEWED * log))  # for a decision that can be repeated is in the log
+        kept = b"%d %d %d %d" % (context, decision, log, renewed)
+        return cls(_bulk(b"FCALL") + _bulk(function.encode()), _bulk(kept))
 
-    def packed(self, places: Sequence[bytes], commit: Commit, digest: bytes, candidates: Sequence[bytes]) -> bytes:
-        """Return the command for these five keys, with the digest that says whether the customer was erased.
+    def packed(self, commit: Commit, digest: bytes) -> tuple[bytes, bytes]:
+        """Return the key of the decision and the command, with the digest that says whether the customer was erased.
 
-        Where the commit counts, the key of the counts follows them.
+        Where the commit counts, the key of the counts follows the others. Raise ValueError for a decision id of another
+        bucket.
         """
-        context, log, decision, erased, switch, *counts = places
-        head, counted = (self.counting, _bulk(counts[0])) if counts else (self.head, b"")
-        counting = _counting(commit.counting) if commit.counting is not None else b""
-        customer, now, read = commit.customer.encode(), b"%d" % commit.now_ms, b"%d" % commit.read_ms
-        asked, remembered, ends = commit.asked.encode() or customer, _remembered(commit), b"%d" % commit.not_after_ms
-        return _COMMIT % (
-            22 + len(counts) + len(candidates), head, len(context), context, len(log), log, len(decision), decision,
-            len(erased), erased, len(switch), switch, counted, len(customer), customer, len(now), now,
-            len(commit.digest), commit.digest, len(commit.entry), commit.entry, self.kept, len(digest), digest,
-            len(read), read, len(asked), asked,
-            len(commit.consent), commit.consent, len(remembered), remembered, len(ends), ends,
-            len(counting), counting, b"".join(map(_bulk, candidates)),
+        customer, entry, consent = commit.customer.encode(), commit.entry, commit.consent
+        bucket, size = _bucket(crc32(customer) % keys.BUCKETS), len(customer)
+        decision, told = _decision(bucket, commit.decision_id), _told(commit)
+        places, counts = (b"5", b"") if commit.counting is None else (b"6", bucket.counts)
+        candidates = [_BULK % (len(row), row) for row in map(in_a_row, commit.candidates)]
+        return decision, _COMMIT % (
+            15 + bool(counts) + len(candidates), self.name, places,
+            len(bucket.context) + size, bucket.context, customer, bucket.log, len(decision), decision,
+            bucket.beside, counts, size, customer, len(entry), entry, len(commit.digest), commit.digest,
+            len(digest), digest, len(consent), consent, self.kept, len(told), told, b"".join(candidates),
         )  # fmt: skip
 
 
-_COMMIT = b"".join((b"*%d\r\n%b", 5 * _BULK, b"%b", 4 * _BULK, b"%b", 7 * _BULK, b"%b"))
-"""How many parts; the function; the keys, customer, moment, digest, entry; times to live; the rest; the candidates."""
+_COMMIT = b"".join((b"*%d\r\n%b$1\r\n%b\r\n$%d\r\n%b%b\r\n%b", _BULK, b"%b%b", 5 * _BULK, b"%b", _BULK, b"%b"))
+"""How many parts, the function; keys; customer, entry, digests, consent; times to live; the rest; candidates."""
 
 
-def _remembered(commit: Commit) -> bytes:
-    """Pack what a commit has to do with what is remembered; empty for nothing at all."""
-    if commit.memory is None and not commit.gives and not commit.channel:
-        return b""
+def _told(commit: Commit) -> bytes:
+    """Pack what a commit is told beside what the store hands on as it is."""
+    asked = "" if commit.asked == commit.customer else commit.asked
+    remembered = _remembered(commit) if commit.memory is not None or commit.gives or commit.channel else False
+    counting = False if commit.counting is None else _counting(commit.counting)
+    return _encode((commit.now_ms, commit.read_ms, commit.not_after_ms, asked, remembered, counting))
+
+
+def _remembered(commit: Commit) -> object:
+    """Return what a commit has to do with what is remembered."""
     # The store packs and unpacks texts, but no bytes.
     gives = [(give.action, give.key, give.until_ms, give.facts.hex()) for give in commit.gives]
-    return _encode((False if commit.memory is None else commit.memory, commit.channel, gives))
+    return False if commit.memory is None else commit.memory, commit.channel, gives
 
 
-def _counting(counting: Counting) -> bytes:
-    """Pack what a commit counts for what is learned between trainings."""
+def _counting(counting: Counting) -> object:
+    """Return what a commit counts for what is learned between trainings."""
     rows = {
         action: (SEPARATOR.join((counting.scope, action, segment)), expected)
         for action, segment, expected in counting.rows
     }
-    return _encode((counting.on, counting.within_ms, counting.half_life_ms, rows))
+    return counting.on, counting.within_ms, counting.half_life_ms, rows
 
 
-def _bulk(part: bytes) -> bytes:
-    return _BULK % (len(part), part)
+def in_a_row(candidates: Sequence[_Candidate]) -> bytes:
+    """Pack candidates one after another, so that the store unpacks no more of them than it looks at."""
+    return b"".join(map(_candidate, candidates))
+
+
+@lru_cache(maxsize=4096)
+def _candidate(candidate: _Candidate) -> bytes:
+    """Pack a candidate as a flat list: the store takes that apart in half the time of names and values.
+
+    Mostly the same ones are said again and again, so that they are packed already.
+    """
+    action, counters = candidate
+    plain = not any(one.since_ms or one.frees_ms or one.hold_ms or one.on for one in counters)
+    flat: list[object] = [action, _PLAIN if plain else _WHOLE]
+    for one in counters:
+        flat += (one.key, one.at_most, one.within_ms)
+        if not plain:
+            flat += (one.since_ms, one.frees_ms, one.hold_ms, one.on)
+    return _encode(flat)

@@ -14,7 +14,9 @@ _LONGEST = timedelta(days=36_525)
 @dataclass(frozen=True, slots=True)
 class Retention:
     """How long the store keeps what. Times run from the last write, for streams from each entry. An event
-    renews the time of a context only when a thousandth of it has passed.
+    or a commit renews the time of a context only when a thousandth of it has passed, or when it would end before what
+    the commit counts has had its time; and so the log's, which never ends before its decisions. Every sixteenth commit,
+    and each that renews the log, removes older entries.
 
     `context` must be at least the longest cap, cool-off and promise. `decision` bounds both how long a request can be
     repeated and how long its outcomes can come in; `log` must be at least as long.

@@ -19,6 +19,7 @@ from models import folds
 from models.context import FoldKind
 from models.states import unpacked
 from service.core.decision import Bound, Commit, Counter, Known
+from service.core.memory import Give
 from service.core.records import ConsentRecord, EventToFold, OutcomeRecord, OutcomeStatus
 from service.store import keys
 from service.store.calls import StoreCrossed, StoreUnreadable
@@ -176,6 +177,61 @@ async def test_streams_are_trimmed_by_age(clean_store_url: str) -> None:
     assert raw.xlen(keys.out_key(keys.bucket("anna"))) == 1
 
 
+@pytest.mark.parametrize("counts", [True, False])
+async def test_a_commit_renews_the_context_when_a_thousandth_has_passed(clean_store_url: str, counts: bool) -> None:
+    """A context lives short by a thousandth at most after each commit, and is not renewed every time."""
+    raw, place = raw_store(clean_store_url), keys.context_key("anna")
+    context_ms = Retention().context // timedelta(milliseconds=1)
+    async with opened(clean_store_url) as store:
+        await fill(store, "anna")
+        for short, key in ((0.0005, "early"), (0.0015, "late")):
+            raw.pexpire(place, int(context_ms * (1 - short)))
+            commit = a_commit("anna", key)
+            await store.customers.commit(commit if counts else replace(commit, candidates=((("greet", ()),),)))
+            assert (raw.pttl(place) > context_ms * 0.9999) == (key == "late")
+
+
+async def test_a_context_lives_as_long_as_what_a_commit_writes_counts(clean_store_url: str) -> None:
+    """Caps, holds and promises as long as the context itself renew it each time: none may be forgotten too early."""
+    raw, place = raw_store(clean_store_url), keys.context_key("anna")
+    context_ms = Retention().context // timedelta(milliseconds=1)
+    longest, held = Counter("long", 9, context_ms), Counter("held", 9, 1_000, hold_ms=context_ms, on=1)
+    promise = Give("a", "key", NOW_MS + context_ms, b"facts")
+    async with opened(clean_store_url) as store:
+        for counters, gives in (((longest,), ()), ((held,), ()), ((), (promise,))):
+            raw.pexpire(place, int(context_ms * 0.9995))
+            commit = a_commit("anna", f"{counters} {gives}")
+            await store.customers.commit(replace(commit, candidates=((("a", counters),),), gives=gives))
+            assert context_ms * 0.9999 < raw.pttl(place) <= context_ms
+
+
+async def test_a_log_outlives_its_decisions(clean_store_url: str) -> None:
+    """The log is renewed when a thousandth of its time has passed; one kept no longer than decisions is, always."""
+    raw, place, day_ms = raw_store(clean_store_url), keys.log_key(keys.bucket("anna")), 86_400_000
+    for log_days, renewed in ((90, False), (14, True)):
+        kept = Retention(decision=timedelta(days=14), log=timedelta(days=log_days))
+        async with opened(clean_store_url, retention=kept) as store:
+            for short in (0.0015, 0.0005):
+                await store.customers.commit(a_commit("anna", f"{log_days} {short}"))
+                raw.pexpire(place, int(log_days * day_ms * (1 - short)))
+                await store.customers.commit(a_commit("anna", f"{log_days} {short} again"))
+                assert (raw.pttl(place) > log_days * day_ms * 0.9999) == (short == 0.0015 or renewed)
+
+
+async def test_old_entries_go_with_one_commit_in_sixteen(clean_store_url: str) -> None:
+    """Where the log was renewed a moment ago, the commits of ids that end with 0 look for entries that are too old."""
+    raw, place = raw_store(clean_store_url), keys.log_key(keys.bucket("anna"))
+    names = [f"k{number}" for number in range(64)]
+    last = {keys.repeatable_decision_id("anna", name)[-1]: name for name in names}
+    assert len(last) == 16
+    async with opened(clean_store_url) as store:
+        raw.xadd(place, {"e": b"old"}, id="1000-1")
+        raw.pexpire(place, Retention().log)
+        for digit in sorted(last, reverse=True):
+            await store.customers.commit(a_commit("anna", last[digit]))
+            assert (raw.xrange(place, "1000-1", "1000-1") == []) == (digit == "0")
+
+
 def test_a_log_shorter_than_repeats_is_refused() -> None:
     """A decision that can be repeated must still be in the log."""
     with pytest.raises(ValueError, match="shorter"):
@@ -328,7 +384,7 @@ async def test_a_decision_of_another_customer_is_never_used(clean_store_url: str
 
 async def test_a_reply_about_somebody_else_is_never_used() -> None:
     """When replies are mixed up on the way, the id inside gives them away: an error, and no data."""
-    theirs: list[Any] = [b"bob", NOW_MS, None, b"", [b"bob", None], None, 0, None, None]
+    theirs: list[Any] = [b"bob", NOW_MS, None, b"", None, None]
 
     distrusted = 0
 

@@ -6,7 +6,8 @@ local function refuse(code, sentence) error({err = code .. ' ' .. sentence}) end
 
 local function now_ms()
   local time = redis.call('TIME')
-  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+  local ms = time[2] / 1000
+  return time[1] * 1000 + (ms - ms % 1)
 end
 
 local function unpacked(packed)
