@@ -14,18 +14,17 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
+from service import noticing
 from service.core import plan
 from service.core.adapting import Learned
 from service.core.decision import Commit, Committed, Decision, Known, Reason, ReasonCode, Request
-from service.core.engine import Checked, Engine
+from service.core.engine import Engine
 from service.core.memory import NOTHING_OFF
-from service.core.plan import Entry
-from service.core.shadow import agreement
 from service.core.stock import NOTHING_KNOWN, Shelf, Stocks
-from service.core.stockroom import UNGRANTED, UNTRIED
-from service.core.switched import NO_SWITCHES, SWITCHED, Switchboard, either, is_off, with_switches
+from service.core.switched import NO_SWITCHES, Switchboard, either, is_off, with_switches
 from service.errors import AlreadyExists, ConsentChanged, CustomerErased, CustomerLinked, MemoryChanged, StoreError
 from service.telemetry import Counts
+from service.telemetry.timeline import UNTIMED, Timeline, now_ns
 
 log = logging.getLogger(__name__)
 
@@ -153,8 +152,8 @@ class Decider:
         self._counts = counts or Counts()
         self._off = NOTHING_OFF  # as the latest read said
 
-    async def decide(self, request: Request, deadline_s: float) -> Decision:
-        """Answer one request within `deadline_s` seconds.
+    async def decide(self, request: Request, deadline_s: float, line: Timeline = UNTIMED) -> Decision:
+        """Answer one request within `deadline_s` seconds, and mark on the line when its steps ended.
 
         A store that fails or is too slow gives the safe answer, and so does a customer who was erased. Raises
         AlreadyExists when the idempotency key was used for another request.
@@ -163,19 +162,20 @@ class Decider:
         if deadline_s < self._patience.least_s:
             return self._safe(engine, request, TOO_LATE)
         try:
-            return _count(self._counts, await self._decide_in_time(engine, request, deadline_s))
+            decision = await self._decide_in_time(engine, request, deadline_s, line)
         except CustomerErased:
             return self._safe(engine, request, ERASED)
         except StoreError as error:
             log.warning("a decision is degraded: %s", type(error).__name__)
             return self._safe(engine, request, STORE_GONE)
+        return noticing.decided(self._counts, decision)
 
     def told(self, committed: Committed) -> Decision:
         """Return a decision that was committed before, in the words of the strategy in force."""
         return self.engine.answer(committed, None)
 
     def _safe(self, engine: Engine, request: Request, why: Reason) -> Decision:
-        self._counts.add("decisions", "degraded")
+        noticing.degraded(self._counts, why)
         greeting = engine.strategy.safe_greeting
         off = self._off if is_off(self._off, greeting) else self._switches.off
         return engine.safe(request, why, self._now_ms(request), off)
@@ -190,7 +190,7 @@ class Decider:
     def _now_ms(self, request: Request) -> int:
         return self._clock() if request.as_of_ms is None else request.as_of_ms
 
-    async def _decide_in_time(self, engine: Engine, request: Request, deadline_s: float) -> Decision:
+    async def _decide_in_time(self, engine: Engine, request: Request, deadline_s: float, line: Timeline) -> Decision:
         """Decide; once again when the consent was replaced, or the customer linked or unlinked, meanwhile.
 
         As long as others change what is remembered of the customer, each of them gets further: a few times are enough.
@@ -199,7 +199,7 @@ class Decider:
         ends_s, moved, changed = now_s() + deadline_s, 0, 0
         while True:
             try:
-                return await self._decide(engine, request, self._patience.wait_s(ends_s - now_s()))
+                return await self._decide(engine, request, self._patience.wait_s(ends_s - now_s()), line)
             except (ConsentChanged, CustomerLinked):
                 moved += 1
                 if moved == TWICE:
@@ -209,14 +209,15 @@ class Decider:
                 self._counts.add("memory.conflicts")
                 if changed == ATTEMPTS or ends_s - now_s() < self._patience.least_s:
                     raise
+            line.retried = now_ns()
 
-    async def _decide(self, engine: Engine, request: Request, wait_s: float) -> Decision:
+    async def _decide(self, engine: Engine, request: Request, wait_s: float, line: Timeline) -> Decision:
         now_s = asyncio.get_running_loop().time
         began_s, random = now_s(), self._entropy(12 + 4 * len(request.placements))
         key, asked = request.idempotency_key, request.customer
         decision_id = self._store.decision_id(asked, key, random[:12])
         known = await self._store.read(asked, decision_id if key else None, wait_s, key)
-        known = with_switches(known, self._switches)
+        line.read, known = now_ns(), with_switches(known, self._switches)
         self._off = known.off
         if known.erased:
             raise CustomerErased("nothing is kept or used about this customer")
@@ -228,18 +229,19 @@ class Decider:
         snapshot = engine.see(known, request, stocks := self._book.stocks)
         if unlisted := engine.unlisted(snapshot, stocks):
             snapshot = engine.see(known, request, await self._book.look_up(unlisted, LOOK_UP_SHARE * wait_s))
-        judged = engine.judge(snapshot, known, request)
-        scores = engine.score(snapshot, judged, request, self._learning.learned)
+        line.seen, judged = now_ns(), engine.judge(snapshot, known, request)
+        line.judged, scores = now_ns(), engine.score(snapshot, judged, request, self._learning.learned)
+        line.scored = now_ns()
         planned = engine.arbitrate(decision_id, request, snapshot, judged, scores, _dice(random[12:]))
-        checked = engine.check(planned, snapshot, judged.verdicts.vetoes)
-        _alarm(checked, self._counts)
-        if planned.shadow is not None:
-            self._counts.add("shadow", agreement(planned))
+        line.arbitrated, checked = now_ns(), engine.check(planned, snapshot, judged.verdicts.vetoes)
+        line.checked = now_ns()
+        noticing.planned(self._counts, planned, checked)
         ends_ms = _given_up_ms(known, now_s() - began_s + wait_s)
         commit = engine.commit(checked.entry, request, known.now_ms, asked, known.consent, known.memory, ends_ms)
         committed = await self._store.commit(commit, wait_s)
+        line.committed = now_ns()
         if committed.bound and not committed.repeated:
-            _count_bound(self._counts, checked.entry, committed)
+            noticing.bound(self._counts, checked.entry, committed)
         told = request.explain and not committed.repeated
         explained = engine.explain(snapshot, judged, scores, request) if told else None
         if committed.repeated and known.off is not NOTHING_OFF:
@@ -265,31 +267,3 @@ def _same_request(committed: Committed, digest: bytes) -> Committed:
     if committed.repeated and committed.digest != digest:
         raise AlreadyExists("this idempotency key was used for another request; use a new key")
     return committed
-
-
-def _alarm(checked: Checked, counts: Counts) -> None:
-    for one in checked.entry.objections:
-        counts.add("check.disagreed", one.rule)
-        log.critical(
-            "the independent check disagreed over rule %s in decision %s at %s: it forbids %s, which the judgement %s,"
-            " to which that rule %s",
-            one.rule,
-            checked.entry.decision_id,
-            one.placement,
-            one.action,
-            "allowed" if one.allowed else "forbade as well",
-            "is not known to hold" if one.truth is None else "holds" if one.truth else "does not hold",
-        )
-
-
-def _count(counts: Counts, decision: Decision) -> Decision:
-    counts.add("decisions", "said" if any(answer.action for answer in decision.answers) else "suppressed")
-    return decision
-
-
-def _count_bound(counts: Counts, entry: Entry, committed: Committed) -> None:
-    for bound in committed.bound:
-        if bound.counter == SWITCHED:
-            counts.add("switch.off", entry.placements[bound.placement].candidates[bound.rank].action)
-        elif bound.counter not in (UNGRANTED, UNTRIED):
-            counts.add("caps.bound", bound.counter.partition("|")[0])

@@ -1,15 +1,14 @@
-"""Telemetry: what this process counts about its own work, for metrics and for the status that an operator asks for.
-
-Labels are ids that stand in the strategy, and words of this code; never anything of a customer.
-"""
+"""What this process counts about its own work, for metrics and for the status that an operator asks for."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from opentelemetry.metrics import CallbackOptions, Meter, Observation
+if TYPE_CHECKING:
+    from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 MOST_LABELS = 500
 """How many labels one count tells apart; what comes after these is counted under `OTHER`."""
@@ -22,22 +21,60 @@ _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """A count that only grows: its name, what its label is (empty: it has none), its unit and what it says."""
+    """A count that only grows: its name, what its label is (empty: it has none), its unit and what it says.
+
+    Of the labels that are `known` beforehand metrics tell a nought as long as there is nothing more.
+    """
 
     name: str
     label: str
     unit: str
     says: str
+    known: tuple[str, ...] = ()
 
 
 COUNTED = (
-    Count("decisions", "outcome", "{decision}", "Decisions by what came of them: said, suppressed or degraded."),
+    Count(
+        "decisions",
+        "outcome",
+        "{decision}",
+        "Decisions by what came of them: said, suppressed or degraded.",
+        ("said", "suppressed", "degraded"),
+    ),
+    Count("suppressions", "rule", "{placement}", "Placements that say nothing, by the rule, or the kind of reason."),
+    Count(
+        "degraded",
+        "reason",
+        "{decision}",
+        "Safe answers instead of full decisions, by the kind of reason.",
+        ("store_unavailable",),
+    ),
+    Count("refused", "code", "{request}", "Requests for a decision that got none, by the status that they ended with."),
+    Count(
+        "telemetry.spans",
+        "fate",
+        "{span}",
+        "Traced decisions: sent, lost, dropped, or unheeded though asked for.",
+        ("sent", "lost", "dropped", "unheeded"),
+    ),
     Count("check.disagreed", "rule", "{candidate}", "Candidates that only the independent check forbade, by its rule."),
     Count("caps.bound", "cap", "{candidate}", "Candidates that did not fit a cap any more at commit, by the cap."),
-    Count("memory.conflicts", "", "{decision}", "Decisions made again because what is remembered had changed."),
+    Count("memory.conflicts", "", "{decision}", "Decisions made again because what is remembered had changed.", ("",)),
     Count("switch.off", "action", "{candidate}", "Candidates that were switched off between reading and commit."),
-    Count("strategy.reloaded", "what", "{version}", "Taken into service: strategy, model or challenger."),
-    Count("strategy.refused", "what", "{version}", "Versions that were refused while the last good one went on."),
+    Count(
+        "strategy.reloaded",
+        "what",
+        "{version}",
+        "Taken into service: strategy, model or challenger.",
+        ("strategy", "model"),
+    ),
+    Count(
+        "strategy.refused",
+        "what",
+        "{version}",
+        "Versions that were refused while the last good one went on.",
+        ("strategy", "model"),
+    ),
     Count("shadow", "outcome", "{decision}", "Challengers asked beside a decision: same, other or failed."),
     Count("strategy.rules_gone", "rule", "{rule}", "Rules that a version which was taken into service did not have."),
 )
@@ -79,6 +116,8 @@ class _Reading:
 
     def __call__(self, options: CallbackOptions) -> Iterable[Observation]:
         """Return the numbers of now, one for each label."""
+        from opentelemetry.metrics import Observation  # slow to import, and settings are read before it
+
         return [
             Observation(number, {self.label: label} if self.label else {})
             for label, number in self.counted.copy().items()
