@@ -8,12 +8,14 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from opentelemetry.metrics import get_meter
 
 from models.artifacts import ArtifactRefused
 from models.documents import DocumentsRefused
 from models.features import FeatureRefused
+from models.propensity import Folded
 from service.challenging import Challenging
 from service.config import Settings, StorePlace
 from service.controlling import Controlling
@@ -22,6 +24,7 @@ from service.errors import CannotListen
 from service.generation import Generation, Generations, Ground
 from service.reloading import Load, Reloading
 from service.rpc.server import Listen, Server
+from service.shrinking import GuardrailsGone, check_still_guarded
 from service.store.calls import Calls
 from service.store.connection import Connections
 from service.store.embedded import EmbeddedStore, EmbeddedStoreError
@@ -31,7 +34,10 @@ from service.store.suppression import ErasureKeyRefused, suppression_of
 from service.store.switches import SwitchStore
 from service.switching import Switching
 from service.telemetry import Counts
-from service.versions import Folders, KeptTooShort, Look, Verifier, Version, load_version
+from service.telemetry.reading import Versions
+from service.telemetry.running import Telemetry, Told
+from service.verifying import Verifier, Verify
+from service.versions import Folders, KeptTooShort, Look, Version, load_version
 from service.watching import StoreWatch
 
 REFUSALS = (
@@ -43,6 +49,7 @@ REFUSALS = (
     CannotListen,
     StoreRefused,
     ErasureKeyRefused,
+    GuardrailsGone,
 )
 
 
@@ -50,20 +57,33 @@ class StartRefused(Exception):
     """The service does not start like this: the message says why and what to do."""
 
 
-async def start(settings: Settings) -> Running:
+class Shared(Protocol):
+    """What the workers of one service share; each method raises in words, as what it stands for does."""
+
+    async def verify(self, folder: Path, folded: Folded) -> None:
+        """Verify a model."""
+        ...
+
+    async def store_url(self) -> str:
+        """Return the URL of the embedded store, which runs."""
+        ...
+
+
+async def start(settings: Settings, shared: Shared | None = None) -> Running:
     """Wire everything and serve; raise `StartRefused` in words, with nothing left behind, where that cannot be.
 
-    A store that cannot be reached is no reason not to start: answers are safe ones until it is there.
+    A store that cannot be reached is no reason not to start: answers are safe ones until it is there. `shared` is what
+    this process has of its service, where it is one of several workers.
     """
     try:
         async with AsyncExitStack() as opened:
             folders = Folders(settings.strategy, settings.model, settings.keep, settings.challenger)
-            seen, verifier = folders.look(), Verifier(waits=settings.reload)
-            opened.push_async_callback(verifier.close)
-            challenging = Challenging(settings.challenger, verifier.verify)
-            load = partial(load_version, verify=verifier.verify, challenging=challenging)
+            seen, verify = folders.look(), shared.verify if shared else _verify(settings, opened)
+            challenging = Challenging(settings.challenger, verify)
+            load = partial(load_version, verify=verify, challenging=challenging)
             first = await load(folders)
-            url, embedded = await _store(settings.store, opened)
+            check_still_guarded(settings.seat.guarded, first.strategy)
+            url, embedded = await _store(settings.store, shared, opened)
             running = await _served(settings, _Begun(folders, seen, first, load), url, embedded, opened)
             running.closes_with(opened.pop_all())
             return running
@@ -88,12 +108,17 @@ async def _served(
     opened.push_async_callback(connections.close)
     suppression = await suppression_of(settings.erasure_key, settings.store.folder, connections.execute)
     switching, counts = Switching(SwitchStore(Calls(connections)), BUCKETS, clock_ms), Counts()
+    telemetry = Telemetry(settings.telemetry, counts, settings.seat.number)
+    opened.push_async_callback(telemetry.close)  # which ends after all that it watches
     counts.observe(get_meter("tact"))
     ground = Ground(connections, suppression, settings, switching, counts, clock_ms)
     generation = Generation.of(begun.first, ground)
-    server = Server(generation.edge, Listen(settings.host, settings.port, settings.reflection))
+    listen = Listen(settings.host, settings.port, settings.reflection, settings.workers > 1)
+    server = Server(generation.edge, listen, telemetry.watch)
     watch = StoreWatch(connections, generation.store, embedded, begun.first.strategy, switching)
     running = Running(server, watch, Generations(generation), ground, begun)
+    await telemetry.open(settings.host, running.told)
+    running.metrics_port = telemetry.port
     running.port = await server.start()
     opened.push_async_callback(running.generations.close)
     opened.push_async_callback(server.drain, linger_s=0.0, grace_s=0.0)
@@ -107,12 +132,13 @@ async def _served(
 
 
 class Running:
-    """A service that serves on `port`, until it is stopped."""
+    """A service that serves on `port`, until it is stopped; Prometheus reads on `metrics_port`, if anywhere."""
 
     def __init__(
         self, server: Server, store: StoreWatch, generations: Generations, ground: Ground, begun: _Begun
     ) -> None:
         self.port = 0
+        self.metrics_port: int | None = None
         self.store = store
         self.generations = generations
         self._server, self._ground, self._settings = server, ground, ground.settings
@@ -138,6 +164,11 @@ class Running:
     def model(self) -> str:
         """The version of the model that decides; empty without one."""
         return self.generations.current.version.engine.model_version
+
+    @property
+    def told(self) -> Told:
+        """What telemetry asks the service about itself."""
+        return Told(lambda: Versions(*self.generations.current.version.stamp), lambda: self.store.away)
 
     async def use_model(self, folder: Path) -> None:
         """Verify a model and let it decide from now on; raise `ArtifactRefused`, and go on as before, if it may not."""
@@ -175,10 +206,18 @@ def _connections(url: str, wait_s: float) -> Connections:
         raise StartRefused(str(error)) from None
 
 
-async def _store(place: StorePlace, opened: AsyncExitStack) -> tuple[str, EmbeddedStore | None]:
-    """Return the store's URL; an embedded one is started, and ends with what else was opened."""
+def _verify(settings: Settings, opened: AsyncExitStack) -> Verify:
+    verifier = Verifier(waits=settings.reload)
+    opened.push_async_callback(verifier.close)
+    return verifier.verify
+
+
+async def _store(place: StorePlace, shared: Shared | None, opened: AsyncExitStack) -> tuple[str, EmbeddedStore | None]:
+    """Return the store's URL; an embedded one is started, unless it is shared, and ends with what else was opened."""
     if place.folder is None:
         return place.url, None
+    if shared is not None:
+        return await shared.store_url(), None
     store = EmbeddedStore(place.folder)
     opened.push_async_callback(asyncio.to_thread, store.stop)
     starting = asyncio.create_task(asyncio.to_thread(store.start))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,6 +14,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from service.store.retention import Retention
 from service.store.suppression import ErasureKeyRefused, key_in
+from service.telemetry.settings import TelemetrySettings, read_telemetry
+from service.workers.seat import MOST_WORKERS, Seat, cores
 
 EMBEDDED = "embedded:"
 STORE_FORM = "embedded:FOLDER, redis://HOST:PORT/DB, rediss://… or unix:///PATH"
@@ -30,10 +34,14 @@ class SettingRefused(Exception):
 
 
 class Scheduling(StrEnum):
-    """How Linux shares the processor: `batch` costs fewer switches, `normal` suits cores shared with busy others."""
+    """How Linux shares the processor: `batch` costs fewer switches, `normal` suits cores shared with busy others.
+
+    `auto` tries out at the start which of the two it is.
+    """
 
     BATCH = "batch"
     NORMAL = "normal"
+    AUTO = "auto"
 
 
 class LogLevel(StrEnum):
@@ -82,7 +90,8 @@ class Settings:
     take longer are cancelled. `linger_s` is how long the service goes
     on after it said NOT_SERVING, so that balancers notice. `erasure_key` keeps erased customers suppressed; an embedded
     store has one of its own. `keep` says how long what is kept. `reload` takes changed strategies and models into
-    service; without it only on SIGHUP. `warnings` are sentences for whoever started it.
+    service; without it only on SIGHUP. `workers` is how many processes answer on the port, `seat` which of them this
+    one is; `pin` keeps each on a core of its own. `warnings` are sentences for whoever started it.
     """
 
     store: StorePlace = field(default_factory=lambda: StorePlace.parse(DEFAULT_STORE))
@@ -96,11 +105,15 @@ class Settings:
     allow_as_of: bool = False
     reflection: bool = False
     reload: bool = True
-    scheduling: Scheduling = Scheduling.BATCH
+    workers: int = 1
+    seat: Seat = field(default_factory=Seat)
+    pin: bool = False
+    scheduling: Scheduling = Scheduling.AUTO
     log_level: LogLevel = LogLevel.WARNING
     grace_s: float = 10.0
     linger_s: float = 0.0
     store_wait_s: float = 0.25
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     warnings: tuple[str, ...] = ()
 
 
@@ -110,6 +123,7 @@ def read_settings(flags: Flags, environment: Mapping[str, str]) -> Settings:
     store, warnings = _store(door)
     key, key_warnings = _erasure_key(door)
     model, challenger = door.text("model", ""), door.text("challenger", "")
+    workers = _workers(door)
     return Settings(
         store=store,
         strategy=Path(door.text("strategy", DEFAULT_STRATEGY)),
@@ -122,11 +136,14 @@ def read_settings(flags: Flags, environment: Mapping[str, str]) -> Settings:
         allow_as_of=door.flag("allow-as-of"),
         reflection=door.flag("reflection"),
         reload=door.flag("reload", default=True),
-        scheduling=Scheduling(door.choice("scheduling", Scheduling.BATCH, tuple(Scheduling))),
+        workers=workers,
+        pin=_pin(door),
+        scheduling=Scheduling(door.choice("scheduling", Scheduling.AUTO, tuple(Scheduling))),
         log_level=LogLevel(door.choice("log-level", LogLevel.WARNING, tuple(LogLevel))),
         grace_s=door.seconds("grace", 10.0),
         linger_s=door.seconds("linger", 0.0),
         store_wait_s=door.seconds("store-wait", 0.25),
+        telemetry=read_telemetry(door, workers),
         warnings=(*warnings, *key_warnings),
     )
 
@@ -245,6 +262,24 @@ def _host(door: _Door) -> str:
         if not _HOST_NAME.fullmatch(host):
             raise door.refused("host", "write an address such as 127.0.0.1, 0.0.0.0 or ::1, or a host name") from None
     return host
+
+
+def _workers(door: _Door) -> int:
+    """Return how many workers there are to be: `auto` is one for each core that this process may use."""
+    text = door.text("workers", "1")
+    count = len(cores()) if text == "auto" else int(text) if text.isascii() and text.isdigit() and len(text) < 5 else 0
+    if not 1 <= count <= MOST_WORKERS:
+        raise door.refused("workers", f"write a whole number from 1 to {MOST_WORKERS}, or auto for one a core")
+    if count > 1 and sys.platform != "linux":
+        raise door.refused("workers", "write 1: only Linux shares a port out among processes")
+    return count
+
+
+def _pin(door: _Door) -> bool:
+    pin = door.flag("pin")
+    if pin and not hasattr(os, "sched_setaffinity"):
+        raise door.refused("pin", "leave it out: only Linux keeps a process on a core")
+    return pin
 
 
 def _port(door: _Door) -> int:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from service.core.control import Counted, Status, Switches
+from service.config import Settings
+from service.core.control import Counted, Status, Switches, Worker
 from service.generation import Generations
 from service.reloading import Reloading
 from service.switching import Switching
 from service.telemetry import Counts
 from service.watching import StoreWatch
+from service.workers.seat import memory_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class Controlling:
             switches=self.switching.told,
             store_away=self.watch.away,
             challenger=challenger,
+            worker=this_worker(self.generations.current.ground.settings),
         )
 
     async def set_switch(
@@ -51,3 +55,8 @@ class Controlling:
         for name, numbers in self.counts.told().items():
             for label, number in sorted(numbers.items()):
                 yield Counted(name, label, number)
+
+
+def this_worker(settings: Settings) -> Worker:
+    """Return what this process is among those that answer on its port."""
+    return Worker(settings.seat.number, settings.workers, settings.seat.starts, os.getpid(), memory_bytes())

@@ -22,7 +22,8 @@ from service.errors import StoreError
 from service.shrinking import GuardrailsGone, check_guarded, listed, rules_gone
 from service.store.settings import StoreRefused
 from service.telemetry import Counts
-from service.versions import Folders, Look, NotVerified, Version, problems_of
+from service.verifying import NotVerified
+from service.versions import Folders, Look, Version, problems_of
 
 log = logging.getLogger(__name__)
 

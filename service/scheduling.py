@@ -13,6 +13,7 @@ from collections.abc import MutableMapping
 from contextlib import suppress
 
 from service.config import Scheduling
+from service.workers.waking import waits_as_batch
 
 EXPERIMENT = "-event_engine_listener"
 
@@ -26,6 +27,13 @@ def pull_levers(scheduling: Scheduling, environment: MutableMapping[str, str] = 
     if scheduling is Scheduling.BATCH and sys.platform == "linux":
         with suppress(OSError):  # some containers forbid it; then it is as fast as it is
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
+def chosen(scheduling: Scheduling) -> Scheduling:
+    """Return the scheduling that was asked for; for `auto` the one that a short try tells, `batch` in doubt."""
+    if scheduling is not Scheduling.AUTO:
+        return scheduling
+    return Scheduling.NORMAL if sys.platform != "linux" or waits_as_batch() else Scheduling.BATCH
 
 
 def quiet_grpc(environment: MutableMapping[str, str] = os.environ) -> None:

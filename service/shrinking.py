@@ -41,6 +41,16 @@ def check_guarded(before: Strategy, after: Strategy) -> None:
         )
 
 
+def check_still_guarded(guarded: Sequence[str], strategy: Strategy) -> None:
+    """Raise `GuardrailsGone`, in words, where a worker is to begin with a strategy without any, and others had some."""
+    if guarded and not strategy.guardrails:
+        raise GuardrailsGone(
+            f"There is no guardrail in the strategy's folder, and other workers serve one with {len(guarded)}: "
+            f"{listed(guarded)}. Bring back the file that holds them; if it is meant, start the service anew, which "
+            "takes the strategy as it is."
+        )
+
+
 def _restraints(strategy: Strategy) -> tuple[str, ...]:
     kinds: tuple[Sequence[_Rule], ...] = (
         strategy.guardrails,

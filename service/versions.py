@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from models.artifacts import FILES, ArtifactRefused, load_folded
 from models.documents import DocumentsRefused
 from models.features import FeatureRefused, FeatureSpace
 from models.propensity import Folded
 from service.challenging import Challenging
-from service.children import Waiting
 from service.core.engine import Engine
 from service.core.loader import load_strategy
 from service.core.strategy import Strategy
 from service.shrinking import GuardrailsGone
 from service.store.retention import Retention
 from service.store.settings import StoreRefused
+from service.verifying import Verify
 
-VERIFY_WITHIN_S = 120.0
 SWITCH_EVERY_S = 0.0005
 """How long a thread that loads keeps decisions waiting: a tenth of Python's own 5 ms, and only while it loads."""
 
@@ -36,10 +34,6 @@ Look: TypeAlias = tuple[object, ...]
 
 class KeptTooShort(Exception):
     """What was said before is forgotten before the strategy's caps allow that."""
-
-
-class NotVerified(ArtifactRefused):
-    """Whoever verifies a model died or took too long, which says nothing about the model."""
 
 
 FORESEEN = (DocumentsRefused, FeatureRefused, ArtifactRefused, KeptTooShort, StoreRefused, GuardrailsGone)
@@ -119,49 +113,6 @@ def _read(folders: Folders) -> tuple[Strategy, Folded | None]:
     if folders.model is None:
         return strategy, None
     return strategy, load_folded(folders.model, FeatureSpace.of(strategy.schema, strategy.features))
-
-
-class Verify(Protocol):
-    """Verifies a model; raises ArtifactRefused in words where it may not serve."""
-
-    async def __call__(self, folder: Path, folded: Folded) -> None:
-        """See that an artefact's arrays say what its estimators say, and are those that were loaded."""
-        ...
-
-
-class Verifier:
-    """Has models verified in a process of its own, which alone may import scikit-learn.
-
-    That takes two seconds, so the process stays for the next model where that is to serve within two seconds (`waits`).
-    """
-
-    def __init__(self, *, waits: bool) -> None:
-        self._waits = waits
-        self._child = Waiting("training", ("verify", "--waiting", "--json"))
-
-    async def verify(self, folder: Path, folded: Folded) -> None:
-        """See that an artefact's arrays say what its estimators say, and are those that were loaded.
-
-        Raises `NotVerified` where that cannot be told, as the process died or took too long.
-        """
-        found = await self._child.ask(str(folder), VERIFY_WITHIN_S)
-        if not self._waits:
-            await self._child.close()
-        if not found.answered:
-            raise NotVerified(
-                f"{folder}: the model could not be verified, as the process that verifies did not answer "
-                f"({found.last_words}). See that it has memory and time."
-            )
-        if found.code != 0:
-            raise ArtifactRefused(f"The model was not verified and does not serve: {found.last_words}")
-        if (version := json.loads(found.output)["version"]) != folded.version:
-            raise ArtifactRefused(
-                f"{folder}: changed from {folded.version} to {version} while it was verified; try again"
-            )
-
-    async def close(self) -> None:
-        """End the process."""
-        await self._child.close()
 
 
 def _check_kept(strategy: Strategy, keep: Retention) -> None:

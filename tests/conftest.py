@@ -37,6 +37,7 @@ SLOWEST = (
     "core/test_engine.py", "benchmarks/test_starbucks.py", "faults/test_faults.py", "service/test_withdrawal.py",
     "benchmarks/test_bank_stream.py", "benchmarks/test_run.py", "cli/test_tend.py", "cli/test_refresh.py",
     "worlds/test_as_of.py", "cli/test_readme.py", "benchmarks/test_bank.py", "store/test_caps_in_a_crowd.py",
+    "service/workers/test_replaced.py", "service/workers/test_crew.py",
     "service/test_many_processes.py", "service/test_challenger.py", "core/test_cel.py", "store/test_caps.py",
     "rpc/test_fuzz.py", "worlds/test_starbucks.py", "cli/test_evaluate.py", "service/test_switch_many_processes.py",
     "cli/test_endings.py", "worlds/test_trucks.py", "core/test_loader_policy.py",

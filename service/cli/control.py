@@ -35,6 +35,8 @@ def status(target: Target = DEFAULT_TARGET, json: Json = False) -> None:
         say(f"beside    {told['challenger']} (a challenger: logged, without a say)")
     say(f"since     {told['since']}")
     say(f"store     {told['store']}")
+    if "worker" in told:  # a service of an earlier version does not tell
+        _say_worker(told["worker"])
     _say_refused(told.get("refused"))
     _say_off(told["switched_off"])
     for one in told["counts"]:
@@ -104,6 +106,12 @@ def _one(action: str | None, everything: bool) -> str | None:
 
 def _what(name: str | None) -> str:
     return "everything" if name is None else name
+
+
+def _say_worker(worker: dict[str, Any]) -> None:
+    again = f", started {worker['starts']} times" if worker["starts"] > 1 else ""
+    memory = f", {worker['memory_bytes'] / 1e6:.0f} MB" if worker["memory_bytes"] else ""
+    say(f"worker    {worker['number']} of {worker['of']} (process {worker['process_id']}{memory}{again})")
 
 
 def _say_refused(refused: dict[str, Any] | None) -> None:

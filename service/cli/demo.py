@@ -17,8 +17,9 @@ import typer
 
 from service.cli.options import Json, example
 from service.cli.output import Failed, note, say, say_json, show
-from service.cli.serve import Signals, Told, prepare, run_loop
+from service.cli.serve import prepare, run_loop
 from service.config import DEFAULT_PORT, DEFAULT_STRATEGY, EMBEDDED, Settings, read_settings
+from service.signals import Signals, Told
 
 if TYPE_CHECKING:
     from service.cli.refreshing import Refreshed
@@ -53,7 +54,7 @@ def demo(
         settings = read_settings(
             {**flags, "model": ""}, {name: os.environ[name] for name in _KEPT if name in os.environ}
         )
-        prepare(settings)
+        settings = prepare(settings)
         return run_loop(_demo(settings, folder, customers, once, json))
 
 

@@ -11,8 +11,9 @@ import typer
 
 from service.cli.options import DEFAULT_TARGET, Json, Target, example
 from service.cli.output import Failed, note, say, say_json
-from service.cli.serve import Signals, Told, run_loop
+from service.cli.serve import run_loop
 from service.config import DEFAULT_STRATEGY
+from service.signals import Signals, Told
 
 if TYPE_CHECKING:
     from models.context import ContextSchema

@@ -6,8 +6,9 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -15,7 +16,10 @@ import typer
 from service.cli.options import DEFAULT_TARGET, Json, Target, example
 from service.cli.output import Failed, note, say, say_json
 from service.config import DEFAULT_STORE, DEFAULT_STRATEGY, EMBEDDED, Settings, read_settings
-from service.scheduling import pull_levers, settle_memory
+from service.scheduling import chosen, pull_levers, settle_memory
+from service.signals import Signals, Told
+from service.workers.messages import Serving
+from service.workers.seat import core_of
 
 if TYPE_CHECKING:
     from service.rpc.client import TactClient
@@ -55,11 +59,28 @@ def serve(
     allow_as_of: Annotated[bool | None, _flag("allow-as-of", "Let callers choose the moment.")] = None,
     reflection: Annotated[bool | None, _flag("reflection", "Let callers list the services.")] = None,
     reload: Annotated[bool | None, _flag("reload", "Take changed strategies and models in (yes).")] = None,
-    scheduling: Annotated[str | None, _option("scheduling", "batch|normal", "How Linux schedules it (batch).")] = None,
+    workers: Annotated[
+        str | None, _option("workers", "N", "How many processes answer on the port; auto: one a core (1).")
+    ] = None,
+    pin: Annotated[bool | None, _flag("pin", "Keep each on a core of its own (no).")] = None,
+    scheduling: Annotated[
+        str | None, _option("scheduling", "auto|batch|normal", "How Linux schedules it (auto: as a short try tells).")
+    ] = None,
     log_level: Annotated[str | None, _option("log-level", "LEVEL", "debug, info, warning or error (warning).")] = None,
     grace: Annotated[str | None, _option("grace", "SECONDS", "How long calls may take at the end (10).")] = None,
     store_wait: Annotated[
         str | None, _option("store-wait", "SECONDS", "How long one store call may take (0.25).")
+    ] = None,
+    telemetry: Annotated[bool | None, _flag("telemetry", "Measure how long decisions take (yes).")] = None,
+    otlp: Annotated[
+        str | None, _option("otlp", "URL", "Send traces and metrics to this collector, over OTLP and HTTP.")
+    ] = None,
+    trace_share: Annotated[str | None, _option("trace-share", "SHARE", "Trace this share of decisions (0.01).")] = None,
+    trace_callers: Annotated[
+        str | None, _option("trace-callers", "RATE", "How many a second callers may have traced besides (10).")
+    ] = None,
+    metrics_port: Annotated[
+        str | None, _option("metrics-port", "PORT", "Let Prometheus read here; 0 takes a free port (nowhere).")
     ] = None,
     linger: Annotated[str | None, _option("linger", "SECONDS", "How long to go on after SIGTERM (0).")] = None,
     json: Json = False,
@@ -71,12 +92,14 @@ def serve(
     flags = {
         "store": store, "store-url-file": store_url_file, "strategy": strategy, "model": model, "host": host,
         "port": port, "allow-as-of": allow_as_of, "reflection": reflection, "reload": reload, "scheduling": scheduling,
+        "workers": workers, "pin": pin,
         "log-level": log_level, "store-wait": store_wait, "grace": grace, "linger": linger,
-        "erasure-key-file": erasure_key_file, "keep": keep, "challenger": challenger,
+        "erasure-key-file": erasure_key_file, "keep": keep, "challenger": challenger, "telemetry": telemetry,
+        "otlp": otlp, "trace-share": trace_share, "trace-callers": trace_callers, "metrics-port": metrics_port,
     }  # fmt: skip
     settings = read_settings(flags, os.environ)
-    prepare(settings)
-    return run_loop(_serving(settings, json))
+    settings = prepare(settings)
+    return run_loop(_supervising(settings, json) if settings.workers > 1 else _serving(settings, json))
 
 
 def health(target: Target = DEFAULT_TARGET, json: Json = False) -> int:
@@ -106,14 +129,22 @@ async def _health(client: TactClient) -> tuple[str, dict[str, Any] | None]:
     return status, refused if refused and refused["stands"] else None
 
 
-def prepare(settings: Settings) -> None:
-    """Set this process up for serving; must come before anything imports grpc."""
-    pull_levers(settings.scheduling)
+def prepare(settings: Settings) -> Settings:
+    """Set this process up for serving, and return the settings as they come out; before anything imports grpc.
+
+    A supervisor is left as it is, for it must run where its workers take all the time there is.
+    """
+    settings = replace(settings, scheduling=chosen(settings.scheduling))
+    if settings.workers == 1:
+        if settings.pin:
+            os.sched_setaffinity(0, {core_of(settings.seat)})
+        pull_levers(settings.scheduling)
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
     )
     for warning in settings.warnings:
         note(f"warning: {warning}")
+    return settings
 
 
 def run_loop(work: Coroutine[Any, Any, T]) -> T:
@@ -122,44 +153,6 @@ def run_loop(work: Coroutine[Any, Any, T]) -> T:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)
-
-
-class Told(Exception):
-    """The process was told to end by a signal."""
-
-
-class Signals:
-    """SIGINT and SIGTERM: the first tells the work to end, the second ends the process at once."""
-
-    def __init__(self) -> None:
-        self.told = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._hear, number)
-
-    async def unless_told(self, work: Coroutine[Any, Any, T]) -> T:
-        """Return what the work returns; when told to end, cancel it, wait until it has cleaned up and raise `Told`."""
-        task = asyncio.create_task(work)
-        told = asyncio.create_task(self.told.wait())
-        try:
-            await asyncio.wait((task, told), return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                return task.result()
-        finally:
-            told.cancel()
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-        raise Told
-
-    def hear(self, number: int, work: Callable[[], None]) -> None:
-        """Do something on a signal, and go on."""
-        asyncio.get_running_loop().add_signal_handler(number, work)
-
-    def _hear(self, number: int) -> None:
-        if self.told.is_set():
-            os._exit(128 + number)  # what was started ends with this process, however it ends
-        self.told.set()
 
 
 async def _serving(settings: Settings, json: bool) -> int:
@@ -172,15 +165,9 @@ async def _serving(settings: Settings, json: bool) -> int:
         raise Failed(str(refused)) from None
     except Told:
         return 0
-    for warning in running.store.warnings:
-        note(f"warning: {warning}")
     settle_memory()
-    versions = {"strategy": running.strategy.version, "model": running.model, "store": _place(settings)}
-    if json:
-        say_json({"event": "serving", "host": settings.host, "port": running.port, **versions})
-    else:
-        note(f"strategy {versions['strategy']}, model {versions['model'] or '(priors)'}, store {versions['store']}")
-        say(f"serving on {running.address}")
+    serving = Serving(running.port, running.strategy.version, running.model, (), running.store.warnings)
+    _say_serving(serving, settings, json, running.metrics_port)
     signals.hear(signal.SIGHUP, running.reloading.look_now)
     try:
         reason = await signals.unless_told(running.store.until_refused())
@@ -190,6 +177,46 @@ async def _serving(settings: Settings, json: bool) -> int:
     if reason:
         raise Failed(reason)
     return 0
+
+
+async def _supervising(settings: Settings, json: bool) -> int:
+    from service.workers.supervisor import CannotBegin, Supervisor
+
+    signals, supervisor = Signals(), Supervisor(settings)
+    try:
+        serving = await signals.unless_told(supervisor.start())
+    except CannotBegin as refused:
+        raise Failed(str(refused)) from None
+    except Told:
+        return 0
+    _say_serving(serving, settings, json, settings.telemetry.port or None)
+    signals.hear(signal.SIGHUP, supervisor.look_now)
+    try:
+        reason = await signals.unless_told(supervisor.until_failed())
+    except Told:
+        reason = ""
+    await supervisor.stop()
+    if reason:
+        raise Failed(reason)
+    return 0
+
+
+def _say_serving(serving: Serving, settings: Settings, json: bool, metrics_port: int | None) -> None:
+    for warning in serving.warnings:
+        note(f"warning: {warning}")
+    versions = {"strategy": serving.strategy, "model": serving.model, "store": _place(settings)}
+    if json:
+        where = {"host": settings.host, "port": serving.port}
+        how = {"workers": settings.workers, "scheduling": settings.scheduling}
+        metrics = {} if metrics_port is None else {"metrics_port": metrics_port}
+        say_json({"event": "serving", **where, **how, **versions, **metrics})
+        return
+    many = f", {settings.workers} workers" if settings.workers > 1 else ""
+    note(f"strategy {versions['strategy']}, model {versions['model'] or '(priors)'}, store {versions['store']}{many}")
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    if metrics_port is not None:
+        note(f"metrics at http://{host}:{metrics_port}/metrics")
+    say(f"serving on {host}:{serving.port}")
 
 
 def _place(settings: Settings) -> str:

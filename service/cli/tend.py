@@ -15,8 +15,9 @@ import typer
 from service.cli.options import DEFAULT_TARGET, Json, Target, example
 from service.cli.output import Failed, say, say_json
 from service.cli.registry import Root
-from service.cli.serve import Signals, Told, run_loop
+from service.cli.serve import run_loop
 from service.config import DEFAULT_STRATEGY
+from service.signals import Signals, Told
 
 if TYPE_CHECKING:
     from service.cli.tending import Care, Round

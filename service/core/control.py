@@ -61,6 +61,19 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
+class Worker:
+    """The process that answers: its number, from 1, of how many; how often one with this number was started; its id;
+    the memory that it holds (bytes, 0: unknown).
+    """
+
+    number: int = 1
+    of: int = 1
+    starts: int = 1
+    process_id: int = 0
+    memory_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """What a service says of itself. `since_ms` is when the versions in force were taken into service.
 
@@ -75,3 +88,4 @@ class Status:
     switches: Switches
     store_away: bool
     challenger: str = ""
+    worker: Worker = Worker()

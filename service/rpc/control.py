@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from models.bounds import has_control_characters
 from models.shapes import nearest
-from service.core.control import EVERYTHING, Off, RefusedVersion, Status, Switches
+from service.core.control import EVERYTHING, Off, RefusedVersion, Status, Switches, Worker
 from service.core.strategy import Strategy
 from service.errors import NotControlled
 from service.rpc.checks import Findings, check_length, shown, timestamp
@@ -104,6 +104,17 @@ def _status_message(status: Status) -> pb.GetStatusResponse:
         switched_off=_off_messages(status.switches),
         store=pb.STORE_STATE_AWAY if status.store_away else pb.STORE_STATE_THERE,
         challenger=status.challenger,
+        worker=_worker_message(status.worker),
+    )
+
+
+def _worker_message(worker: Worker) -> pb.Worker:
+    return pb.Worker(
+        number=worker.number,
+        of=worker.of,
+        starts=worker.starts,
+        process_id=worker.process_id,
+        memory_bytes=worker.memory_bytes,
     )
 
 

@@ -131,6 +131,10 @@ class Process:
         os.kill(self.pid, number)
         return self._process.wait(ENDS_WITHIN_S)
 
+    def ended(self) -> int:
+        """Wait until it ends by itself, which must be soon, and return how."""
+        return self._process.wait(SOON_S)
+
     def errors(self) -> str:
         """Return what it wrote to stderr, when it has ended."""
         return cast(IO[str], self._process.stderr).read()

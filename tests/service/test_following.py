@@ -18,7 +18,8 @@ from service.reloading import PACE, Load, Pace, Reloading
 from service.store.retention import Retention
 from service.store.settings import StoreRefused
 from service.telemetry import Counts
-from service.versions import Folders, Verifier, Version, load_version
+from service.verifying import Verifier
+from service.versions import Folders, Version, load_version
 from tests.service.editions import BAD, write_edition
 
 load_alone = partial(load_version, verify=Verifier(waits=False).verify)  # there is no model to verify

@@ -14,7 +14,8 @@ from models.propensity import Folded
 from service.core.loader import load_strategy
 from service.errors import StoreError
 from service.reloading import Pace
-from service.versions import Folders, NotVerified, Version
+from service.verifying import NotVerified
+from service.versions import Folders, Version
 from tests.service.editions import write_edition
 from tests.service.test_following import Following, following, load_alone
 

@@ -11,8 +11,8 @@ import pytest
 
 from models.artifacts import ArtifactRefused
 from models.propensity import Folded
-from service import versions
-from service.versions import NotVerified, Verifier
+from service import verifying
+from service.verifying import NotVerified, Verifier
 
 UNSEEN = object.__new__(Folded)
 """A model that is not looked at before it is verified."""
@@ -46,7 +46,7 @@ async def test_a_verifier_that_dies_is_no_verdict(tmp_path: Path) -> None:
 
 async def test_a_verifier_that_takes_too_long_is_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is ended, and nothing is known of the model."""
-    monkeypatch.setattr(versions, "VERIFY_WITHIN_S", 0.01)
+    monkeypatch.setattr(verifying, "VERIFY_WITHIN_S", 0.01)
     verifier = Verifier(waits=False)
     with pytest.raises(NotVerified, match="longer than"):
         await verifier.verify(tmp_path, UNSEEN)

@@ -25,35 +25,37 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15tact/v1/control.proto\x12\x07tact.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10GetStatusRequest\"\x8d\x02\n\x11GetStatusResponse\x12\x10\n\x08strategy\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12)\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x07refused\x18\x04 \x01(\x0b\x32\x17.tact.v1.RefusedVersion\x12\x1e\n\x06\x63ounts\x18\x05 \x03(\x0b\x32\x0e.tact.v1.Count\x12*\n\x0cswitched_off\x18\x06 \x03(\x0b\x32\x14.tact.v1.SwitchedOff\x12\"\n\x05store\x18\x07 \x01(\x0e\x32\x13.tact.v1.StoreState\x12\x12\n\nchallenger\x18\x08 \x01(\t\"p\n\x0eRefusedVersion\x12\x0c\n\x04what\x18\x01 \x01(\t\x12\x10\n\x08problems\x18\x02 \x03(\t\x12.\n\nrefused_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06stands\x18\x04 \x01(\x08\"3\n\x05\x43ount\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\x03\"h\n\x0bSwitchedOff\x12\x11\n\taction_id\x18\x01 \x01(\t\x12\x0f\n\x07\x62\x65\x63\x61use\x18\x02 \x01(\t\x12\n\n\x02\x62y\x18\x03 \x01(\t\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9f\x01\n\x10SetSwitchRequest\x12\x13\n\taction_id\x18\x01 \x01(\tH\x00\x12\x14\n\neverything\x18\x02 \x01(\x08H\x00\x12#\n\x05state\x18\x03 \x01(\x0e\x32\x14.tact.v1.SwitchState\x12\x0f\n\x07\x62\x65\x63\x61use\x18\x04 \x01(\t\x12\n\n\x02\x62y\x18\x05 \x01(\t\x12\x14\n\x0c\x65ven_unknown\x18\x06 \x01(\x08\x42\x08\n\x06switch\"P\n\x11SetSwitchResponse\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\x08\x12*\n\x0cswitched_off\x18\x02 \x03(\x0b\x32\x14.tact.v1.SwitchedOff\"\x15\n\x13ListSwitchesRequest\"B\n\x14ListSwitchesResponse\x12*\n\x0cswitched_off\x18\x01 \x03(\x0b\x32\x14.tact.v1.SwitchedOff*V\n\x0bSwitchState\x12\x1c\n\x18SWITCH_STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0fSWITCH_STATE_ON\x10\x01\x12\x14\n\x10SWITCH_STATE_OFF\x10\x02*V\n\nStoreState\x12\x1b\n\x17STORE_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11STORE_STATE_THERE\x10\x01\x12\x14\n\x10STORE_STATE_AWAY\x10\x02\x32\xe5\x01\n\x0e\x43ontrolService\x12\x42\n\tGetStatus\x12\x19.tact.v1.GetStatusRequest\x1a\x1a.tact.v1.GetStatusResponse\x12\x42\n\tSetSwitch\x12\x19.tact.v1.SetSwitchRequest\x1a\x1a.tact.v1.SetSwitchResponse\x12K\n\x0cListSwitches\x12\x1c.tact.v1.ListSwitchesRequest\x1a\x1d.tact.v1.ListSwitchesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15tact/v1/control.proto\x12\x07tact.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10GetStatusRequest\"\xae\x02\n\x11GetStatusResponse\x12\x10\n\x08strategy\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12)\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x07refused\x18\x04 \x01(\x0b\x32\x17.tact.v1.RefusedVersion\x12\x1e\n\x06\x63ounts\x18\x05 \x03(\x0b\x32\x0e.tact.v1.Count\x12*\n\x0cswitched_off\x18\x06 \x03(\x0b\x32\x14.tact.v1.SwitchedOff\x12\"\n\x05store\x18\x07 \x01(\x0e\x32\x13.tact.v1.StoreState\x12\x12\n\nchallenger\x18\x08 \x01(\t\x12\x1f\n\x06worker\x18\t \x01(\x0b\x32\x0f.tact.v1.Worker\"^\n\x06Worker\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\n\n\x02of\x18\x02 \x01(\x05\x12\x0e\n\x06starts\x18\x03 \x01(\x05\x12\x12\n\nprocess_id\x18\x04 \x01(\x03\x12\x14\n\x0cmemory_bytes\x18\x05 \x01(\x03\"p\n\x0eRefusedVersion\x12\x0c\n\x04what\x18\x01 \x01(\t\x12\x10\n\x08problems\x18\x02 \x03(\t\x12.\n\nrefused_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06stands\x18\x04 \x01(\x08\"3\n\x05\x43ount\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\x03\"h\n\x0bSwitchedOff\x12\x11\n\taction_id\x18\x01 \x01(\t\x12\x0f\n\x07\x62\x65\x63\x61use\x18\x02 \x01(\t\x12\n\n\x02\x62y\x18\x03 \x01(\t\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9f\x01\n\x10SetSwitchRequest\x12\x13\n\taction_id\x18\x01 \x01(\tH\x00\x12\x14\n\neverything\x18\x02 \x01(\x08H\x00\x12#\n\x05state\x18\x03 \x01(\x0e\x32\x14.tact.v1.SwitchState\x12\x0f\n\x07\x62\x65\x63\x61use\x18\x04 \x01(\t\x12\n\n\x02\x62y\x18\x05 \x01(\t\x12\x14\n\x0c\x65ven_unknown\x18\x06 \x01(\x08\x42\x08\n\x06switch\"P\n\x11SetSwitchResponse\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\x08\x12*\n\x0cswitched_off\x18\x02 \x03(\x0b\x32\x14.tact.v1.SwitchedOff\"\x15\n\x13ListSwitchesRequest\"B\n\x14ListSwitchesResponse\x12*\n\x0cswitched_off\x18\x01 \x03(\x0b\x32\x14.tact.v1.SwitchedOff*V\n\x0bSwitchState\x12\x1c\n\x18SWITCH_STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0fSWITCH_STATE_ON\x10\x01\x12\x14\n\x10SWITCH_STATE_OFF\x10\x02*V\n\nStoreState\x12\x1b\n\x17STORE_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11STORE_STATE_THERE\x10\x01\x12\x14\n\x10STORE_STATE_AWAY\x10\x02\x32\xe5\x01\n\x0e\x43ontrolService\x12\x42\n\tGetStatus\x12\x19.tact.v1.GetStatusRequest\x1a\x1a.tact.v1.GetStatusResponse\x12\x42\n\tSetSwitch\x12\x19.tact.v1.SetSwitchRequest\x1a\x1a.tact.v1.SetSwitchResponse\x12K\n\x0cListSwitches\x12\x1c.tact.v1.ListSwitchesRequest\x1a\x1d.tact.v1.ListSwitchesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tact.v1.control_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SWITCHSTATE']._serialized_start=967
-  _globals['_SWITCHSTATE']._serialized_end=1053
-  _globals['_STORESTATE']._serialized_start=1055
-  _globals['_STORESTATE']._serialized_end=1141
+  _globals['_SWITCHSTATE']._serialized_start=1096
+  _globals['_SWITCHSTATE']._serialized_end=1182
+  _globals['_STORESTATE']._serialized_start=1184
+  _globals['_STORESTATE']._serialized_end=1270
   _globals['_GETSTATUSREQUEST']._serialized_start=67
   _globals['_GETSTATUSREQUEST']._serialized_end=85
   _globals['_GETSTATUSRESPONSE']._serialized_start=88
-  _globals['_GETSTATUSRESPONSE']._serialized_end=357
-  _globals['_REFUSEDVERSION']._serialized_start=359
-  _globals['_REFUSEDVERSION']._serialized_end=471
-  _globals['_COUNT']._serialized_start=473
-  _globals['_COUNT']._serialized_end=524
-  _globals['_SWITCHEDOFF']._serialized_start=526
-  _globals['_SWITCHEDOFF']._serialized_end=630
-  _globals['_SETSWITCHREQUEST']._serialized_start=633
-  _globals['_SETSWITCHREQUEST']._serialized_end=792
-  _globals['_SETSWITCHRESPONSE']._serialized_start=794
-  _globals['_SETSWITCHRESPONSE']._serialized_end=874
-  _globals['_LISTSWITCHESREQUEST']._serialized_start=876
-  _globals['_LISTSWITCHESREQUEST']._serialized_end=897
-  _globals['_LISTSWITCHESRESPONSE']._serialized_start=899
-  _globals['_LISTSWITCHESRESPONSE']._serialized_end=965
-  _globals['_CONTROLSERVICE']._serialized_start=1144
-  _globals['_CONTROLSERVICE']._serialized_end=1373
+  _globals['_GETSTATUSRESPONSE']._serialized_end=390
+  _globals['_WORKER']._serialized_start=392
+  _globals['_WORKER']._serialized_end=486
+  _globals['_REFUSEDVERSION']._serialized_start=488
+  _globals['_REFUSEDVERSION']._serialized_end=600
+  _globals['_COUNT']._serialized_start=602
+  _globals['_COUNT']._serialized_end=653
+  _globals['_SWITCHEDOFF']._serialized_start=655
+  _globals['_SWITCHEDOFF']._serialized_end=759
+  _globals['_SETSWITCHREQUEST']._serialized_start=762
+  _globals['_SETSWITCHREQUEST']._serialized_end=921
+  _globals['_SETSWITCHRESPONSE']._serialized_start=923
+  _globals['_SETSWITCHRESPONSE']._serialized_end=1003
+  _globals['_LISTSWITCHESREQUEST']._serialized_start=1005
+  _globals['_LISTSWITCHESREQUEST']._serialized_end=1026
+  _globals['_LISTSWITCHESRESPONSE']._serialized_start=1028
+  _globals['_LISTSWITCHESRESPONSE']._serialized_end=1094
+  _globals['_CONTROLSERVICE']._serialized_start=1273
+  _globals['_CONTROLSERVICE']._serialized_end=1502
 # @@protoc_insertion_point(module_scope)

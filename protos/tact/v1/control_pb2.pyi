@@ -95,6 +95,7 @@ class GetStatusResponse(message.Message):
     SWITCHED_OFF_FIELD_NUMBER: builtins.int
     STORE_FIELD_NUMBER: builtins.int
     CHALLENGER_FIELD_NUMBER: builtins.int
+    WORKER_FIELD_NUMBER: builtins.int
     strategy: builtins.str
     """The strategy that decides, such as `demo@1a2b3c4d5e6f`."""
     model: builtins.str
@@ -121,6 +122,12 @@ class GetStatusResponse(message.Message):
     def switched_off(self) -> containers.RepeatedCompositeFieldContainer[SwitchedOff]:
         """What is switched off, as this process knew it last; at most a second old while the store is there."""
 
+    @builtins.property
+    def worker(self) -> Worker:
+        """The process that answers. Where several share a port, another connection may reach another one, whose counts are its
+        own.
+        """
+
     def __init__(
         self,
         *,
@@ -132,10 +139,49 @@ class GetStatusResponse(message.Message):
         switched_off: abc.Iterable[SwitchedOff] | None = ...,
         store: StoreState.ValueType = ...,
         challenger: builtins.str = ...,
+        worker: Worker | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["refused", b"refused", "since", b"since"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["refused", b"refused", "since", b"since", "worker", b"worker"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["challenger", b"challenger", "counts", b"counts", "model", b"model", "refused", b"refused", "since", b"since", "store", b"store", "strategy", b"strategy", "switched_off", b"switched_off"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["challenger", b"challenger", "counts", b"counts", "model", b"model", "refused", b"refused", "since", b"since", "store", b"store", "strategy", b"strategy", "switched_off", b"switched_off", "worker", b"worker"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Worker(message.Message):
+    """One of the processes that answer on the port of a service."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: builtins.int
+    OF_FIELD_NUMBER: builtins.int
+    STARTS_FIELD_NUMBER: builtins.int
+    PROCESS_ID_FIELD_NUMBER: builtins.int
+    MEMORY_BYTES_FIELD_NUMBER: builtins.int
+    number: builtins.int
+    """Which one it is, from 1."""
+    of: builtins.int
+    """How many there are to be; 1 where the service is a single process."""
+    starts: builtins.int
+    """How often a process with this number was started since the service began: more than once where one ended or got
+    stuck and was replaced.
+    """
+    process_id: builtins.int
+    """Its id, as the operating system names it."""
+    memory_bytes: builtins.int
+    """The memory that it holds, in bytes, what it shares with others included; 0 where the system does not tell."""
+    def __init__(
+        self,
+        *,
+        number: builtins.int = ...,
+        of: builtins.int = ...,
+        starts: builtins.int = ...,
+        process_id: builtins.int = ...,
+        memory_bytes: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["memory_bytes", b"memory_bytes", "number", b"number", "of", b"of", "process_id", b"process_id", "starts", b"starts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

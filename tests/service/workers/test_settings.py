@@ -1,0 +1,64 @@
+"""How many workers there are, and on which core each runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from service.config import SettingRefused, read_settings
+from service.workers.seat import Seat, core_of, cores, memory_bytes
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux shares a port out among processes")
+
+
+def test_a_service_is_one_process_unless_told_otherwise() -> None:
+    """Without a word there is one worker, which is number 1, and it runs on any core."""
+    settings = read_settings({}, {})
+    assert (settings.workers, settings.seat.number, settings.pin) == (1, 1, False)
+
+
+@LINUX
+def test_auto_is_one_worker_a_core() -> None:
+    """Only the cores that this process may use count."""
+    all_cores = os.sched_getaffinity(0)
+    try:
+        assert read_settings({"workers": "auto"}, {}).workers == len(all_cores)
+        os.sched_setaffinity(0, {max(all_cores)})
+        assert read_settings({}, {"TACT_WORKERS": "auto"}).workers == 1
+        assert cores() == (max(all_cores),)
+    finally:
+        os.sched_setaffinity(0, all_cores)
+
+
+@LINUX
+def test_settings_are_taken_as_they_are_said() -> None:
+    """A number of workers, and whether they are pinned, come from flags or variables."""
+    settings = read_settings({"workers": "256", "pin": True}, {"TACT_WORKERS": "2"})
+    assert (settings.workers, settings.pin) == (256, True)
+    assert read_settings({}, {"TACT_WORKERS": "3", "TACT_PIN": "yes"}).pin
+
+
+def test_elsewhere_several_workers_are_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no port is shared out among processes, that is said, and not found out under load."""
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(SettingRefused, match="--workers: '2'; write 1: only Linux"):
+        read_settings({"workers": "2"}, {})
+    assert read_settings({"workers": "1"}, {}).workers == 1
+
+
+def test_workers_take_the_cores_in_turn() -> None:
+    """One after the other, and from the first again where there are more workers than cores."""
+    allowed = cores()
+    taken = [core_of(Seat(number)) for number in range(1, 2 * len(allowed) + 1)]
+    assert taken == [*allowed, *allowed]
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells it there")
+def test_memory_is_counted() -> None:
+    """What a process holds grows by what it takes."""
+    before = memory_bytes()
+    taken = bytearray(os.urandom(1)) * 30_000_000
+    assert memory_bytes() - before > 0.9 * len(taken)
