@@ -28,6 +28,10 @@ GREETED = Reason(ReasonCode.SAFE_GREETING, "Nothing else is worth saying, and a 
 NO_REASONS: Mapping[int, Reason] = {}
 
 
+MOST_SEEN = 1_024
+"""How many patterns of known features are kept with their names, before all are made again."""
+
+
 class Texts:
     """What each action says at each channel and placement of one strategy, and which actions say anything there.
 
@@ -38,6 +42,7 @@ class Texts:
     def __init__(self, strategy: Strategy, modelled: frozenset[str] = frozenset()) -> None:
         self._modelled = modelled
         places = [strategy.schema.index[name] for name in strategy.features]
+        self._seen: dict[bytes, tuple[str, ...]] = {}  # by which are known: the same few patterns come again
         self._feature_values = itemgetter(*places, *places[:1]) if places else lambda values: ()
         self.index = {action.id: action.index for action in strategy.actions}
         self._strategy = strategy
@@ -169,8 +174,13 @@ class Texts:
         """Return the features of the model that were known then; of an earlier strategy it is not told."""
         if entry.strategy != self._strategy.version:
             return ()
-        known = [value is not None for value in self._feature_values(entry.values)]
-        return tuple(compress(self._strategy.features, known))
+        known = bytes([value is not None for value in self._feature_values(entry.values)])
+        seen = self._seen.get(known)
+        if seen is None:
+            if len(self._seen) >= MOST_SEEN:
+                self._seen.clear()
+            seen = self._seen[known] = tuple(compress(self._strategy.features, known))
+        return seen
 
 
 def nothing(placement: str, reasons: tuple[Reason, ...], held_back: str = "", until_ms: int | None = None) -> Answer:

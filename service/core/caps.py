@@ -11,7 +11,7 @@ from service.core.decision import Counter, Reason, ReasonCode
 from service.core.epochs import Epochs, earlier, in_force
 from service.core.parts import exempted, parts
 from service.core.rules import ALWAYS, Cap, Counts, Valid
-from service.core.selection import mask
+from service.core.selection import bits, mask
 from service.core.strategy import Strategy
 
 Day = tuple[int, int]
@@ -159,8 +159,11 @@ def _place(table: Mapping[str, Capped], size: int) -> _Place:
     household, own = ([one for one in table.values() if one.household is which] for which in (True, False))
 
     def used(among: Iterable[Capped]) -> tuple[_Uses, ...]:
-        among = tuple(among)
-        return tuple(_Uses.of(one for one in among if one.mask >> index & 1) for index in range(size))
+        found: list[list[Capped]] = [[] for _ in range(size)]
+        for one in among:  # there can be as many as actions, most of them of one action alone
+            for index in bits(one.mask):
+                found[index].append(one)
+        return tuple(map(_Uses.of, found))
 
     return _Place(table, used(own), used(household), used((*own, *household)))
 
