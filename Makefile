@@ -1,16 +1,19 @@
 # Every target makes what it needs: .venv, filled from the locks with hashes. No root, no Docker.
-#   make demo [ARGS=--once]   make test [ARGS=tests/core]   make check   make nightly   make bench   make bench-events   make bench-judge   make bench-shadow   make bank DATA=…/bank-marketing   make bank-stream DATA=…/bank-marketing   make starbucks DATA=…/starbucks   make learning   make starbucks-learning DATA=…/starbucks   make protos   make lock   make clean
+#   make demo [ARGS=--once]   make test [ARGS=tests/core]   make check   make nightly   make bench [QUICK=1] [SOAK=minutes]   make bench-events   make bench-judge   make bench-shadow   make bench-peers   make bank DATA=…/bank-marketing   make bank-stream DATA=…/bank-marketing   make starbucks DATA=…/starbucks   make learning   make starbucks-learning DATA=…/starbucks   make protos   make lock   make clean
 # Another Python than the newest one found: make test PYTHON=/path/to/python3.12
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test nightly check bench bench-events bench-judge bench-shadow bank bank-stream starbucks starbucks-learning learning protos lock clean
+.PHONY: help demo test nightly check bench bench-events bench-judge bench-shadow bench-peers bank bank-stream starbucks starbucks-learning learning protos lock lock-peers clean
 
 PYTHON ?=
 ARGS ?=
 # How many test files run side by side; 0 for one after the other, in one process.
 JOBS ?= 2
+# make bench QUICK=1 ends within three minutes; SOAK=10 adds ten minutes of steady load at the end.
+QUICK ?=
+SOAK ?=
 DATA ?=
 BIN := .venv/bin
 NODE := tests/clients/node
@@ -27,7 +30,7 @@ test: .venv/.dev $(NODE)/node_modules
 	@exec $(BIN)/python -m pytest -p no:valkey -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # The same tests as `make test`, with as many random cases as one night allows: an hour or so on two cores.
-NIGHTLY := TACT_COVERAGE_RUNS=4000 TACT_SAME_FEATURES=300 TACT_LOG_ROWS=500000 TACT_HALVES=100 TACT_UPLIFT_RUNS=400 TACT_BANK_SPLITS=10 TACT_LOG_KILLS_EVERY=1 TACT_COUNT_HISTORIES=300 TACT_RELOADS=100 TACT_SWITCHES=40 TACT_SWITCH_ORDERS=200 TACT_HISTORIES=1000 TACT_CONSENT_CASES=100000 TACT_CONSENT_ORDERS=5000 TACT_DECISIONS=2000 TACT_CONDITIONS=20000 TACT_CONDITION_PAIRS=1000000 TACT_CHECK_READINGS=300000 TACT_WITHDRAWALS=3000 TACT_LINK_STEPS=1000 TACT_AS_OF_MEMBERS=17000 TACT_STARBUCKS_MEMBERS=17000 TACT_COMMITS=1000000 TACT_CAP_REQUESTS=100000 TACT_CAP_HISTORIES=2000
+NIGHTLY := TACT_CROSSTALK_READS=100000 TACT_COVERAGE_RUNS=4000 TACT_SAME_FEATURES=300 TACT_LOG_ROWS=500000 TACT_HALVES=100 TACT_UPLIFT_RUNS=400 TACT_BANK_SPLITS=10 TACT_LOG_KILLS_EVERY=1 TACT_COUNT_HISTORIES=300 TACT_RELOADS=100 TACT_SWITCHES=40 TACT_SWITCH_ORDERS=200 TACT_HISTORIES=1000 TACT_CONSENT_CASES=100000 TACT_CONSENT_ORDERS=5000 TACT_DECISIONS=2000 TACT_CONDITIONS=20000 TACT_CONDITION_PAIRS=1000000 TACT_CHECK_READINGS=300000 TACT_WITHDRAWALS=3000 TACT_LINK_STEPS=1000 TACT_AS_OF_MEMBERS=17000 TACT_STARBUCKS_MEMBERS=17000 TACT_COMMITS=1000000 TACT_CAP_REQUESTS=100000 TACT_CAP_HISTORIES=2000
 nightly: .venv/.dev $(NODE)/node_modules
 	@exec env $(NIGHTLY) $(BIN)/python -m pytest -p no:valkey $(ARGS)
 
@@ -41,7 +44,7 @@ check: .venv/.dev
 	$(BIN)/python -m pytest -p no:valkey -q tests/project
 
 bench: .venv/.dev
-	@exec $(BIN)/python -m benchmarks $(ARGS)
+	@exec $(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(SOAK),--soak $(SOAK)) $(ARGS)
 
 bench-events: .venv/.dev
 	@exec $(BIN)/python -m benchmarks.events $(ARGS)
@@ -51,6 +54,11 @@ bench-judge: .venv/.dev
 
 bench-shadow: .venv/.dev
 	@exec $(BIN)/python -m benchmarks.shadow $(ARGS)
+
+# Installs the peers into environments of their own, in .bench/peers, once; then measures them beside us.
+bench-peers: .venv/.dev
+	@$(BIN)/python -m benchmarks.peers || true  # one that does not install has no figures, and says why
+	@exec $(BIN)/python -m benchmarks --only peers $(ARGS)
 
 bank-stream: .venv/.dev
 	@exec $(BIN)/python -m benchmarks.bank_stream --data "$(or $(DATA),$(error say where the public data set is: make bank-stream DATA=…/bank-marketing))" $(ARGS)
@@ -80,6 +88,13 @@ lock: .venv/bin/python
 	$(COMPILE) --constraint requirements-dev.lock -o requirements.lock pyproject.toml
 	$(COMPILE) --constraint requirements-dev.lock --group build -o requirements-build.lock
 
+PEERS := benchmarks/peers/locks
+lock-peers: .venv/bin/python
+	$(INSTALL) --only-binary :all: 'uv>=0.13.9'
+	for peer in bentoml feast mabwiser mlserver vowpal; do \
+		$(subst make lock,make lock-peers,$(COMPILE)) -o $(PEERS)/$$peer.lock $(PEERS)/$$peer.in; \
+	done
+
 clean:
 	rm -rf .venv .bench build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis tests/clients/node/node_modules
 	find . -name __pycache__ -prune -exec rm -rf {} +
@@ -102,13 +117,13 @@ $(NODE)/node_modules: $(NODE)/package-lock.json
 	echo 'Tact needs Python 3.11, 3.12 or 3.13 with its venv module (Debian: python3-venv). Name one: make PYTHON=...' >&2; \
 	exit 1
 
-.venv/.runtime: requirements.lock requirements-build.lock pyproject.toml | .venv/bin/python
+.venv/.runtime: requirements.lock requirements-build.lock pyproject.toml models/_kernel.c | .venv/bin/python
 	@echo 'Installing what Tact needs to run (once, from requirements.lock)'
 	@$(LOCKED) -r requirements.lock -r requirements-build.lock
 	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.venv/.dev: requirements-dev.lock pyproject.toml | .venv/bin/python
+.venv/.dev: requirements-dev.lock pyproject.toml models/_kernel.c | .venv/bin/python
 	@echo 'Installing what Tact needs to be tested (once, from requirements-dev.lock)'
 	@$(LOCKED) -r requirements-dev.lock
 	@$(INSTALL) --no-deps --no-build-isolation --editable .

@@ -1,27 +1,37 @@
-"""Measure Decide against the floor: `python -m benchmarks [--quick] [--json FILE]`. See benchmarks/README.md."""
+"""Measure Tact: `python -m benchmarks [--quick] [--only NAME,…] [--json FILE]`. See benchmarks/README.md."""
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from subprocess import SubprocessError
+from traceback import format_exception
 from types import FrameType
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from benchmarks import report
-from benchmarks.compare import Plan, compare
+from benchmarks import document, report, table
+from benchmarks.bench import Plan, Workbench
+from benchmarks.document import Document, SaidSection
 from benchmarks.evidence import NotDecided
 from benchmarks.loadgen import CannotBuild
 from benchmarks.loading import NotLoaded
 from benchmarks.model import NotTrained
 from benchmarks.processes import DidNotStart
-from benchmarks.stage import Size, Stage
+from benchmarks.section import NotMeasured, Section
+from benchmarks.sections import sections
+
+Say = Callable[[str], None]
+FAILURES = (CannotBuild, DidNotStart, NotDecided, NotLoaded, NotTrained, SubprocessError)
+LAST = "last"
 
 
 def numbers(text: str) -> tuple[int, ...]:
@@ -35,40 +45,96 @@ def numbers(text: str) -> tuple[int, ...]:
     return values
 
 
+def chosen(only: str | None, there: Sequence[Section], soak_s: float) -> tuple[Section, ...]:
+    """Return the sections that are named, or all; a soak only where it is asked for."""
+    if only is None:
+        return tuple(section for section in there if section.name != "soak" or soak_s)
+    wanted = only.split(",")
+    if unknown := [name for name in wanted if name not in {section.name for section in there}]:
+        raise typer.BadParameter(
+            f"there is no section {', '.join(unknown)}; there are {', '.join(section.name for section in there)}"
+        )
+    return tuple(section for section in there if section.name in wanted)
+
+
 def main(
-    quick: Annotated[bool, typer.Option("--quick", help="A smaller world and shorter windows: under 90 s.")] = False,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write everything that was measured here.")] = None,
-    rounds: Annotated[int | None, typer.Option(min=1, help="Rounds; 5, or 3 with --quick.")] = None,
-    seconds: Annotated[float | None, typer.Option(min=0.2, help="Seconds a window; 3, or 1.5 with --quick.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="One or two cases of each, short: under 3 minutes.")] = False,
+    only: Annotated[str | None, typer.Option(help="Sections to run, as in decide,matrix; without: all.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write everything here too.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the tables here too.")] = None,
+    readme: Annotated[Path | None, typer.Option(help="Put the table of bounds between the marks of this file.")] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Rounds; 5, or 2 with --quick.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0.2, help="Seconds a window; 3, or 1 with --quick.")] = None,
     in_flight: Annotated[str, typer.Option(help="Calls open at once, one or several numbers.")] = "8,64",
-    actions: Annotated[int, typer.Option(min=8, help="Actions of the strategy.")] = 100,
-    customers: Annotated[int | None, typer.Option(min=100, help="Customers; 4000, or 1500 with --quick.")] = None,
+    actions: Annotated[int, typer.Option(min=8, help="Actions of the strategy, where a section has no own.")] = 100,
+    customers: Annotated[int | None, typer.Option(min=100, help="Customers; 4000, or 600 with --quick.")] = None,
+    soak: Annotated[float, typer.Option(min=0, help="Minutes of steady load at the end; 0: none.")] = 0.0,
+    strict: Annotated[bool, typer.Option("--strict", help="End with 1 where a bound does not hold.")] = False,
 ) -> None:
-    """Measure Decide against the floor: requests a second, latency and CPU, in interleaved rounds."""
+    """Measure Tact beside its floor and its peers, in interleaved rounds, and say what is promised and holds."""
     signal.signal(signal.SIGTERM, _stop)
-    plan = Plan(
-        in_flight=numbers(in_flight),
-        rounds=rounds or (3 if quick else 5),
-        seconds=seconds or (1.5 if quick else 3.0),
-        warmup_s=0.5 if quick else 1.0,
-    )
-    size = Size(actions=actions, customers=customers or (1500 if quick else 4000))
-    console = Console(stderr=True, highlight=False)
-    say = partial(console.print, soft_wrap=True)
-    before = report.machine()
+    plan = Plan.short() if quick else Plan()
+    size = replace(plan.size, actions=actions, customers=customers or plan.size.customers)
+    plan = replace(
+        plan, rounds=rounds or plan.rounds, seconds=seconds or plan.seconds, in_flight=numbers(in_flight), size=size,
+        soak_s=60 * soak,
+    )  # fmt: skip
+    run = chosen(only, sections(), plan.soak_s)
+    console = Console(stderr=True, highlight=False, markup=False)
     try:
-        with tempfile.TemporaryDirectory(prefix="tact-bench-") as folder, Stage(Path(folder), size, say) as stage:
-            windows, evidence = compare(stage, plan, say)
+        said = measured(plan, run, partial(console.print, soft_wrap=True))
     except KeyboardInterrupt:
         console.print("Stopped; nothing is left running.")
         raise typer.Exit(130) from None
-    except (CannotBuild, DidNotStart, NotDecided, NotLoaded, NotTrained) as error:
-        console.print(str(error), style="red", markup=False, soft_wrap=True)
+    except CannotBuild as error:
+        console.print(str(error), style="red")
         raise typer.Exit(1) from None
-    said = report.document(plan, size, windows, evidence, before)
-    if json_file:
-        json_file.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
-    report.show(said, Console(width=None if sys.stdout.isatty() else 120, highlight=False))
+    keep(said, json_file, markdown, readme)
+    table.show(said, Console(width=None if sys.stdout.isatty() else 180, highlight=False))
+    missed = any(not bound.holds for section in said.sections for bound in section.bounds)
+    if any(section.failed for section in said.sections) or (strict and missed):
+        raise typer.Exit(1)
+
+
+def measured(plan: Plan, run: Sequence[Section], say: Say) -> Document:
+    """Run sections one after another on one bench, and return what they found."""
+    before = report.machine()
+    with tempfile.TemporaryDirectory(prefix="tact-bench-") as folder, Workbench(Path(folder), plan, say) as bench:
+        client = bench.client
+        found = tuple(_results(bench, run))
+    return report.document(plan, client, found, before)
+
+
+def _results(bench: Workbench, run: Sequence[Section]) -> Iterator[SaidSection]:
+    for section in run:
+        bench.say(f"\n{section.says} ({section.name})")
+        began = time.monotonic()
+        try:
+            with bench.in_time():
+                result = section.run(bench)
+        except NotMeasured as why:
+            bench.say(f"not measured: {why}")
+            yield SaidSection(name=section.name, says=section.says, took_s=0.0, not_measured=str(why))
+        except Exception as error:  # noqa: BLE001 - one part that fails does not take the figures of the others along
+            wrong = str(error) if isinstance(error, FAILURES) else "".join(format_exception(error))
+            bench.say(f"failed: {wrong}")
+            yield SaidSection(name=section.name, says=section.says, took_s=0.0, failed=wrong)
+        else:
+            yield document.section(section.name, section.says, time.monotonic() - began, result)
+
+
+def keep(said: Document, json_file: Path | None, markdown: Path | None, readme: Path | None) -> None:
+    """Write the run to `.bench/` and wherever else it is wanted, with plots of what there is to draw."""
+    from benchmarks.plots import draw
+
+    Workbench.kept.mkdir(exist_ok=True)
+    for file in filter(None, (Workbench.kept / f"{LAST}.json", json_file)):
+        file.write_text(document.written(said), encoding="utf-8")
+    for file in filter(None, (Workbench.kept / f"{LAST}.md", markdown)):
+        file.write_text(table.markdown(said), encoding="utf-8")
+    draw(said, Workbench.kept / "plots")
+    if readme:
+        table.put_into(readme, f"{table.promises(said)}\n\n{table.machine(said)}")
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -1,111 +1,84 @@
-"""Interleaved rounds of the floor and of Decide, and the evidence that Decide decided."""
+"""Decide against the floor: requests a second, latency and CPU in interleaved rounds, at several calls in flight."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
 
-from benchmarks import loadgen
-from benchmarks.evidence import Evidence, faultless, judged, logged
-from benchmarks.loadgen import Measured
-from benchmarks.stage import CLIENT_CORE, Stage
+from benchmarks.evidence import Evidence
+from benchmarks.section import Bench, Bound, Figure, SectionResult
+from benchmarks.windows import LOAD, Decisions, Floor, Window, figures, one, ratios, told
 
-SUBJECTS = ("floor", "decide")
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is measured: calls in flight, rounds, and the seconds of each window and of the warm-up before it.
-
-    Of the decisions, one answer in `sample_every` is looked at.
-    """
-
-    in_flight: tuple[int, ...] = (8, 64)
-    rounds: int = 5
-    seconds: float = 3.0
-    warmup_s: float = 1.0
-    sample_every: int = 50
+RATIO = "decide / floor"
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """One measured window. CPU times are microseconds a call, of the server and of the store."""
+class Compare:
+    """The first figure of all: what a decision costs beyond an echo after one store read."""
 
-    subject: str
-    in_flight: int
-    round: int
-    measured: Measured
-    server_cpu_us: float
-    store_cpu_us: float
+    name = "decide"
+    says = "Decide against the floor"
 
-
-def compare(stage: Stage, plan: Plan, say: Callable[[str], None]) -> tuple[tuple[Window, ...], Evidence]:
-    """Measure the floor and Decide in turn, at each number of calls in flight, with every second round turned round.
-
-    Caps fill and free again, and with them the answers shrink and grow: so the floor always answers in the size that
-    decisions had last.
-    """
-    before = logged(stage.store)
-    busiest = max(plan.in_flight)
-    first = _drive(stage, "decide", busiest, replace(plan, seconds=0.5))
-    stage.start_floor(round(first.reply_bytes["mean"]))
-    _drive(stage, "floor", busiest, replace(plan, seconds=0.5))
-    windows: list[Window] = []
-    answered = first.ok_in_all
-    samples: list[tuple[int, bytes]] = []
-    kept = stage.requests_file.with_name("samples.bin")
-    for window in _windows(stage, plan, first, kept):
-        windows.append(window)
-        say(_line(window))
-        if window.subject == "decide":
-            answered += window.measured.ok_in_all
-            samples += loadgen.read_samples(kept)
-    return tuple(windows), judged(samples, stage.requests, answered, logged(stage.store) - before)
+    def run(self, bench: Bench) -> SectionResult:
+        """Measure both at each number of calls in flight."""
+        with bench.stage() as stage:
+            decisions = Decisions(bench, stage, stage.service)
+            warmed_up(decisions, max(bench.in_flight))
+            windows = bench.interleaved(_subjects(bench, decisions))
+            evidence = decisions.evidence()
+            actions = stage.size.actions
+        found = tuple(figure for level in bench.in_flight for figure in _level(actions, level, windows))
+        return SectionResult(
+            found, bounds(found, bench.in_flight), seen(evidence), details={"evidence": asdict(evidence)}
+        )
 
 
-def _windows(stage: Stage, plan: Plan, latest: Measured, kept: Path) -> Iterator[Window]:
-    """Measure window after window; `latest` is how decisions were answered last, `kept` takes samples of them."""
-    for number in range(plan.rounds):
-        for in_flight in plan.in_flight:
-            for subject in SUBJECTS if number % 2 == 0 else reversed(SUBJECTS):
-                if subject == "floor":
-                    stage.resize_floor(round(latest.reply_bytes["mean"]))
-                    yield _window(stage, plan, subject, in_flight, number)
-                else:
-                    window = _window(stage, plan, subject, in_flight, number, kept)
-                    latest = window.measured
-                    yield window
+def warmed_up(decisions: Decisions, in_flight: int) -> None:
+    """Let decisions and floor run once: memory is filled, and the size of an answer is known."""
+    decisions.window(in_flight, seconds=0.5)
+    Floor(decisions).window(in_flight, seconds=0.5)
 
 
-def _window(stage: Stage, plan: Plan, subject: str, in_flight: int, number: int, samples: Path | None = None) -> Window:
-    measured = _drive(stage, subject, in_flight, plan, samples)
-    server, store = measured.cpu_s
-    return Window(subject, in_flight, number, measured, measured.cpu_us_a_call(server), measured.cpu_us_a_call(store))
+def _subjects(bench: Bench, decisions: Decisions) -> dict[str, Callable[[], Window]]:
+    subjects: dict[str, Callable[[], Window]] = {}
+    for level in bench.in_flight:
+        for name, subject in (("floor", Floor(decisions)), ("decide", decisions)):
+            told_as = f"{name}, {level} in flight"
+            subjects[f"{name} {level}"] = told(bench, told_as, partial(subject.window, level))
+    return subjects
 
 
-def _drive(stage: Stage, subject: str, in_flight: int, plan: Plan, samples: Path | None = None) -> Measured:
-    server, method = stage.measured(subject)
-    load = loadgen.Load(
-        server.target,
-        method,
-        stage.requests_file,
-        in_flight=in_flight,
-        seconds=plan.seconds,
-        warmup_s=plan.warmup_s,
-        watched=(server.pid, stage.store_pid),
-        samples=samples,
-        sample_every=plan.sample_every,
-    )
-    measured = loadgen.drive(stage.program, load, core=CLIENT_CORE)
-    faultless(measured, f"{subject} with {in_flight} in flight")
-    return measured
+def _level(actions: int, level: int, windows: dict[str, tuple[Window, ...]]) -> tuple[Figure, ...]:
+    case = {"actions": actions, "in_flight": level}
+    floor, decide = (figures(name, case, windows[f"{name} {level}"], LOAD) for name in ("floor", "decide"))
+    return (*floor, *decide, *ratios(decide, floor))
 
 
-def _line(window: Window) -> str:
-    p50, p99 = (window.measured.latency_us[name] / 1000 for name in ("p50", "p99"))
+def bounds(found: tuple[Figure, ...], levels: tuple[int, ...]) -> tuple[Bound, ...]:
+    """Return what is promised beside the floor: of 100 actions, and held to for any other number too."""
+    promised = [
+        Bound(f"{level} in flight: requests a second over the floor's",
+              one(found, RATIO, "requests", in_flight=level).median, at_least=0.60)
+        for level in levels
+    ]  # fmt: skip
+    if 8 in levels:
+        p99, cpu = (one(found, RATIO, measure, in_flight=8).median for measure in ("p99", "server CPU"))
+        promised += [
+            Bound("8 in flight: p99 over the floor's", p99, at_most=1.9),
+            Bound("8 in flight: CPU a call over the floor's", cpu, at_most=1.7),
+        ]
+    return tuple(promised)
+
+
+def seen(evidence: Evidence) -> tuple[str, ...]:
+    """Tell what the answers were."""
+    kinds = ", ".join(f"{kind} {share:.0%}" for kind, share in evidence.kinds.items())
+    reasons = ", ".join(f"{reason} {share:.0%}" for reason, share in evidence.reasons.items())
     return (
-        f"round {window.round + 1}  {window.subject:<6} {window.in_flight:>3} in flight  "
-        f"{window.measured.throughput:>7,.0f}/s  p50 {p50:6.2f} ms  p99 {p99:6.2f} ms  "
-        f"server {window.server_cpu_us:4.0f} µs  store {window.store_cpu_us:3.0f} µs a call"
+        f"{evidence.answered:,} answers, {evidence.logged:,} of them in the decision log.",
+        f"Of {evidence.sampled:,} looked at: {kinds}; {evidence.distinct_actions} different actions.",
+        f"First reasons: {reasons}.",
     )
+
+
+SECTION = Compare()

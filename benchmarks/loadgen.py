@@ -51,6 +51,7 @@ class Measured:
     `requests` counts those started or due in the window, `ok` the OK answers among them, `ok_in_all` all OK answers
     with those before and after; `throughput` is the OK answers a second that arrived in the window. `errors` counts by
     the name of the gRPC status, `error_texts` holds the first message of each. `cpu_s` holds seconds by process.
+    `curve` is the whole distribution: share of the calls, and the microseconds within which they were answered.
     """
 
     requests: int
@@ -66,6 +67,7 @@ class Measured:
     reply_bytes: dict[str, float]
     client_cpu_s: float
     cpu_s: dict[int, float]
+    curve: tuple[tuple[float, float], ...] = ()
 
     def cpu_us_a_call(self, pid: int) -> float:
         """Return the CPU time that a watched process spent on each answered call, in microseconds."""
@@ -132,6 +134,7 @@ def parse(said: dict[str, Any]) -> Measured:
         reply_bytes=said["reply_bytes"],
         client_cpu_s=said["client_cpu_seconds"],
         cpu_s={int(pid): float(seconds) for pid, seconds in said["watched_cpu_seconds"].items()},
+        curve=tuple((share, us) for share, us in said["latency_curve"]),
     )
 
 
@@ -141,6 +144,16 @@ def write_messages(path: Path, messages: Iterable[bytes]) -> Path:
         for message in messages:
             file.write(LENGTH.pack(len(message)) + message)
     return path
+
+
+def read_messages(path: Path) -> Iterator[bytes]:
+    """Read what `write_messages` wrote."""
+    data = path.read_bytes()
+    at = 0
+    while at < len(data):
+        (size,) = LENGTH.unpack_from(data, at)
+        yield data[at + LENGTH.size : at + LENGTH.size + size]
+        at += LENGTH.size + size
 
 
 def read_samples(path: Path) -> Iterator[tuple[int, bytes]]:

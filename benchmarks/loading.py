@@ -36,7 +36,10 @@ async def _load(target: str, population: Population, events: Iterable[Happened])
 
         async def record(batch: list[Happened]) -> None:
             request = context_pb2.RecordEventsRequest(events=[event.message() for event in batch])
-            reply = await stub.RecordEvents(request, timeout=PATIENCE_S)
+            try:
+                reply = await stub.RecordEvents(request, timeout=PATIENCE_S)
+            except grpc.aio.AioRpcError as error:
+                raise NotLoaded(f"events were not taken: {error.code().name}: {error.details()}") from None
             statuses.update(result.status for result in reply.results)
 
         async def agree(customer: str, level: str) -> None:

@@ -93,10 +93,23 @@ class Population:
         draw = random.Random(f"{self.seed} consent {customer}").random()
         return "full" if draw < 0.70 else "personal" if draw < 0.85 else "service" if draw < 0.95 else None
 
-    def requests(self, count: int) -> tuple[decision_pb2.DecideRequest, ...]:
-        """Ask about customers drawn at random: seven in ten for a web page, the rest for a call in progress."""
+    def requests(self, count: int, level: str | None = None) -> tuple[decision_pb2.DecideRequest, ...]:
+        """Ask about the customers in a random order, again and again: seven in ten for a web page, the rest for a call.
+
+        So calls that are open at once are about different customers, as they are where there are millions of them.
+        With `level`, only about customers of that consent; `none` are those who never said anything.
+        """
         dice = random.Random(self.seed + 1)
-        return tuple(_request(dice, f"{number:08d}", dice.choice(self.customers)) for number in range(count))
+        asked = list(self.customers if level is None else self.agreed(level))
+        dice.shuffle(asked)
+        return tuple(_request(dice, f"{number:08d}", asked[number % len(asked)]) for number in range(count))
+
+    def agreed(self, level: str) -> tuple[str, ...]:
+        """Return the customers of a consent level; raise `ValueError` where there is none."""
+        found = tuple(customer for customer in self.customers if (self.level(customer) or "none") == level)
+        if not found:
+            raise ValueError(f"none of {len(self.customers)} customers is of the level {level}")
+        return found
 
     def decisions(self, rows: int, actions: Sequence[str]) -> Iterator[Plain]:
         """Give decisions with outcomes to learn from: `rows` for each action, and as many that said nothing.

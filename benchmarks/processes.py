@@ -22,17 +22,25 @@ class DidNotStart(Exception):
 
 
 class Pinned:
-    """Run one server process on one core from `with` to its end.
+    """Run one server process on one core, or on several, from `with` to its end.
 
     `command` prints a line to standard output once it serves; `port_of` reads the port from it (None: another line).
     Everything that it writes to standard error goes to `log`.
     """
 
-    def __init__(self, command: Sequence[str], core: int, log: Path, port_of: Callable[[str], int | None]) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        core: int | Sequence[int],
+        log: Path,
+        port_of: Callable[[str], int | None],
+        starts_within_s: float = START_WITHIN_S,
+    ) -> None:
         self._command = command
-        self._core = core
+        self._cores = core
         self._log = log
         self._port_of = port_of
+        self._starts_within_s = starts_within_s
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
 
@@ -54,7 +62,7 @@ class Pinned:
     def __enter__(self) -> Pinned:
         with self._log.open("wb") as errors:
             self._process = subprocess.Popen(
-                [*bound(self._core), *self._command],
+                [*bound(self._cores), *self._command],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -73,7 +81,7 @@ class Pinned:
         self._end()
 
     def _wait_for_port(self, said: IO[bytes]) -> int:
-        gives_up = time.monotonic() + START_WITHIN_S
+        gives_up = time.monotonic() + self._starts_within_s
         text = b""
         with selectors.DefaultSelector() as selector:
             selector.register(said, selectors.EVENT_READ)
@@ -98,9 +106,10 @@ class Pinned:
         cast(IO[bytes], process.stdout).close()
 
 
-def bound(core: int) -> list[str]:
-    """Return what to put before a command so that it runs on one core and is killed when this process is gone."""
-    return [sys.executable, "-I", "-S", str(BOUND), str(os.getpid()), str(core)]
+def bound(cores: int | Sequence[int]) -> list[str]:
+    """Return what to put before a command so that it runs on these cores and is killed when this process is gone."""
+    named = str(cores) if isinstance(cores, int) else ",".join(map(str, cores))
+    return [sys.executable, "-I", "-S", str(BOUND), str(os.getpid()), named]
 
 
 def pin(pid: int, core: int) -> None:

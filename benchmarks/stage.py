@@ -29,25 +29,31 @@ TACT = (sys.executable, "-m", "service.cli")
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How large the world is."""
+    """How large the world is, and which model scores it: lines, or trees for what is said."""
 
     actions: int = 100
     customers: int = 4000
     requests: int = 20000
+    rules: int = world.OWN_RULES
+    trees: bool = False
 
 
 class Stage:
-    """Everything that runs while it is measured, from `with` to its end; `folder` takes what it writes."""
+    """Everything that runs while it is measured, from `with` to its end; `folder` takes what it writes.
+
+    `service` serves the strategy of `size`; `serve` starts others beside it, on the same store and customers.
+    """
 
     def __init__(self, folder: Path, size: Size, say: Callable[[str], None] = print) -> None:
         self._folder = folder
-        self._size = size
+        self.size = size
         self._say = say
         self._open = ExitStack()
-        self.program = loadgen.build()
+        self._started = 0
         self.population = Population.of(size.customers, time.time_ns() // 1_000_000)
         self.requests: tuple[decision_pb2.DecideRequest, ...] = self.population.requests(size.requests)
         self.requests_file = folder / "requests.bin"
+        self._floor: Pinned | None = None
 
     def __enter__(self) -> Stage:
         try:
@@ -60,41 +66,84 @@ class Stage:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._open.close()
 
-    def start_floor(self, reply_bytes: int) -> None:
-        """Start the floor, which answers in the size of the service's answers."""
-        command = [sys.executable, "-m", "benchmarks.floor", "--store", self.url, "--reply-bytes", str(reply_bytes)]
-        self.floor = self._server("floor", command)
+    @property
+    def floor(self) -> Pinned:
+        """The floor, which `floor_answering` starts."""
+        assert self._floor is not None, "not started"
+        return self._floor
 
-    def resize_floor(self, reply_bytes: int) -> None:
-        """Let the floor answer in another size, without a new process."""
-        with grpc.insecure_channel(self.floor.target) as channel:
+    def floor_answering(self, reply_bytes: int) -> Pinned:
+        """Return the floor, which answers in the size of the service's answers from now on; start it if need be."""
+        if self._floor is None:
+            command = [sys.executable, "-m", "benchmarks.floor", "--store", self.url, "--reply-bytes", str(reply_bytes)]
+            self._floor = self._open.enter_context(self._server("floor", command, SERVER_CORE))
+            return self._floor
+        with grpc.insecure_channel(self._floor.target) as channel:
             resize: Callable[..., bytes] = channel.unary_unary(floor.RESIZE)
             resize(str(reply_bytes).encode(), timeout=5.0)
+        return self._floor
 
     def measured(self, subject: str) -> tuple[Pinned, str]:
         """Return the server and the method of `floor` or `decide`."""
         return (self.floor, floor.METHOD) if subject == "floor" else (self.service, DECIDE)
 
+    def requests_of(self, level: str) -> tuple[tuple[decision_pb2.DecideRequest, ...], Path]:
+        """Return requests about customers of one consent level only, and the file of them."""
+        requests = self.population.requests(self.size.requests, level)
+        file = self._folder / f"requests-{level}.bin"
+        return requests, loadgen.write_messages(file, (request.SerializeToString() for request in requests))
+
+    def version(self, size: Size) -> tuple[Path, Path]:
+        """Return the folders of a strategy of a size and of a model for its actions, whatever rules it has."""
+        learned = self._strategy(size.actions, world.OWN_RULES)
+        return self._strategy(size.actions, size.rules), trained(learned, self._say, trees=size.trees)
+
+    def _strategy(self, actions: int, rules: int) -> Path:
+        folder = self._folder / f"strategy-{actions}-{rules}"
+        return folder if folder.exists() else world.write_strategy(folder, actions, rules)
+
+    def serve(
+        self,
+        *options: str,
+        size: Size | None = None,
+        cores: int | Sequence[int] = SERVER_CORE,
+        program: Sequence[str] = TACT,
+    ) -> Pinned:
+        """Return a service that is not started yet: `with stage.serve("--workers", "2", cores=(0, 1)) as service`.
+
+        It serves the same store and customers, with the strategy of another size where one is named. `program` is what
+        `serve` is said to: `tact`, unless it is one that is changed for measuring.
+        """
+        strategy, model = self.version(size or self.size)
+        served = ["--store", self.url, "--strategy", str(strategy), "--model", str(model), "--port", "0", "--json"]
+        # Slowness is to be seen, not cut off; the floor is scheduled alike; and everything is on that can be.
+        usual = {"--store-wait": "5", "--scheduling": "batch"}
+        if "--no-telemetry" not in options:
+            usual |= {"--otlp": f"http://{self.collector.target}", "--trace-share": "0.01"}
+        more = [word for name, value in usual.items() if name not in options for word in (name, value)]
+        self._started += 1
+        return self._server(f"service-{self._started}", [*program, "serve", *served, *more, *options], cores)
+
     def _set(self) -> None:
         loadgen.write_messages(self.requests_file, (request.SerializeToString() for request in self.requests))
-        strategy = world.write_strategy(self._folder / "strategy", self._size.actions)
-        model = trained(strategy, self._size.actions, self._say)
         store = EmbeddedStore(self._folder / "store")
         self.url = self._open.enter_context(store)
         self.store_pid = store.processes[1]
         self.store = self._open.enter_context(Redis.from_url(self.url))
-        served = ["--store", self.url, "--strategy", str(strategy), "--model", str(model), "--port", "0", "--json"]
+        collecting = self._server("collector", [sys.executable, "-m", "benchmarks.collector"], CLIENT_CORE)
+        self.collector = self._open.enter_context(collecting)
+        to_serve = self.serve()
         started = time.monotonic()
-        self.service = self._server("service", [*TACT, "serve", *served])
+        self.service = self._open.enter_context(to_serve)
         self._say(f"the service serves after {time.monotonic() - started:.1f} s")
         started = time.monotonic()
         events = load(self.service.target, self.population, self.population.events())
         took = time.monotonic() - started
-        self._say(f"{events:,} events of {self._size.customers:,} customers loaded through gRPC in {took:.1f} s")
+        self._say(f"{events:,} events of {self.size.customers:,} customers loaded through gRPC in {took:.1f} s")
         pin(self.store_pid, CLIENT_CORE)
 
-    def _server(self, name: str, command: Sequence[str]) -> Pinned:
-        return self._open.enter_context(Pinned(command, SERVER_CORE, self._folder / f"{name}.log", port_said))
+    def _server(self, name: str, command: Sequence[str], cores: int | Sequence[int]) -> Pinned:
+        return Pinned(command, cores, self._folder / f"{name}.log", port_said)
 
 
 def port_said(line: str) -> int | None:

@@ -18,6 +18,8 @@ DEVICES = ("phone", "tablet", "desktop")
 CONTACTS = ("web", "desk", "store")
 LEVELS = ("none", "service", "personal", "full")
 SAFE_GREETING = "greeting-000"
+OWN_RULES = 8
+MOST_IN_A_FILE = 1_500
 
 EVENTS: Mapping[str, Document] = {
     "purchase": {"category": {"type": "string", "values": list(CATEGORIES)}, "amount": "double"},
@@ -190,7 +192,38 @@ def _rule(id_: str, verb: str, selector: Document, when: str, **more: object) ->
     return {"id": id_, "says": f"For measuring: {id_}.", verb: selector, "when": when, **more}
 
 
-def _rules() -> Document:
+UNLIKELY = ("past.contacts > {}", "past.tickets > {}", "past.delays > {}", "past.delay_hours_all > {}.0")
+HARDLY_EVER = ("present.waiting_s > {}", "present.cart_value > {}.0")
+
+
+def more_rules(count: int) -> tuple[list[Document], list[Document]]:
+    """Return so many more guardrails and permits in turn, no two conditions alike, that hardly ever change an answer.
+
+    They look at facts that also a low level of consent leaves known, or they would forbid everything there.
+    """
+    guardrails, eligibility = [], []
+    for number in range(count):
+        id_, place = f"more-{number:03d}", number % 5
+        many = UNLIKELY[number % len(UNLIKELY)].format(300 + number)
+        if number % 2 == 0:
+            late = HARDLY_EVER[number // 2 % len(HARDLY_EVER)].format(2000 + number)
+            guardrails.append(_rule(id_, "forbid", {"groups": [CATEGORIES[place]]}, f"{many} || {late}"))
+        else:
+            eligibility.append(_rule(id_, "permit", {"tags": [f"wave-{place}"]}, f"!({many})"))
+    return guardrails, eligibility
+
+
+def _rules(count: int) -> Document:
+    """Return the first rules, as many as wanted, and more of them where there are not enough; caps and weights."""
+    document = _own_rules()
+    guardrails, eligibility = more_rules(max(0, count - OWN_RULES))
+    permits = max(0, count - len(document["guardrails"]))
+    document["guardrails"] = [*document["guardrails"][:count], *guardrails]
+    document["eligibility"] = [*document["eligibility"][:permits], *eligibility]
+    return document
+
+
+def _own_rules() -> Document:
     offers = {"kinds": ["offer"]}
     return {
         "guardrails": [
@@ -225,8 +258,8 @@ def _rules() -> Document:
     }  # fmt: skip
 
 
-def strategy(actions: int) -> Document:
-    """Return the whole strategy as one document."""
+def strategy(actions: int, rules: int = OWN_RULES) -> Document:
+    """Return the whole strategy as one document, with so many guardrails and permits."""
     purposes = ("service", "personalization", "profiling")
     declared = fields()
     assert len(declared) == 60, f"{len(declared)} fields"
@@ -241,7 +274,7 @@ def strategy(actions: int) -> Document:
                    for id_, attributes in EVENTS.items()],
         "fields": [field.document() for field in declared],
         "actions": _actions(actions),
-        **_rules(),
+        **_rules(rules),
         "model": {"features": [field.id for field in declared]},
     }  # fmt: skip
 
@@ -251,9 +284,15 @@ class _NoAliases(yaml.SafeDumper):
         return True
 
 
-def write_strategy(folder: Path, actions: int) -> Path:
-    """Write the strategy into a folder of its own; return the folder."""
+def write_strategy(folder: Path, actions: int, rules: int = OWN_RULES) -> Path:
+    """Write the strategy into a folder of its own, many actions over several files; return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = yaml.dump(strategy(actions), Dumper=_NoAliases, sort_keys=False, allow_unicode=True, width=120)
-    (folder / "strategy.yaml").write_text(text, encoding="utf-8")
+    whole = strategy(actions, rules)
+    listed = whole["actions"]
+    files = {"strategy": {**whole, "actions": listed[:MOST_IN_A_FILE]}}
+    for at in range(MOST_IN_A_FILE, len(listed), MOST_IN_A_FILE):
+        files[f"actions-{at}"] = {"actions": listed[at : at + MOST_IN_A_FILE]}
+    for name, document in files.items():
+        text = yaml.dump(document, Dumper=_NoAliases, sort_keys=False, allow_unicode=True, width=120)
+        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
     return folder

@@ -56,6 +56,14 @@ void print_latencies(std::vector<int64_t>& latencies) {
   std::printf("  \"latency_us\": {\"mean\": %.1f, \"p50\": %.1f, \"p90\": %.1f, \"p99\": %.1f, \"p99.9\": %.1f, \"max\": %.1f},\n",
               mean, percentile_us(latencies, 0.5), percentile_us(latencies, 0.9), percentile_us(latencies, 0.99),
               percentile_us(latencies, 0.999), percentile_us(latencies, 1));
+  // The whole distribution, closer and closer to the slowest: ten points for each further nine.
+  std::printf("  \"latency_curve\": [");
+  for (int i = 0; i <= 40; ++i) {
+    double beyond = std::pow(10, -i / 10.0);
+    if (i > 0 && beyond * double(latencies.size()) < 1) break;
+    std::printf("%s[%.6f, %.1f]", i ? ", " : "", 1 - beyond, percentile_us(latencies, 1 - beyond));
+  }
+  std::printf("],\n");
 }
 
 std::string status_name(int code) { return code >= 0 && code < 17 ? kStatusNames[code] : "CODE_" + std::to_string(code); }

@@ -6,80 +6,123 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
 
-from benchmarks.compare import Plan, Window, compare
-from benchmarks.evidence import Evidence
+from benchmarks.bench import Plan, Workbench
+from benchmarks.compare import RATIO, SECTION
+from benchmarks.document import read
 from benchmarks.loadgen import BUILT
-from benchmarks.processes import Pinned
-from benchmarks.stage import SERVER_CORE, Size, Stage
+from benchmarks.section import SectionResult
+from benchmarks.stage import SERVER_CORE, Size
+from benchmarks.windows import one
 
 ROOT = BUILT.parent.parent
-PLAN = Plan(in_flight=(2, 8), rounds=2, seconds=0.4, warmup_s=0.1, sample_every=4)
+SIZE = Size(actions=8, customers=400, requests=2000)
+PLAN = Plan(quick=True, in_flight=(2, 8), rounds=2, seconds=0.4, warmup_s=0.1, size=SIZE)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a run of the first section found, what it said meanwhile, and who served."""
+
+    result: SectionResult
+    said: tuple[str, ...]
+    cores: list[int]
+    pids: tuple[int, ...]
 
 
 @pytest.fixture(scope="module")
-def stage(load_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Stage:
-    """Return a stage that is not set yet."""
+def ran(load_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    """Run the first section, and end the bench."""
     assert load_program.exists()
-    return Stage(tmp_path_factory.mktemp("stage"), Size(actions=8, customers=400, requests=2000))
-
-
-@pytest.fixture(scope="module")
-def run(stage: Stage) -> tuple[tuple[Window, ...], Evidence, list[str]]:
-    """Return what a run measured, and what it said meanwhile."""
     said: list[str] = []
-    with stage:
-        assert psutil.Process(stage.service.pid).cpu_affinity() == [SERVER_CORE]
-        return *compare(stage, PLAN, said.append), said
+    with Workbench(tmp_path_factory.mktemp("bench"), PLAN, said.append) as bench:
+        result = SECTION.run(bench)
+        with bench.stage() as stage:
+            pids = (stage.service.pid, stage.floor.pid, stage.store_pid)
+            cores = psutil.Process(stage.service.pid).cpu_affinity()
+    return Ran(result, tuple(said), cores, pids)
 
 
-def test_floor_and_decide_alternate(run: tuple[tuple[Window, ...], Evidence, list[str]]) -> None:
+def test_floor_and_decide_alternate(ran: Ran) -> None:
     """Each round has a window of each at each number of calls in flight; every second round is turned round."""
-    windows, _, said = run
-    order = [(window.round, window.in_flight, window.subject) for window in windows]
-    first = [(0, n, subject) for n in (2, 8) for subject in ("floor", "decide")]
-    second = [(1, n, subject) for n in (2, 8) for subject in ("decide", "floor")]
-    assert order == first + second
-    assert len(said) == len(windows)
+    order = [" ".join(line.split()[:4]) for line in ran.said if " in flight " in line]
+    first = [f"{subject}, {n} in flight" for n in (2, 8) for subject in ("floor", "decide")]
+    assert order == [*first, *reversed(first)]
 
 
-def test_the_answers_were_decisions(run: tuple[tuple[Window, ...], Evidence, list[str]]) -> None:
-    """Every answer stands in the decision log, offers among them, and they are no more than were asked for."""
-    windows, evidence, _ = run
-    assert evidence.logged >= evidence.answered > sum(w.measured.ok for w in windows if w.subject == "decide") > 0
-    assert evidence.sampled > 0
-    assert evidence.kinds.keys() <= {"offer", "greeting", "suppression"}
-    assert evidence.kinds["offer"] > 0.1
+def test_every_answer_was_a_decision(ran: Ran) -> None:
+    """Every answer stands in the decision log, and offers are among those that were looked at."""
+    evidence = ran.result.details["evidence"]
+    assert evidence["logged"] >= evidence["answered"] > 100
+    assert evidence["sampled"] > 0
+    assert evidence["kinds"].keys() <= {"offer", "greeting", "suppression"}
+    assert evidence["kinds"]["offer"] > 0.1
 
 
-def test_both_are_measured_alike(run: tuple[tuple[Window, ...], Evidence, list[str]]) -> None:
-    """Each window of the floor answers in the size that decisions had in the window before it, both measured."""
-    windows, _, _ = run
-    sizes = [(w.subject, w.measured.reply_bytes["mean"]) for w in windows]
-    asked = [max(n for n in range(place) if sizes[n][0] == "decide") for place in range(2, len(sizes))]
-    pairs = [(size, sizes[n][1]) for (subject, size), n in zip(sizes[2:], asked, strict=True) if subject == "floor"]
-    assert len(pairs) == len(windows) // 2 - 1
-    assert all(floor == pytest.approx(decided, rel=0.2) for floor, decided in pairs)
-    assert all(w.measured.errors == {} and w.server_cpu_us > 0 for w in windows)
+@pytest.mark.parametrize("level", PLAN.in_flight)
+def test_the_floor_answers_in_the_size_of_decisions(ran: Ran, level: int) -> None:
+    """What is compared moves as many bytes, and both cost processor time."""
+    sizes = {name: one(ran.result.figures, name, "reply", in_flight=level).median for name in ("floor", "decide")}
+    assert sizes["floor"] == pytest.approx(sizes["decide"], rel=0.2)
+    assert all(one(ran.result.figures, name, "server CPU", in_flight=level).median > 20 for name in sizes)
 
 
-def test_nothing_is_left_running(stage: Stage, run: tuple[tuple[Window, ...], Evidence, list[str]]) -> None:
+def test_a_ratio_is_that_of_its_round(ran: Ran) -> None:
+    """Requests a second over the floor's, round by round, and the bound looks at their median."""
+    decide, floor = (one(ran.result.figures, name, "requests", in_flight=8) for name in ("decide", "floor"))
+    ratio = one(ran.result.figures, RATIO, "requests", in_flight=8)
+    assert ratio.values == tuple(d / f for d, f in zip(decide.values, floor.values, strict=True))
+    assert ran.result.bounds[1].measured == ratio.median
+    assert [bound.at_least for bound in ran.result.bounds][:2] == [0.6, 0.6]
+    assert [bound.at_most for bound in ran.result.bounds][2:] == [1.9, 1.7]
+
+
+def test_the_service_has_one_core(ran: Ran) -> None:
+    """The service runs where the floor runs, and nowhere else."""
+    assert ran.cores == [SERVER_CORE]
+
+
+def test_nothing_is_left_running(ran: Ran) -> None:
     """After a run, neither the service nor the floor nor the store lives."""
-    assert run
-    servers: list[Pinned] = [stage.service, stage.floor]
-    assert not any(psutil.pid_exists(pid) for pid in (stage.store_pid, *(server.pid for server in servers)))
+    assert not any(psutil.pid_exists(pid) for pid in ran.pids)
+
+
+def small(*more: str) -> list[str]:
+    """Return the command of a small run."""
+    size = ["--quick", "--actions", "8", "--customers", "100", "--rounds", "1", "--in-flight", "2", "--only", "decide"]
+    return [sys.executable, "-m", "benchmarks", *size, *more]
+
+
+def test_the_program_writes_what_it_measured(ran: Ran, tmp_path: Path) -> None:
+    """JSON of the stated schema, the tables in Markdown, and a README with the bounds; one that is missed ends with 1.
+
+    With `--strict`, that is: 2 calls in flight have only one bound, of requests a second, and a window is too short to
+    tell whether it holds.
+    """
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n<!-- the last benchmark begins -->\n<!-- the last benchmark ends -->\nafter\n")
+    files = ["--json", str(tmp_path / "a.json"), "--markdown", str(tmp_path / "a.md"), "--readme", str(readme)]
+    done = subprocess.run(small("--seconds", "0.3", *files), cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said = read((tmp_path / "a.json").read_bytes())
+    assert [section.name for section in said.sections] == ["decide"]
+    assert said.client == "load"
+    assert "| decide / floor |" in (tmp_path / "a.md").read_text()
+    assert readme.read_text().startswith("before\n")
+    assert "requests a second over the floor's" in readme.read_text()
+    assert "requests a second over the floor's" in done.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_whatever_ends_a_run_ends_its_servers(run: object, number: signal.Signals) -> None:
+def test_whatever_ends_a_run_ends_its_servers(ran: Ran, number: signal.Signals) -> None:
     """Ctrl-C and kill -9 in the middle of a run leave no process behind."""
-    assert run  # so that the model is there already
-    small = ["--quick", "--actions", "8", "--customers", "100"]
-    command = [sys.executable, "-m", "benchmarks", *small, "--seconds", "30", "--in-flight", "2"]
+    assert ran.said  # so that the model is there already
+    command = small("--seconds", "30")
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, start_new_session=True, text=True) as runner:
         assert runner.stderr is not None
         assert any("loaded through gRPC" in line for line in runner.stderr)  # store and service are there

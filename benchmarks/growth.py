@@ -1,0 +1,152 @@
+"""What grows with actions, rules and customers: CPU and latency of a decision, memory of a worker and of the store."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+
+from benchmarks import loadgen
+from benchmarks.matrix import memory_mb
+from benchmarks.model import NotTrained
+from benchmarks.processes import DidNotStart, Pinned
+from benchmarks.section import Bench, Bound, Case, Figure, SectionResult
+from benchmarks.stage import Size, Stage
+from benchmarks.store_cost import used_memory
+from benchmarks.windows import Decisions, Floor, Window, figures, one, ratios, told
+from service.store import keys
+from tact.v1 import decision_pb2
+
+ACTIONS = (10, 100, 1_000, 10_000)
+RULES = (0, 8, 100, 500)
+CUSTOMERS = (10_000, 100_000, 1_000_000)
+QUICK_ACTIONS, QUICK_RULES, QUICK_CUSTOMERS = (10, 1_000), (500,), (2_000, 10_000)
+IN_FLIGHT = 8
+SHOWN = ("requests", "p50", "p99", "server CPU", "store CPU", "reply")
+COPIED_AT_ONCE = 1_000
+MOST_SLOWER = 1.3
+
+_COPY = """
+for at = 1, #ARGV, 2 do
+    redis.call('COPY', KEYS[1], ARGV[at], 'REPLACE')
+    redis.call('HSET', ARGV[at], 'i', ARGV[at + 1])
+end
+"""
+
+
+class Growth:
+    """Actions and rules beside each other in rounds; customers one size after another, each beside the floor."""
+
+    name = "growth"
+    says = "As actions, rules and customers grow"
+
+    def run(self, bench: Bench) -> SectionResult:
+        """Measure all three."""
+        found: list[Figure] = []
+        left_out: dict[str, str] = {}
+        with bench.stage() as stage:
+            numbers = (QUICK_ACTIONS, QUICK_RULES) if bench.quick else (ACTIONS, RULES)
+            actions = {n: replace(stage.size, actions=n) for n in numbers[0]}
+            found += _beside(bench, stage, "actions", actions, left_out)
+            found += _beside(bench, stage, "rules", {n: replace(stage.size, rules=n) for n in numbers[1]}, left_out)
+            size = stage.size
+        sizes = QUICK_CUSTOMERS if bench.quick else CUSTOMERS
+        with bench.stage(
+            replace(size, customers=min(sizes[0], size.customers) - 1)
+        ) as stage:  # one of its own, to fill
+            found += _customers(bench, stage, sizes)
+        return SectionResult(tuple(found), (_bound(found, sizes),), left_out=left_out)
+
+
+def _beside(bench: Bench, stage: Stage, what: str, sizes: dict[int, Size], left_out: dict[str, str]) -> list[Figure]:
+    """Serve all sizes side by side, and load them in turn; what cannot be trained or served is left out in words."""
+    with ExitStack() as opened:
+        services: dict[int, Pinned] = {}
+        for n, size in sizes.items():
+            try:
+                services[n] = opened.enter_context(stage.serve(size=size))
+            except (NotTrained, DidNotStart) as why:
+                left_out[f"{n} {what}"] = str(why)
+        subjects = {n: Decisions(bench, stage, service) for n, service in services.items()}
+        for subject in subjects.values():
+            subject.window(IN_FLIGHT, seconds=0.4)
+        lanes: dict[str, Callable[[], Window]] = {
+            str(n): told(bench, f"{n} {what}", partial(subject.window, IN_FLIGHT)) for n, subject in subjects.items()
+        }
+        windows = bench.interleaved(lanes)
+        memory = {n: memory_mb(service.pid) for n, service in services.items()}
+        for subject in subjects.values():
+            subject.evidence()
+    found: list[Figure] = []
+    for n in services:
+        case: Case = {what: n, "in_flight": IN_FLIGHT}
+        found += figures("decide", case, windows[str(n)], SHOWN)
+        found += [Figure("worker", case, name, "MB", (memory[n][name],)) for name in ("PSS", "USS")]
+    return found
+
+
+def _customers(bench: Bench, stage: Stage, sizes: Sequence[int]) -> list[Figure]:
+    """Fill the store to one size after another, and measure each beside the floor."""
+    found: list[Figure] = []
+    for count in sizes:
+        names, took_s = _filled(stage, count)
+        bench.say(f"{count:,} customers, the last of them copied in {took_s:.0f} s")
+        requests = _about(stage, names)
+        file = stage.requests_file.with_name(f"requests-{count}.bin")
+        loadgen.write_messages(file, (request.SerializeToString() for request in requests))
+        decisions = Decisions(bench, stage, stage.service, requests, file)
+        decisions.window(IN_FLIGHT, seconds=0.4)
+        held = used_memory(stage.store)
+        windows = bench.interleaved(
+            {
+                "floor": told(bench, f"floor, {count:,}", partial(Floor(decisions).window, IN_FLIGHT)),
+                "decide": told(bench, f"decide, {count:,}", partial(decisions.window, IN_FLIGHT)),
+            }
+        )
+        decisions.evidence()
+        case: Case = {"customers": count, "in_flight": IN_FLIGHT}
+        floor, decide = (figures(name, case, windows[name], SHOWN) for name in ("floor", "decide"))
+        found += [*floor, *decide, *ratios(decide, floor)]
+        found.append(Figure("store", case, "memory", "MB", (held / 1e6,)))
+    return found
+
+
+def _filled(stage: Stage, count: int) -> tuple[Sequence[str], float]:
+    """Copy customers until there are so many; return their names, and the seconds.
+
+    Copies have facts, consent and memory of those who came in by events: a million that do so take an hour.
+    """
+    began = time.monotonic()
+    real = stage.population.customers
+    names = [*real, *(f"copy-{number:07d}" for number in range(count - len(real)))]
+    copy = stage.store.register_script(_COPY)
+    for at in range(len(real), count, COPIED_AT_ONCE):
+        copied = names[at : at + COPIED_AT_ONCE]
+        args = [part for name in copied for part in (keys.context_key(name), name)]
+        copy(keys=[keys.context_key(real[at // COPIED_AT_ONCE % len(real)])], args=args)
+    return names, time.monotonic() - began
+
+
+def _about(stage: Stage, names: Sequence[str]) -> tuple[decision_pb2.DecideRequest, ...]:
+    """Return the requests of the stage, about customers drawn from all there are."""
+    dice = random.Random(11)
+    found = []
+    for request in stage.requests:
+        other = decision_pb2.DecideRequest()
+        other.CopyFrom(request)
+        other.customer_id = dice.choice(names)
+        found.append(other)
+    return tuple(found)
+
+
+def _bound(found: Sequence[Figure], sizes: Sequence[int]) -> Bound:
+    """What a decision costs may not depend on how many customers there are."""
+    few, many = (one(found, "decide / floor", "server CPU", customers=count) for count in (sizes[0], sizes[-1]))
+    says = f"CPU a decision over the floor's, {sizes[-1]:,} customers over {sizes[0]:,}"
+    return Bound(says, many.median / few.median, at_most=MOST_SLOWER)
+
+
+SECTION = Growth()

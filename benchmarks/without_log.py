@@ -1,0 +1,46 @@
+"""`tact` that keeps no decision log, for measuring what the log costs and for nothing else: the benchmark starts it.
+
+The entry is neither packed nor sent nor written; everything else of the commit is as it is. The functions in the store
+are named after their content, so those without the log live beside the others on one store.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+
+from service.core import plan
+from service.store import calls, functions
+
+WRITES = re.compile(r"^local function add_to_log\([^)]*\)\n", re.MULTILINE)
+WRITES_NOTHING = "  do return '1-1' end\n"
+
+
+class NoSuchLine(Exception):
+    """The functions in the store write the log otherwise than this program knows."""
+
+
+def without_log(commit: str) -> str:
+    """Return the source of the commit that writes no log; raise `NoSuchLine` where nothing in it writes one."""
+    changed, written = WRITES.subn(lambda found: found[0] + WRITES_NOTHING, commit)
+    if written != 1:
+        raise NoSuchLine(f"{written} functions add a decision to the log; one was expected")
+    return changed
+
+
+def main() -> None:
+    """Take the log out of this process, and become `tact`."""
+    source = functions.read_functions().source
+    commit = (files("service.store") / "lua" / "commit.lua").read_text(encoding="utf-8")
+    lua = source.partition("local VERSION = ")[2].partition("\n")[2]
+    changed = functions.Functions.of(lua.replace(commit, without_log(commit)))
+    functions.read_functions = lambda: changed
+    calls.read_functions = functions.read_functions  # type: ignore[attr-defined]  # it took the name when imported
+    plan.pack = lambda entry: b""
+    from service.cli import main as tact
+
+    tact()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""Customers that are copied are customers; a soak that is not flat is told; paper is computed as it says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+from redis import Redis
+
+from benchmarks.capacity import Cluster, Measured, measured_in, rows
+from benchmarks.growth import _filled
+from benchmarks.soak import Look, _result
+from benchmarks.stage import Stage
+from service.store import keys
+
+
+@dataclass(frozen=True, slots=True)
+class _Population:
+    customers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Filling:
+    """The parts of a stage that filling needs."""
+
+    store: Redis
+    population: _Population
+
+
+def test_a_copy_is_a_customer_of_its_own(clean_store_url: str) -> None:
+    """Each has its own key and id, and everything else of the one that it was copied from."""
+    with Redis.from_url(clean_store_url) as store:
+        for name in ("ada", "bo"):
+            store.hset(keys.context_key(name), mapping={"i": name, "s": f"facts of {name}", "c": "agreed"})
+        stage = cast(Stage, _Filling(store, _Population(("ada", "bo"))))
+        _filled(stage, 1_500)
+        names, _ = _filled(stage, 2_500)
+        found = [store.hgetall(keys.context_key(name)) for name in names]
+    assert len(set(names)) == 2_500
+    assert [one[b"i"].decode() for one in found] == list(names)
+    assert {one[b"s"] for one in found} == {b"facts of ada", b"facts of bo"}
+    assert {one[b"c"] for one in found} == {b"agreed"}
+
+
+FLAT = tuple(Look(10.0 * at, 80.0, 30, 9, 500.0, 2_000.0, 900.0) for at in range(1, 13))
+
+
+def changed(**more: float) -> Sequence[Look]:
+    """Return looks of which the last third has something else."""
+    return (*FLAT[:8], *(replace(look, **more) for look in FLAT[8:]))  # type: ignore[arg-type]  # by name
+
+
+@pytest.mark.parametrize(
+    ("looks", "broken"),
+    [
+        pytest.param(FLAT, [], id="flat"),
+        pytest.param(changed(uss_mb=84.0), [0], id="memory grows"),
+        pytest.param(changed(descriptors=31), [1], id="a descriptor is left"),
+        pytest.param(changed(p99_us=3_500.0), [2], id="latency grows"),
+    ],
+)
+def test_a_soak_says_what_is_not_flat(looks: Sequence[Look], broken: list[int]) -> None:
+    """Of three bounds the one about what grew does not hold."""
+    bounds = _result(looks, 100.0).bounds
+    assert [at for at, bound in enumerate(bounds) if not bound.holds] == broken
+
+
+MEASURED = Measured(200.0, 100.0, 100.0, 80.0, 20.0, 25.0, 2_000.0, 1_000.0)
+
+
+def test_paper_is_bounded_by_what_ends_first() -> None:
+    """Half of six machines of eight cores answer, half of the primaries' eight of sixteen cores store."""
+    found = dict(rows(MEASURED, Cluster(6, 4, 8, 64), customers=10_000_000, log_days=10))
+    assert list(found.values()) == [
+        80_000.0,  # 16 cores × 0.5 / 100 µs of the store: the service could 120,000
+        100_000.0,  # the same / 80 µs
+        1e6 / 100_000 / 60,
+        320_000.0,
+        32_000_000.0,  # 64 GB of primaries / 2,000
+        (64e9 - 20e9) / 1_000 / 10,
+    ]
+
+
+def test_a_run_without_a_section_is_no_ground_for_paper(tmp_path: Path) -> None:
+    """What was not measured is not made up."""
+    with pytest.raises(LookupError, match="no server CPU of unary in the section stream"):
+        measured_in({"sections": [{"name": "stream", "failed": "it did"}]})
