@@ -114,7 +114,7 @@ def _result(looks: Sequence[Look], rate: float) -> SectionResult:
         Bound("descriptors more in the last third than in the one before", more, at_most=0),
         Bound("p99 of the last third over that of the one before", slower, at_most=MORE_LATENCY),
     )
-    notes = ("The store grows by its log, which is kept as long as `--keep-log` says: that is no leak.",)
+    notes = ("The store grows by its log, which is kept as long as `--keep log=…` says: that is no leak.",)
     return SectionResult(figures, bounds, notes, details={"looks": [look.at_s for look in looks]})
 
 
