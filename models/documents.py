@@ -19,7 +19,7 @@ and so no part of its version.
 """
 LARGEST_FILE = 1_000_000
 MOST_FILES = 256
-MOST_NODES = 100_000
+MOST_NODES = 500_000
 MOST_PROBLEMS = 1_000
 
 _YAML = re.compile(r"\.ya?ml", re.IGNORECASE)

@@ -7,11 +7,12 @@ What is rare, an explanation, is left to `answer_of`.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from struct import Struct
 from typing import TypeVar
 
 from models.context import ContextSchema
-from service.core.decision import Answer, Decision, Reason
+from service.core.decision import Answer, Decision, Reason, ReasonCode
 from service.core.rules import Kind
 from service.rpc.convert_answer import answer_of
 
@@ -36,26 +37,39 @@ def _length(n: int) -> bytes:
 
 
 def _sized(tag: bytes, body: bytes) -> bytes:
-    return tag + _length(len(body)) + body
+    size = len(body)
+    return tag + (_LENGTHS[size] if size < 1 << 14 else _length(size)) + body
 
 
 def _text(tag: bytes, text: str) -> bytes:
     if not text:
         return b""
-    return _sized(tag, text.encode())
+    body = text.encode()
+    size = len(body)
+    return tag + (_LENGTHS[size] if size < 1 << 14 else _length(size)) + body
+
+
+_NANOS = (b"", *(b"\x10" + _length(ms * 1_000_000) for ms in range(1, 1000)))
+"""The second field of a Timestamp for each millisecond of a second."""
+
+
+@lru_cache(maxsize=64)
+def _seconds(seconds: int) -> bytes:
+    return b"\x08" + _length(seconds % (1 << 64)) if seconds else b""
 
 
 def _moment(tag: bytes, ms: int) -> bytes:
     """Pack a Timestamp; what is 0 is left out."""
-    seconds, rest = divmod(ms, 1000)
-    body = b"\x08" + _length(seconds % (1 << 64)) if seconds else b""
-    return _sized(tag, body + b"\x10" + _length(rest * 1_000_000) if rest else body)
+    return _sized(tag, _seconds(ms // 1000) + _NANOS[ms % 1000])
 
 
 def _real(tag: bytes, number: float) -> bytes:
     """Pack a double; 0.0 is left out, and -0.0 is not."""
     packed = _REAL(tag, number)
     return packed if any(packed[1:]) else b""
+
+
+_CODES = {code: b"\x08" + _length(code) for code in ReasonCode}
 
 
 class AnswerBytes:
@@ -105,7 +119,7 @@ class AnswerBytes:
         return [_sized(tag, self._reason(reason)) for reason in reasons]
 
     def _reason(self, reason: Reason) -> bytes:
-        head = b"\x08" + _length(reason.code) + _text(b"\x12", reason.sentence) + _text(b"\x1a", reason.rule)
+        head = _CODES[reason.code] + _text(b"\x12", reason.sentence) + _text(b"\x1a", reason.rule)
         if reason.fields:
             fields = self._fields.get(reason.fields)
             if fields is None:

@@ -21,7 +21,8 @@ def request_of(message: pb.DecideRequest, edge: Edge) -> Request:
     customer, channel, placements = message.customer_id, message.channel, tuple(message.placements)
     key, request_id = message.idempotency_key, message.request_id
     checks.check_id(found, "customer_id", customer, checks.MAX_CUSTOMER_BYTES)
-    _check_place(found, channel, placements, edge.vocabulary)
+    if (channel, placements) not in edge.vocabulary.usual:
+        _check_place(found, channel, placements, edge.vocabulary)
     context = _context(found, message, edge.vocabulary)
     if key:
         checks.check_length(found, "idempotency_key", key, MAX_KEY_BYTES)

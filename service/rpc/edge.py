@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import permutations
 
 from models.bounds import EventForm, event_forms
-from models.context import Attribute, Field, Source
+from models.context import Field, Scalar, Source
 from models.folds import Folding
 from service.core.strategy import DemandRule, Strategy
 from service.core.supplies import Wanting
+from service.rpc.answer_bytes import AnswerBytes
 from service.rpc.ports import Control, Decider, Stores, Tally, Validator
+from service.rpc.values import reader_of
+from service.telemetry.watch import UNWATCHED, Watch
+from tact.v1.values_pb2 import Value
 
 Clock = Callable[[], int]
 """Milliseconds since 1970 in UTC."""
@@ -34,13 +39,15 @@ class Limits:
 class Vocabulary:
     """The words of a strategy that callers may use, laid out for checking.
 
-    `requested` holds the request fields by id with their index in the schema; `stored` the ids of all others;
-    `predicted` the fields that models write, `supplied` those of the supply; `wants` the rules of demand by the event
-    that they are about.
+    `usual` are the ways to ask for one or two placements that need no second look;
+    `requested` holds the request fields by id with their index in the schema and how their values are read; `stored`
+    the ids of all others; `predicted` the fields that models write, `supplied` those of the supply; `wants` the rules
+    of demand by the event that they are about.
     """
 
     placements: Mapping[str, frozenset[str]]
-    requested: Mapping[str, tuple[int, Attribute]]
+    usual: frozenset[tuple[str, tuple[str, ...]]]
+    requested: Mapping[str, tuple[int, Callable[[Value], Scalar]]]
     stored: frozenset[str]
     events: Mapping[str, EventForm]
     predicted: Mapping[str, Field]
@@ -55,7 +62,8 @@ class Vocabulary:
         fields = strategy.schema.fields
         return cls(
             placements={channel.id: frozenset(channel.placements) for channel in strategy.channels},
-            requested={f.id: (i, f.bounds) for i, f in enumerate(fields) if f.source is Source.REQUEST},
+            usual=frozenset(_usual(strategy)),
+            requested={f.id: (i, reader_of(f.bounds)) for i, f in enumerate(fields) if f.source is Source.REQUEST},
             stored=frozenset(f.id for f in fields if f.source is not Source.REQUEST),
             events=event_forms(strategy.schema),
             predicted={f.id: f for f in fields if f.source is Source.MODEL},
@@ -78,7 +86,10 @@ NOT_COUNTED = NotCounted()
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """One strategy with the decider and the stores that serve it, the limits of calls and the wall clock."""
+    """One strategy with the decider and the stores that serve it, the limits of calls and the wall clock.
+
+    `answers` packs decisions.
+    """
 
     strategy: Strategy
     vocabulary: Vocabulary
@@ -88,6 +99,7 @@ class Edge:
     clock: Clock
     validator: Validator
     tally: Tally
+    answers: AnswerBytes
 
     @classmethod
     def of(
@@ -102,7 +114,8 @@ class Edge:
         tally: Tally = NOT_COUNTED,
     ) -> Edge:
         """Lay the strategy's words out for checking and keep the rest."""
-        return cls(strategy, Vocabulary.of(strategy), decider, stores, limits, clock, validator, tally)
+        words, answers = Vocabulary.of(strategy), AnswerBytes(strategy.schema)
+        return cls(strategy, words, decider, stores, limits, clock, validator, tally, answers)
 
 
 @dataclass(slots=True)
@@ -110,11 +123,19 @@ class Current:
     """The edge that new calls see; a call keeps the one it started with.
 
     While the server is `draining`, streams that would go on for ever end by themselves. `control` answers operators.
+    `watch` sees how long decisions take.
     """
 
     edge: Edge
+    watch: Watch = UNWATCHED
     draining: bool = False
     control: Control | None = None
+
+
+def _usual(strategy: Strategy) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for channel in strategy.channels:
+        for size in (1, 2):
+            yield from ((channel.id, asked) for asked in permutations(channel.placements, size))
 
 
 def _wants(strategy: Strategy) -> dict[str, tuple[DemandRule, ...]]:

@@ -21,6 +21,7 @@ from service.rpc.outcomes import Outcomes
 from service.rpc.predictions import Predictions
 from service.rpc.rights import Rights
 from service.rpc.supply import Supplies
+from service.rpc.tracing import traced
 from service.rpc.wrapper import Handler, Times, collecting, conversing, parsed, telling, unary
 from tact.v1 import (
     context_pb2,
@@ -58,6 +59,7 @@ _BATCHES = frozenset(
         "ListErased",
     }
 )
+TRACED = ("Decide", "DecideStream", "DecideBatches")
 _READERS: Mapping[str, Callable[[bytes], Any]] = {"RecordEvents": read_batch}
 Handlers: TypeAlias = dict[str, dict[str, Handler]]
 
@@ -75,7 +77,11 @@ def handlers_of(current: Current, limits: Limits) -> Handlers:
         "tact.v1.ControlService": Controls(current),
         "tact.v1.LogService": Log(current),
     }
-    return wrapped(CONTRACT, implementations, limits)
+    handlers = wrapped(CONTRACT, implementations, limits)
+    if current.watch.traces:
+        decisions = handlers["tact.v1.DecisionService"]
+        decisions.update((name, traced(decisions[name])) for name in TRACED)
+    return handlers
 
 
 def wrapped(contract: tuple[FileDescriptor, ...], implementations: Mapping[str, object], limits: Limits) -> Handlers:

@@ -14,13 +14,17 @@ from service.core.rights import Erased, Kept, KeptDecision, KeptOutcome
 from service.core.supplies import DemandTold, SupplyFate, SupplyReport, Wanting
 from service.core.validity import Validity
 from service.core.words import Words
+from service.telemetry.timeline import UNTIMED, Timeline
 
 
 class Decider(Protocol):
     """Answers what to say."""
 
-    async def decide(self, request: Request, deadline_s: float) -> Decision:
-        """Decide within `deadline_s` seconds; raise `AlreadyExists` when the key was used for another request."""
+    async def decide(self, request: Request, deadline_s: float, line: Timeline = UNTIMED) -> Decision:
+        """Decide within `deadline_s` seconds; raise `AlreadyExists` when the key was used for another request.
+
+        When its steps ended is marked on the line.
+        """
         ...
 
     def told(self, committed: Committed) -> Decision:

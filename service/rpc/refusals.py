@@ -5,6 +5,7 @@ Only texts that were written for callers leave the process: the edge's own `Inva
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import traceback
@@ -113,6 +114,16 @@ def refusal_of(error: BaseException) -> Refusal:
         if kind in STATUS:
             return Refusal(*STATUS[kind])
     return _unforeseen(error)
+
+
+def code_of(error: BaseException) -> str:
+    """Return the status that an error means, as metrics name it: in small letters, and cancelled for who has left."""
+    if isinstance(error, asyncio.CancelledError | GeneratorExit):
+        return "cancelled"
+    if isinstance(error, LinkRefused):
+        return "failed_precondition"
+    found = next((STATUS[kind][0] for kind in type(error).__mro__ if kind in STATUS), grpc.StatusCode.INTERNAL)
+    return found.name.lower()
 
 
 def _unforeseen(error: BaseException) -> Refusal:

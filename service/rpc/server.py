@@ -26,6 +26,7 @@ from service.rpc.edge import Current, Edge
 from service.rpc.methods import handlers_of
 from service.rpc.ports import Control
 from service.rpc.wrapper import Handler, require_fast_protobuf
+from service.telemetry.watch import UNWATCHED, Watch
 
 __all__ = ["Listen", "Server"]
 
@@ -44,6 +45,8 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_connection_age_grace_ms", 600_000),
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.bdp_probe", 0),  # else the window of a stream that nobody reads grows to megabytes
+    ("grpc.http2.lookahead_bytes", 262_144),
     ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
     ("grpc.http2.max_ping_strikes", 2),
     ("grpc.enable_channelz", 0),
@@ -70,10 +73,10 @@ class Listen:
 class Server:
     """Serves one edge at a time. Construct it anywhere; start and drain it in the loop that serves."""
 
-    def __init__(self, edge: Edge, listen: Listen) -> None:
+    def __init__(self, edge: Edge, listen: Listen, watch: Watch = UNWATCHED) -> None:
         require_fast_protobuf()
         self._listen = listen
-        self._current = Current(edge)
+        self._current = Current(edge, watch)
         self._handlers = handlers_of(self._current, edge.limits)
         self._health = health.Health(tuple(self._handlers))
         self._server: grpc.aio.Server | None = None

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import NoReturn, Protocol, TypeAlias, TypeVar
+from typing import NoReturn, Protocol, TypeAlias, TypeVar, cast
 
 import grpc
 from google.protobuf.internal import api_implementation
@@ -29,7 +29,7 @@ M = TypeVar("M", bound=Message)
 R = TypeVar("R")
 R_contra = TypeVar("R_contra", contravariant=True)
 M_contra = TypeVar("M_contra", bound=Message, contravariant=True)
-M_co = TypeVar("M_co", bound=Message, covariant=True)
+M_co = TypeVar("M_co", bound=Message | bytes, covariant=True)
 
 
 class Call(Protocol):
@@ -74,10 +74,10 @@ class Telling(Protocol[M_contra, M_co]):
         ...
 
 
-class Conversing(Protocol[M_co]):
-    """Answers many messages with many; `left` tells the seconds that the next answer may take."""
+class Conversing(Protocol):
+    """Answers many messages with many, as bytes; `left` tells the seconds that the next answer may take."""
 
-    def __call__(self, raws: Raws, left: TimeLeft) -> AsyncGenerator[M_co, None]:
+    def __call__(self, raws: Raws, left: TimeLeft) -> AsyncGenerator[bytes, None]:
         """Answer until the messages end and all are answered."""
         ...
 
@@ -114,25 +114,34 @@ class Times:
 
     def left(self, call: Call) -> float:
         """Return the seconds left; raise `DeadlineExpired` when there are none."""
-        left = call.time_remaining()
-        if left is None:
+        return self.of(call.time_remaining())
+
+    def of(self, remaining: float | None) -> float:
+        """Return the seconds left of what remains to the caller's deadline, which is unset where none was named."""
+        if remaining is None:
             return self.default_s
-        if left <= 0:
+        if remaining <= 0:
             raise DeadlineExpired
-        return min(left, self.longest_s)
+        return min(remaining, self.longest_s)
 
 
-def unary(method: Unary[R, Message], read: Callable[[bytes], R], times: Times) -> Handler:
+def written(answer: Message | bytes) -> bytes:
+    """Return an answer as bytes."""
+    return answer if type(answer) is bytes else cast(Message, answer).SerializeToString()
+
+
+def unary(method: Unary[R, Message | bytes], read: Callable[[bytes], R], times: Times) -> Handler:
     """Wrap a method that answers one message, decoded by `read`, with one."""
 
     async def answer(raw: bytes, call: Call) -> bytes:
         try:
-            left = times.left(call)
+            remaining = call.time_remaining()
+            left = times.of(remaining)
             request = read(raw)
-            if call.time_remaining() is not None:  # then gRPC itself ends the call in time
-                return (await method(request, left)).SerializeToString()
+            if remaining is not None:  # then gRPC itself ends the call in time
+                return written(await method(request, left))
             async with ending_in(left):
-                return (await method(request, left)).SerializeToString()
+                return written(await method(request, left))
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - every error gets its status here
             await end(call, error)
 
@@ -166,7 +175,7 @@ def telling(method: Telling[M, Message], message_type: type[M], most_bytes: int)
     return grpc.unary_stream_rpc_method_handler(answer)
 
 
-def conversing(method: Conversing[Message], times: Times) -> Handler:
+def conversing(method: Conversing, times: Times) -> Handler:
     """Wrap a method that answers many messages with many."""
 
     async def answer(raws: Raws, call: Call) -> None:
@@ -174,7 +183,7 @@ def conversing(method: Conversing[Message], times: Times) -> Handler:
             # Written from here, not yielded to gRPC: that would not close the generator when the caller leaves.
             async with aclosing(method(raws, lambda: times.left(call))) as answers:
                 async for message in answers:
-                    await call.write(message.SerializeToString())
+                    await call.write(message)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - every error gets its status here
             await end(call, error)
 

@@ -28,6 +28,7 @@ from service.rpc.server import Listen, Server
 from service.store.connection import Connections
 from service.store.store import Store
 from service.store.suppression import Suppression
+from service.telemetry.timeline import UNTIMED, Timeline
 from tests.strategies import SECTIONS, write_strategy
 
 NOW_MS = 1_800_000_000_000
@@ -77,7 +78,7 @@ class Answering:
     asked: list[Request] = field(default_factory=list)
     deadlines: list[float] = field(default_factory=list)
 
-    async def decide(self, request: Request, deadline_s: float) -> Decision:
+    async def decide(self, request: Request, deadline_s: float, line: Timeline = UNTIMED) -> Decision:
         """Answer as told."""
         self.asked.append(request)
         self.deadlines.append(deadline_s)

@@ -5,9 +5,19 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from service.store.connection import Connection, Connections, Reply, StoreError, StoreUnavailable, pack
+from service.store.connection import (
+    Connection,
+    Connections,
+    Reply,
+    StoreError,
+    StoreTimeout,
+    StoreUnavailable,
+    pack,
+)
+from service.store.people import People
 
 KEYS = 200
 READERS = 400
@@ -66,6 +76,36 @@ async def one_read(store: Connections, command: bytes, dice: random.Random) -> R
     answer = store.call(command, PATIENCE_S)
     asyncio.get_running_loop().call_later(dice.uniform(0.0, 0.01), answer.cancel)
     return await answer
+
+
+async def read_customers_in_a_crowd(
+    customers: People, expected: Sequence[Mapping[str, bytes]], reads: int, seed: int
+) -> Tally:
+    """Read whole customers until so many reads were answered, leave 40 % early; `foreign` counts other contents.
+
+    `lost` counts reads that failed for any other reason, such as a reply about somebody else that was noticed.
+    """
+    dice, tally = random.Random(seed), Tally(reads)
+
+    async def one() -> None:
+        while tally.read < tally.wanted and tally.lost < tally.wanted:
+            number, fate = dice.randrange(len(expected)), dice.random()
+            patience_s = dice.uniform(0.0005, 0.01) if LEAVES / 2 < fate < LEAVES else PATIENCE_S
+            answer = asyncio.ensure_future(customers.read(f"customer-{number}", None, patience_s))
+            if fate < LEAVES / 2:
+                asyncio.get_running_loop().call_later(dice.uniform(0.0, 0.01), answer.cancel)
+            try:
+                known = await answer
+            except (StoreTimeout, asyncio.CancelledError):
+                tally.left += 1
+            except StoreError:
+                tally.lost += 1
+            else:
+                tally.read += 1
+                tally.foreign += known.groups != expected[number]
+
+    await asyncio.gather(*(one() for _ in range(64)))
+    return tally
 
 
 class ForgetsWhoLeft(Connection):

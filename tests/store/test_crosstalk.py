@@ -9,8 +9,19 @@ from collections.abc import Callable
 import pytest
 import uvloop
 
+from models import folds
+from service.core.records import ConsentRecord, EventToFold
 from service.store.connection import Connection, Connections
-from tests.store.crosstalk import LEAVES, ForgetsWhoLeft, QueuesInTwoPlaces, Tally, count_foreign_values
+from service.store.store import Store
+from tests.rpc.world import NOW_MS, strategy
+from tests.store.crosstalk import (
+    LEAVES,
+    ForgetsWhoLeft,
+    QueuesInTwoPlaces,
+    Tally,
+    count_foreign_values,
+    read_customers_in_a_crowd,
+)
 from tests.store.proxy import DelayingProxy
 
 READS = int(os.environ.get("TACT_CROSSTALK_READS", "20000"))
@@ -51,3 +62,48 @@ async def test_the_check_catches_a_connection_that_misorders(clean_store_url: st
     """The same readers find foreign values where slots are forgotten, or queued in another order than bytes."""
     tally, _ = await crosstalk(clean_store_url, mutant, 2_000)
     assert tally.foreign > 0
+
+
+async def crosstalk_of_customers(url: str, protocol: type[Connection], reads: int) -> tuple[Tally, int]:
+    """Give 50 customers facts of their own, and read them as decisions do, behind the same proxy."""
+    levels = {level.id: "".join(purpose.group for purpose in level.purposes) for level in strategy().levels}
+    schema = strategy().schema
+
+    def over(connections: Connections) -> Store:
+        return Store.over(connections, levels, strategy().levels[0].id, schema=schema)
+
+    async with Connections(url, timeout_ms=10_000) as calm:
+        store = over(calm)
+        await store.calls.load_functions()
+        for number in range(50):
+            consent = ConsentRecord(strategy().levels[-1].id, (), NOW_MS, "test")
+            await store.consents.set_consent(f"customer-{number}", consent, 10.0)
+            happened = folds.operations(schema, "purchase", {"amount": float(number), "product": f"p-{number}"})
+            await store.events.fold(f"customer-{number}", [EventToFold("e", NOW_MS, happened)], 10.0)
+        expected = [(await store.customers.read(f"customer-{number}", None, 10.0)).groups for number in range(50)]
+        assert len({tuple(sorted(groups.items())) for groups in expected}) == 50
+    async with (
+        DelayingProxy(url, delay_ms=10, seed=2) as proxy,
+        Connections(proxy.url, size=2, timeout_ms=30_000, protocol=protocol) as crowded,
+    ):
+        return await read_customers_in_a_crowd(over(crowded).customers, expected, reads, seed=2), proxy.accepted
+
+
+async def test_no_decision_reads_another_customer(clean_store_url: str) -> None:
+    """Read as decisions read them, while 40 % of the callers leave early, customers have their own facts or none."""
+    tally, connections = await crosstalk_of_customers(clean_store_url, Connection, READS // 10)
+    assert tally.foreign == 0
+    assert tally.read >= READS // 10
+    assert tally.left > LEAVES * READS / 20
+    assert tally.lost == 0
+    assert connections == 2
+
+
+@pytest.mark.parametrize("mutant", [ForgetsWhoLeft, QueuesInTwoPlaces])
+async def test_a_customer_behind_a_connection_that_misorders_is_not_taken_for_another(
+    clean_store_url: str, mutant: type[Connection]
+) -> None:
+    """Even then nobody is decided for with facts of another: the value says whose it is, and the reply is refused."""
+    tally, _ = await crosstalk_of_customers(clean_store_url, mutant, 500)
+    assert tally.foreign == 0
+    assert tally.lost > 0

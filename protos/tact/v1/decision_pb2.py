@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tact.v1 import values_pb2 as tact_dot_v1_dot_values__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16tact/v1/decision.proto\x12\x07tact.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14tact/v1/values.proto\"\xa8\x02\n\rDecideRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12\x12\n\nplacements\x18\x03 \x03(\t\x12\x34\n\x07\x63ontext\x18\x04 \x03(\x0b\x32#.tact.v1.DecideRequest.ContextEntry\x12\x0f\n\x07\x65xplain\x18\x05 \x01(\x08\x12\x17\n\x0fidempotency_key\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12)\n\x05\x61s_of\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a>\n\x0c\x43ontextEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1d\n\x05value\x18\x02 \x01(\x0b\x32\x0e.tact.v1.Value:\x02\x38\x01\"\xc7\x02\n\x0e\x44\x65\x63ideResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x02 \x01(\t\x12)\n\x07\x61nswers\x18\x03 \x03(\x0b\x32\x18.tact.v1.PlacementAnswer\x12#\n\x08versions\x18\x04 \x01(\x0b\x32\x11.tact.v1.Versions\x12\x10\n\x08\x64\x65graded\x18\x05 \x01(\x08\x12)\n\x10\x64\x65graded_reasons\x18\x06 \x03(\x0b\x32\x0f.tact.v1.Reason\x12.\n\ndecided_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x0b\x65xplanation\x18\x08 \x01(\x0b\x32\x14.tact.v1.Explanation\x12$\n\x05\x65rror\x18\t \x01(\x0b\x32\x15.tact.v1.RequestError\"\xc5\x01\n\x0fPlacementAnswer\x12\x11\n\tplacement\x18\x01 \x01(\t\x12%\n\x08greeting\x18\x02 \x01(\x0b\x32\x11.tact.v1.GreetingH\x00\x12\x1f\n\x05offer\x18\x03 \x01(\x0b\x32\x0e.tact.v1.OfferH\x00\x12+\n\x0bsuppression\x18\x04 \x01(\x0b\x32\x14.tact.v1.SuppressionH\x00\x12 \n\x07reasons\x18\x05 \x03(\x0b\x32\x0f.tact.v1.ReasonB\x08\n\x06\x61nswer\"<\n\x08Greeting\x12\x11\n\taction_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07intents\x18\x03 \x03(\t\"o\n\x05Offer\x12\x11\n\taction_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07intents\x18\x03 \x03(\t\x12\x12\n\npropensity\x18\x04 \x01(\x01\x12\x11\n\tnet_value\x18\x05 \x01(\x01\x12\r\n\x05sells\x18\x06 \x01(\x08\"U\n\x0bSuppression\x12\x1b\n\x13held_back_action_id\x18\x01 \x01(\t\x12)\n\x05until\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"o\n\x0b\x45xplanation\x12$\n\x07\x61\x63tions\x18\x01 \x03(\x0b\x32\x13.tact.v1.ActionFate\x12#\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x13.tact.v1.FieldState\x12\x15\n\rconsent_level\x18\x03 \x01(\t\"\xc8\x01\n\nActionFate\x12\x11\n\taction_id\x18\x01 \x01(\t\x12\x1f\n\x06vetoes\x18\x02 \x03(\x0b\x32\x0f.tact.v1.Reason\x12\x17\n\npropensity\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12 \n\x13\x62\x61seline_propensity\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x16\n\tnet_value\x18\x05 \x01(\x01H\x02\x88\x01\x01\x42\r\n\x0b_propensityB\x16\n\x14_baseline_propensityB\x0c\n\n_net_value\"\x95\x01\n\nFieldState\x12\x10\n\x08\x66ield_id\x18\x01 \x01(\t\x12\x1d\n\x05value\x18\x02 \x01(\x0b\x32\x0e.tact.v1.Value\x12\x18\n\x0b\x61ge_seconds\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1a\n\rmodel_version\x18\x04 \x01(\tH\x01\x88\x01\x01\x42\x0e\n\x0c_age_secondsB\x10\n\x0e_model_version\"Y\n\x17ValidateDecisionRequest\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12)\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xdd\x01\n\x18ValidateDecisionResponse\x12\r\n\x05valid\x18\x01 \x01(\x08\x12.\n\nplacements\x18\x02 \x03(\x0b\x32\x1a.tact.v1.PlacementValidity\x12#\n\x08versions\x18\x03 \x01(\x0b\x32\x11.tact.v1.Versions\x12.\n\ndecided_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tjudged_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"j\n\x11PlacementValidity\x12\x11\n\tplacement\x18\x01 \x01(\t\x12\x11\n\taction_id\x18\x02 \x01(\t\x12\r\n\x05valid\x18\x03 \x01(\x08\x12 \n\x07reasons\x18\x04 \x03(\x0b\x32\x0f.tact.v1.Reason\"Z\n\x0cRequestError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12+\n\nviolations\x18\x03 \x03(\x0b\x32\x17.tact.v1.FieldViolation\"4\n\x0e\x46ieldViolation\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t2\xea\x01\n\x0f\x44\x65\x63isionService\x12\x39\n\x06\x44\x65\x63ide\x12\x16.tact.v1.DecideRequest\x1a\x17.tact.v1.DecideResponse\x12\x43\n\x0c\x44\x65\x63ideStream\x12\x16.tact.v1.DecideRequest\x1a\x17.tact.v1.DecideResponse(\x01\x30\x01\x12W\n\x10ValidateDecision\x12 .tact.v1.ValidateDecisionRequest\x1a!.tact.v1.ValidateDecisionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16tact/v1/decision.proto\x12\x07tact.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14tact/v1/values.proto\"\xa8\x02\n\rDecideRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12\x12\n\nplacements\x18\x03 \x03(\t\x12\x34\n\x07\x63ontext\x18\x04 \x03(\x0b\x32#.tact.v1.DecideRequest.ContextEntry\x12\x0f\n\x07\x65xplain\x18\x05 \x01(\x08\x12\x17\n\x0fidempotency_key\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12)\n\x05\x61s_of\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a>\n\x0c\x43ontextEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1d\n\x05value\x18\x02 \x01(\x0b\x32\x0e.tact.v1.Value:\x02\x38\x01\"@\n\x14\x44\x65\x63ideBatchesRequest\x12(\n\x08requests\x18\x01 \x03(\x0b\x32\x16.tact.v1.DecideRequest\"A\n\x15\x44\x65\x63ideBatchesResponse\x12(\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x17.tact.v1.DecideResponse\"\xc7\x02\n\x0e\x44\x65\x63ideResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x02 \x01(\t\x12)\n\x07\x61nswers\x18\x03 \x03(\x0b\x32\x18.tact.v1.PlacementAnswer\x12#\n\x08versions\x18\x04 \x01(\x0b\x32\x11.tact.v1.Versions\x12\x10\n\x08\x64\x65graded\x18\x05 \x01(\x08\x12)\n\x10\x64\x65graded_reasons\x18\x06 \x03(\x0b\x32\x0f.tact.v1.Reason\x12.\n\ndecided_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x0b\x65xplanation\x18\x08 \x01(\x0b\x32\x14.tact.v1.Explanation\x12$\n\x05\x65rror\x18\t \x01(\x0b\x32\x15.tact.v1.RequestError\"\xc5\x01\n\x0fPlacementAnswer\x12\x11\n\tplacement\x18\x01 \x01(\t\x12%\n\x08greeting\x18\x02 \x01(\x0b\x32\x11.tact.v1.GreetingH\x00\x12\x1f\n\x05offer\x18\x03 \x01(\x0b\x32\x0e.tact.v1.OfferH\x00\x12+\n\x0bsuppression\x18\x04 \x01(\x0b\x32\x14.tact.v1.SuppressionH\x00\x12 \n\x07reasons\x18\x05 \x03(\x0b\x32\x0f.tact.v1.ReasonB\x08\n\x06\x61nswer\"<\n\x08Greeting\x12\x11\n\taction_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07intents\x18\x03 \x03(\t\"o\n\x05Offer\x12\x11\n\taction_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07intents\x18\x03 \x03(\t\x12\x12\n\npropensity\x18\x04 \x01(\x01\x12\x11\n\tnet_value\x18\x05 \x01(\x01\x12\r\n\x05sells\x18\x06 \x01(\x08\"U\n\x0bSuppression\x12\x1b\n\x13held_back_action_id\x18\x01 \x01(\t\x12)\n\x05until\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"o\n\x0b\x45xplanation\x12$\n\x07\x61\x63tions\x18\x01 \x03(\x0b\x32\x13.tact.v1.ActionFate\x12#\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x13.tact.v1.FieldState\x12\x15\n\rconsent_level\x18\x03 \x01(\t\"\xc8\x01\n\nActionFate\x12\x11\n\taction_id\x18\x01 \x01(\t\x12\x1f\n\x06vetoes\x18\x02 \x03(\x0b\x32\x0f.tact.v1.Reason\x12\x17\n\npropensity\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12 \n\x13\x62\x61seline_propensity\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x16\n\tnet_value\x18\x05 \x01(\x01H\x02\x88\x01\x01\x42\r\n\x0b_propensityB\x16\n\x14_baseline_propensityB\x0c\n\n_net_value\"\x95\x01\n\nFieldState\x12\x10\n\x08\x66ield_id\x18\x01 \x01(\t\x12\x1d\n\x05value\x18\x02 \x01(\x0b\x32\x0e.tact.v1.Value\x12\x18\n\x0b\x61ge_seconds\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1a\n\rmodel_version\x18\x04 \x01(\tH\x01\x88\x01\x01\x42\x0e\n\x0c_age_secondsB\x10\n\x0e_model_version\"Y\n\x17ValidateDecisionRequest\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12)\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xdd\x01\n\x18ValidateDecisionResponse\x12\r\n\x05valid\x18\x01 \x01(\x08\x12.\n\nplacements\x18\x02 \x03(\x0b\x32\x1a.tact.v1.PlacementValidity\x12#\n\x08versions\x18\x03 \x01(\x0b\x32\x11.tact.v1.Versions\x12.\n\ndecided_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tjudged_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"j\n\x11PlacementValidity\x12\x11\n\tplacement\x18\x01 \x01(\t\x12\x11\n\taction_id\x18\x02 \x01(\t\x12\r\n\x05valid\x18\x03 \x01(\x08\x12 \n\x07reasons\x18\x04 \x03(\x0b\x32\x0f.tact.v1.Reason\"Z\n\x0cRequestError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12+\n\nviolations\x18\x03 \x03(\x0b\x32\x17.tact.v1.FieldViolation\"4\n\x0e\x46ieldViolation\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t2\xbe\x02\n\x0f\x44\x65\x63isionService\x12\x39\n\x06\x44\x65\x63ide\x12\x16.tact.v1.DecideRequest\x1a\x17.tact.v1.DecideResponse\x12\x43\n\x0c\x44\x65\x63ideStream\x12\x16.tact.v1.DecideRequest\x1a\x17.tact.v1.DecideResponse(\x01\x30\x01\x12R\n\rDecideBatches\x12\x1d.tact.v1.DecideBatchesRequest\x1a\x1e.tact.v1.DecideBatchesResponse(\x01\x30\x01\x12W\n\x10ValidateDecision\x12 .tact.v1.ValidateDecisionRequest\x1a!.tact.v1.ValidateDecisionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,32 +39,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DECIDEREQUEST']._serialized_end=387
   _globals['_DECIDEREQUEST_CONTEXTENTRY']._serialized_start=325
   _globals['_DECIDEREQUEST_CONTEXTENTRY']._serialized_end=387
-  _globals['_DECIDERESPONSE']._serialized_start=390
-  _globals['_DECIDERESPONSE']._serialized_end=717
-  _globals['_PLACEMENTANSWER']._serialized_start=720
-  _globals['_PLACEMENTANSWER']._serialized_end=917
-  _globals['_GREETING']._serialized_start=919
-  _globals['_GREETING']._serialized_end=979
-  _globals['_OFFER']._serialized_start=981
-  _globals['_OFFER']._serialized_end=1092
-  _globals['_SUPPRESSION']._serialized_start=1094
-  _globals['_SUPPRESSION']._serialized_end=1179
-  _globals['_EXPLANATION']._serialized_start=1181
-  _globals['_EXPLANATION']._serialized_end=1292
-  _globals['_ACTIONFATE']._serialized_start=1295
-  _globals['_ACTIONFATE']._serialized_end=1495
-  _globals['_FIELDSTATE']._serialized_start=1498
-  _globals['_FIELDSTATE']._serialized_end=1647
-  _globals['_VALIDATEDECISIONREQUEST']._serialized_start=1649
-  _globals['_VALIDATEDECISIONREQUEST']._serialized_end=1738
-  _globals['_VALIDATEDECISIONRESPONSE']._serialized_start=1741
-  _globals['_VALIDATEDECISIONRESPONSE']._serialized_end=1962
-  _globals['_PLACEMENTVALIDITY']._serialized_start=1964
-  _globals['_PLACEMENTVALIDITY']._serialized_end=2070
-  _globals['_REQUESTERROR']._serialized_start=2072
-  _globals['_REQUESTERROR']._serialized_end=2162
-  _globals['_FIELDVIOLATION']._serialized_start=2164
-  _globals['_FIELDVIOLATION']._serialized_end=2216
-  _globals['_DECISIONSERVICE']._serialized_start=2219
-  _globals['_DECISIONSERVICE']._serialized_end=2453
+  _globals['_DECIDEBATCHESREQUEST']._serialized_start=389
+  _globals['_DECIDEBATCHESREQUEST']._serialized_end=453
+  _globals['_DECIDEBATCHESRESPONSE']._serialized_start=455
+  _globals['_DECIDEBATCHESRESPONSE']._serialized_end=520
+  _globals['_DECIDERESPONSE']._serialized_start=523
+  _globals['_DECIDERESPONSE']._serialized_end=850
+  _globals['_PLACEMENTANSWER']._serialized_start=853
+  _globals['_PLACEMENTANSWER']._serialized_end=1050
+  _globals['_GREETING']._serialized_start=1052
+  _globals['_GREETING']._serialized_end=1112
+  _globals['_OFFER']._serialized_start=1114
+  _globals['_OFFER']._serialized_end=1225
+  _globals['_SUPPRESSION']._serialized_start=1227
+  _globals['_SUPPRESSION']._serialized_end=1312
+  _globals['_EXPLANATION']._serialized_start=1314
+  _globals['_EXPLANATION']._serialized_end=1425
+  _globals['_ACTIONFATE']._serialized_start=1428
+  _globals['_ACTIONFATE']._serialized_end=1628
+  _globals['_FIELDSTATE']._serialized_start=1631
+  _globals['_FIELDSTATE']._serialized_end=1780
+  _globals['_VALIDATEDECISIONREQUEST']._serialized_start=1782
+  _globals['_VALIDATEDECISIONREQUEST']._serialized_end=1871
+  _globals['_VALIDATEDECISIONRESPONSE']._serialized_start=1874
+  _globals['_VALIDATEDECISIONRESPONSE']._serialized_end=2095
+  _globals['_PLACEMENTVALIDITY']._serialized_start=2097
+  _globals['_PLACEMENTVALIDITY']._serialized_end=2203
+  _globals['_REQUESTERROR']._serialized_start=2205
+  _globals['_REQUESTERROR']._serialized_end=2295
+  _globals['_FIELDVIOLATION']._serialized_start=2297
+  _globals['_FIELDVIOLATION']._serialized_end=2349
+  _globals['_DECISIONSERVICE']._serialized_start=2352
+  _globals['_DECISIONSERVICE']._serialized_end=2670
 # @@protoc_insertion_point(module_scope)

@@ -79,7 +79,9 @@ class DecideRequest(message.Message):
     off since is held back, as SWITCHED_OFF.
     """
     request_id: builtins.str
-    """Returned as it is in the answer, to match answers to requests on a stream. At most 64 bytes. May be empty."""
+    """Returned as it is in the answer, to match answers to requests on a stream. It does not make the call safe to repeat:
+    `idempotency_key` does. At most 64 bytes. May be empty.
+    """
     @builtins.property
     def placements(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """The placements to fill, as the strategy spells them, such as `greeting` or `hero`. 1 to 8, each once.
@@ -114,6 +116,50 @@ class DecideRequest(message.Message):
     _HasFieldArgType: _TypeAlias = typing.Literal["as_of", b"as_of"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["as_of", b"as_of", "channel", b"channel", "context", b"context", "customer_id", b"customer_id", "explain", b"explain", "idempotency_key", b"idempotency_key", "placements", b"placements", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class DecideBatchesRequest(message.Message):
+    """Many requests in one message, about as many customers or about the same ones."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REQUESTS_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def requests(self) -> containers.RepeatedCompositeFieldContainer[DecideRequest]:
+        """The requests: 1 to 64, each of at most 64 KiB. 50 take nearly all of the cost of a message away."""
+
+    def __init__(
+        self,
+        *,
+        requests: abc.Iterable[DecideRequest] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["requests", b"requests"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class DecideBatchesResponse(message.Message):
+    """Many answers in one message."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ANSWERS_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def answers(self) -> containers.RepeatedCompositeFieldContainer[DecideResponse]:
+        """The answers, in the order of the requests. Never empty."""
+
+    def __init__(
+        self,
+        *,
+        answers: abc.Iterable[DecideResponse] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["answers", b"answers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -164,7 +210,9 @@ class DecideResponse(message.Message):
 
     @builtins.property
     def error(self) -> RequestError:
-        """What was wrong with this request. Only on `DecideStream`; a unary call ends with a status instead."""
+        """What was wrong with this request. Only on `DecideStream` and `DecideBatches`; a unary call ends with a status
+        instead.
+        """
 
     def __init__(
         self,
