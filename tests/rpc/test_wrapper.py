@@ -49,8 +49,9 @@ async def refused(decider: Answering, limits: Limits | None = None, timeout_s: f
     return caught.value
 
 
-# Events are refused for themselves (test_bad_events.py); the first field of the others is a number, or there is none.
-READABLE = {"RecordEvents", "RecordEventsStream", "WatchChanges", "GetStatus", "ListSwitches"}
+# Events are refused for themselves (test_bad_events.py), and so are the requests of a batch (test_decision_batches.py);
+# the first field of the others is a number, or there is none.
+READABLE = {"RecordEvents", "RecordEventsStream", "DecideBatches", "WatchChanges", "GetStatus", "ListSwitches"}
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ async def world(
     """Open a decider over the store at `url` with the small strategy (its sections changed), without a model."""
     strategy = load_strategy(write_strategy(folder / "strategy", **changes))
     engine = Engine(strategy, None)
-    connections = Connections(url)
+    connections = Connections(url, timeout_ms=1_000 if patience else 5_000)  # who is not about slowness waits
     groups = {level.id: "".join(p.group for p in level.purposes) for level in strategy.levels}
     store = Store.over(connections, groups, strategy.levels[0].id, schema=strategy.schema)
     try:
