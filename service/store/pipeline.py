@@ -27,6 +27,12 @@ Argument: TypeAlias = bytes | str | int | float
 
 MAX_REPLY_BYTES = 64 * 1024 * 1024
 MAX_WAITING = 10_000  # calls of one connection; more would only wait to time out
+HOLD_S = 0.002
+MOST_HELD = 32
+"""While replies are due, calls are held back until these have come, so that what is asked then leaves with them: under
+load one write and one read serve several calls. Not for longer than `HOLD_S` after the write before, nor more than so
+many.
+"""
 _INCOMPLETE = object()
 
 
@@ -70,8 +76,8 @@ def pack(*args: Argument) -> bytes:
 class Connection(asyncio.Protocol):
     """Send commands over one socket and give each its reply, strictly in the order of sending.
 
-    All calls of one turn of the event loop leave in one write. `timeout_s` is the longest silence allowed: a command
-    without a reply for so long ends the connection.
+    All calls of one turn of the event loop leave in one write, and so do those that are held back (`HOLD_S`).
+    `timeout_s` is the longest silence allowed: a command without a reply for so long ends the connection.
     """
 
     def __init__(self, *, timeout_s: float = 1.0, max_reply_bytes: int = MAX_REPLY_BYTES) -> None:
@@ -81,6 +87,8 @@ class Connection(asyncio.Protocol):
         self._reader = Reader(replyError=StoreReplied.parse, notEnoughData=_INCOMPLETE)
         self._transport: asyncio.Transport | None = None
         self._outbox: list[bytes] = []
+        self._leaving = False
+        self._left_at = 0.0
         self._slots: deque[tuple[asyncio.Future[Reply], float, float]] = deque()  # answer to, due, doubtful from
         self._unread = 0
         self._alarm: asyncio.TimerHandle | None = None
@@ -123,14 +131,20 @@ class Connection(asyncio.Protocol):
             await asyncio.shield(self._gone)
 
     def _queue(self, packed: bytes, answer: asyncio.Future[Reply], due: float, doubtful: float) -> None:
-        if not self._outbox:
-            self._loop.call_soon(self._flush)
         self._outbox.append(packed)
         self._slots.append((answer, due, doubtful))
+        held, now = len(self._outbox), doubtful - self._timeout_s
+        if not self._leaving and (held == len(self._slots) or held >= MOST_HELD or now - self._left_at > HOLD_S):
+            self._leave_soon()
         if self._alarm is None or due < self._alarm_at:
             self._set_alarm(due)
 
+    def _leave_soon(self) -> None:
+        self._leaving = True
+        self._loop.call_soon(self._flush)
+
     def _flush(self) -> None:
+        self._leaving, self._left_at = False, self._loop.time()
         if self._fault is None and self._transport is not None:
             self._transport.write(b"".join(self._outbox))
         self._outbox.clear()
@@ -153,6 +167,8 @@ class Connection(asyncio.Protocol):
         except (ProtocolError, IndexError):
             self.drop(StoreUnavailable("The store sent what is no reply to any call; the connection was dropped."))
             return
+        if self._outbox and not self._leaving and len(self._outbox) == len(self._slots):
+            self._leave_soon()  # behind those whom these replies woke up: what they ask goes along
         self._unread = self._unread or self._reader.len()
         if self._unread > self._max_reply_bytes:
             self.drop(StoreUnavailable(f"A reply of the store exceeds {self._max_reply_bytes} bytes."))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from service.store import connection
+from service.store import connection, pipeline
 from service.store.connection import (
     Address,
     Connection,
@@ -109,6 +109,48 @@ async def test_calls_of_one_turn_leave_together(clean_store_url: str) -> None:
         answers = await asyncio.gather(*(store.execute("ECHO", number) for number in range(500)))
         assert answers == [b"%d" % number for number in range(500)]
         assert await reads_of(store) - before < 10
+
+
+@pytest.mark.parametrize(("hold_s", "most", "together"), [(60.0, 32, [1, 5]), (60.0, 3, [1, 3, 2]), (0.0, 32, [1] * 6)])
+async def test_calls_are_held_back_while_replies_are_due(
+    hold_s: float, most: int, together: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is asked while a reply is due leaves with it: all together, not more at once than is allowed, nor later."""
+    monkeypatch.setattr(pipeline, "HOLD_S", hold_s)
+    monkeypatch.setattr(pipeline, "MOST_HELD", most)
+    left: list[int] = []
+
+    class Telling(Connection):
+        def _flush(self) -> None:
+            left.append(len(self._outbox))
+            super()._flush()
+
+    def answer(data: bytes) -> bytes:
+        return b"+OK\r\n" * data.count(b"*")
+
+    async with server(answer, after_s=0.2) as (url, _), Connections(url, protocol=Telling) as store:
+        await store.execute("PING", deadline_s=1.0)  # it is open, and nothing is due
+        left.clear()
+        calls = []
+        for _ in range(6):  # each in a turn of its own
+            calls.append(asyncio.ensure_future(store.execute("ECHO", "x", deadline_s=5.0)))
+            await asyncio.sleep(0.01)
+        assert await asyncio.gather(*calls) == [b"OK"] * 6
+    assert left == together
+
+
+async def test_a_call_that_is_held_back_keeps_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the store is silent, what waits behind it fails in its own time, and nothing else is asked of it."""
+    monkeypatch.setattr(pipeline, "HOLD_S", 60.0)
+    async with server(lambda data: b"+" if b"ECHO" in data else b"+OK\r\n") as (url, received):
+        async with Connections(url, timeout_ms=5_000) as store:
+            await store.execute("PING", deadline_s=4.0)
+            first = asyncio.ensure_future(store.execute("ECHO", "x", deadline_s=4.0))
+            await asyncio.sleep(0.01)
+            with pytest.raises(StoreTimeout):
+                await store.execute("GET", "y", deadline_s=0.05)
+            first.cancel()
+        assert b"GET" not in received[-1]
 
 
 async def reads_of(store: Connections) -> int:
