@@ -606,6 +606,7 @@ static int item(const unsigned char **at, const unsigned char *end, Item *found)
         switch (code) {
         case 0xc0: found->type = 'n'; break;
         case 0xc2: case 0xc3: found->type = 'b', found->whole = code & 1; break;
+        case 0xca: found->type = 'f', bytes = 4; break; /* the store packs what fits as a single */
         case 0xcb: found->type = 'f', bytes = 8; break;
         case 0xcc: case 0xd0: found->type = 'i', bytes = 1; break;
         case 0xcd: case 0xd1: found->type = 'i', bytes = 2; break;
@@ -622,7 +623,12 @@ static int item(const unsigned char **at, const unsigned char *end, Item *found)
         for (int i = 0; i < bytes; i++)
             bits = bits << 8 | *p++;
         wide = (int64_t)bits;
-        if (found->type == 'f') {
+        if (found->type == 'f' && bytes == 4) {
+            uint32_t half = (uint32_t)bits;
+            float single;
+            memcpy(&single, &half, 4);
+            found->real = single;
+        } else if (found->type == 'f') {
             memcpy(&found->real, &bits, 8);
         } else if (found->type == 'i') {
             if (code == 0xcf && wide < 0)

@@ -6,6 +6,7 @@ import importlib.util
 import math
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import sysconfig
@@ -78,6 +79,15 @@ def kepts() -> st.SearchStrategy[Any]:
     )
 
 
+def packed(item: object) -> bytes:
+    """Pack a value as the store does: a number of single precision as four bytes."""
+    if isinstance(item, float) and (not math.isfinite(item) or abs(item) < 1e30):
+        single = struct.pack(">f", item)
+        if struct.unpack(">f", single)[0] == item:
+            return b"\xca" + single
+    return states._encode(item)
+
+
 @st.composite
 def groups(draw: st.DrawFn) -> bytes:
     """Draw a group of states, well formed but for what is kept; now and then with some bytes spoiled."""
@@ -88,7 +98,7 @@ def groups(draw: st.DrawFn) -> bytes:
     places = [draw(st.integers(0, len(dates) - 1)) for _ in keys]
     kept = [draw(kepts()) for _ in keys]
     head = b"".join(n.to_bytes(2) for n in (len(keys), *keys)) + bytes(places)
-    found = head + states._encode([table, *kept])
+    found = head + b"\xdc" + (len(kept) + 1).to_bytes(2) + b"".join(map(packed, [table, *kept]))
     if draw(st.integers(0, 9)) == 0:
         at, byte = draw(st.integers(0, len(found) - 1)), draw(st.integers(0, 255))
         found = found[:at] + bytes([byte]) + found[at + 1 :]
@@ -129,6 +139,9 @@ def test_the_common_ways_of_keeping_are_read_by_the_compiled_kernel_itself() -> 
     assert values[5:9] == [7, 2.5, 1, 1]
     assert values[14] == pytest.approx(1_000 / 86_400_000)
     assert not swiftly(values, states.packed({2: [now, "é"]}), NOW)
+    single = b"\x00\x01\x00\x01\x00" + b"\x92\x92\xcf" + now.to_bytes(8) + b"\x00" + packed(75.5)
+    assert swiftly(values, single, NOW)
+    assert values[1] == 75.5
 
 
 def hung(rng: np.random.Generator, columns: int, models: int) -> tuple[Any, ...]:
