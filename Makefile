@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test nightly check bench bench-events bench-judge bench-shadow bench-peers bank bank-stream starbucks starbucks-learning learning protos lock lock-peers clean
+.PHONY: help demo test nightly check lint bench bench-events bench-judge bench-shadow bench-peers bank bank-stream starbucks starbucks-learning learning protos lock lock-peers clean
 
 PYTHON ?=
 ARGS ?=
@@ -30,18 +30,20 @@ test: .venv/.dev $(NODE)/node_modules
 	@exec $(BIN)/python -m pytest -p no:valkey -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # The same tests as `make test`, with as many random cases as one night allows: an hour or so on two cores.
-NIGHTLY := TACT_CROSSTALK_READS=100000 TACT_COVERAGE_RUNS=4000 TACT_SAME_FEATURES=300 TACT_LOG_ROWS=500000 TACT_HALVES=100 TACT_UPLIFT_RUNS=400 TACT_BANK_SPLITS=10 TACT_LOG_KILLS_EVERY=1 TACT_COUNT_HISTORIES=300 TACT_RELOADS=100 TACT_SWITCHES=40 TACT_SWITCH_ORDERS=200 TACT_HISTORIES=1000 TACT_CONSENT_CASES=100000 TACT_CONSENT_ORDERS=5000 TACT_DECISIONS=2000 TACT_CONDITIONS=20000 TACT_CONDITION_PAIRS=1000000 TACT_CHECK_READINGS=300000 TACT_WITHDRAWALS=3000 TACT_LINK_STEPS=1000 TACT_AS_OF_MEMBERS=17000 TACT_STARBUCKS_MEMBERS=17000 TACT_COMMITS=1000000 TACT_CAP_REQUESTS=100000 TACT_CAP_HISTORIES=2000
+NIGHTLY := TACT_KERNEL_CASES=20000 TACT_ANSWERS=20000 TACT_CROSSTALK_READS=100000 TACT_COVERAGE_RUNS=4000 TACT_SAME_FEATURES=300 TACT_LOG_ROWS=500000 TACT_HALVES=100 TACT_UPLIFT_RUNS=400 TACT_BANK_SPLITS=10 TACT_LOG_KILLS_EVERY=1 TACT_COUNT_HISTORIES=300 TACT_RELOADS=100 TACT_SWITCHES=40 TACT_SWITCH_ORDERS=200 TACT_HISTORIES=1000 TACT_CONSENT_CASES=100000 TACT_CONSENT_ORDERS=5000 TACT_DECISIONS=2000 TACT_CONDITIONS=20000 TACT_CONDITION_PAIRS=1000000 TACT_CHECK_READINGS=300000 TACT_WITHDRAWALS=3000 TACT_LINK_STEPS=1000 TACT_AS_OF_MEMBERS=17000 TACT_STARBUCKS_MEMBERS=17000 TACT_COMMITS=1000000 TACT_CAP_REQUESTS=100000 TACT_CAP_HISTORIES=2000
 nightly: .venv/.dev $(NODE)/node_modules
 	@exec env $(NIGHTLY) $(BIN)/python -m pytest -p no:valkey $(ARGS)
 
-check: .venv/.dev
+check: lint
+	$(BIN)/python -m pytest -p no:valkey -q tests/project
+
+lint: .venv/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/buf lint
 	$(BIN)/buf format --diff --exit-code
-	$(BIN)/python -m pytest -p no:valkey -q tests/project
 
 bench: .venv/.dev
 	@exec $(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(SOAK),--soak $(SOAK)) $(ARGS)

@@ -33,7 +33,7 @@ from tests.core.policed import asked, policed
 from tests.core.test_cel import compiled, oracle
 from tests.core.worlds import CHANNELS, EMPTY, HELLO, LEVELS, TICKET, Case
 
-EXAMPLES = int(os.environ.get("TACT_DECISIONS", "80"))
+EXAMPLES = int(os.environ.get("TACT_DECISIONS", "60"))
 READINGS = int(os.environ.get("TACT_CHECK_READINGS", "4000"))
 CALENDAR_ENDS_MS = 253_402_000_000_000
 several = settings(max_examples=EXAMPLES, deadline=None)

@@ -113,7 +113,7 @@ def same(one: object, other: object) -> bool:
 
 
 @compiled_only
-@settings(max_examples=int(os.environ.get("TACT_KERNEL_CASES", "400")), deadline=None)
+@settings(max_examples=int(os.environ.get("TACT_KERNEL_CASES", "200")), deadline=None)
 @given(group=groups())
 def test_both_read_the_same_from_what_is_kept(group: bytes) -> None:
     """Of any bytes both kernels read the same values of the same types, unknown ones included."""
@@ -187,7 +187,7 @@ def values_of(rng: np.random.Generator) -> tuple[Any, ...]:
 
 
 @compiled_only
-@settings(max_examples=int(os.environ.get("TACT_KERNEL_CASES", "100")), deadline=None)
+@settings(max_examples=int(os.environ.get("TACT_KERNEL_CASES", "60")), deadline=None)
 @given(seed=st.integers(0, 2**32), actions=st.integers(1, 40), baselines=st.booleans(), trees=st.booleans())
 def test_both_score_to_the_same_bits(seed: int, actions: int, baselines: bool, trees: bool) -> None:
     """Columns, propensities, net values and what is worth saying are the same bytes, weights and trees included."""

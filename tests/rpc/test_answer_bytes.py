@@ -51,7 +51,7 @@ ANSWERS = st.builds(
 )
 
 
-@settings(max_examples=int(os.environ.get("TACT_ANSWERS", "300")), deadline=None)
+@settings(max_examples=int(os.environ.get("TACT_ANSWERS", "150")), deadline=None)
 @given(
     st.builds(
         Decision,
