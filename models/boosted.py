@@ -44,8 +44,8 @@ class Boosted:
     ...     "feature": whole(1, 0, 0), "child": whole(1, 1, 2), "roots": whole(0), "first": whole(0),
     ...     "rows": whole(0), "forest": whole(0), "threshold": np.array([0.5, 1e100, 1e100]),
     ...     "value": np.array([0.0, -1.0, 2.0]), "scale": np.array([1.0])}, actions=1, columns=2)
-    >>> one.sums(np.array([9.0, 0.5])).tolist(), one.sums(np.array([9.0, 0.6])).tolist()
-    ([-1.0], [2.0])
+    >>> one.sums_of(np.array([[9.0, 0.5], [9.0, 0.6]])).tolist()
+    [[-1.0], [2.0]]
     """
 
     feature: Whole
@@ -68,16 +68,6 @@ class Boosted:
         """The arrays as models/kernel.py takes them."""
         nodes = (self.feature, self.threshold, self.child, self.value)
         return (*nodes, self.roots, self.first, self.rows, self.forest, self.scale)
-
-    def sums(self, x: Floats) -> Floats:
-        """Return the sum of every forest, of shape (forests,), for a row of shape (columns,)."""
-        at = self.roots
-        for _ in range(self.depth):
-            beyond = x.take(self.feature.take(at)) > self.threshold.take(at)
-            at = self.child.take(at)
-            at += beyond
-        sums: Floats = np.add.reduceat(self.value.take(at), self.first)
-        return sums
 
     def sums_of(self, x: Floats) -> Floats:
         """Return the sum of every forest for many rows: (rows, columns) to (rows, forests)."""

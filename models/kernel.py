@@ -1,7 +1,8 @@
 """The kernel: reading what is kept of a customer, scoring all actions and finding the best, compiled where it can be.
 
 models/_kernel.c is compiled when Tact is installed (models/kernel_build.py). Where there was no compiler, or with
-`TACT_KERNEL=python`, models/kernel_plainly.py does the same to the last bit, in three to ten times the time.
+`TACT_KERNEL=python`, models/kernel_plainly.py does the same to the last bit, and a decision
+takes some 80 µs longer.
 docs/decisions/0029-compiled-kernel.md has the figures.
 """
 

@@ -201,7 +201,7 @@ def stumps(trees: int, levels: int) -> Arrays:
 def test_trees_that_would_hold_a_decision_up_are_refused(trees: int, levels: int, walked: bool) -> None:
     """Trees times levels are bounded, for every decision walks them all; the message says what to do."""
     if walked:
-        assert boosted_of(stumps(trees, levels), 1, 1).sums(np.array([0.0])).tolist() == [trees]
+        assert boosted_of(stumps(trees, levels), 1, 1).sums_of(np.array([[0.0]])).tolist() == [[trees]]
     else:
         with pytest.raises(ArtifactRefused, match=rf"{trees:,} trees of {levels} levels .* fewer --forests"):
             boosted_of(stumps(trees, levels), 1, 1)

@@ -283,6 +283,10 @@ def test_compiling_works_and_says_what_went_wrong(tmp_path: Path, monkeypatch: p
     made = tmp_path / kernel_build.compiled_name()
     spec = importlib.util.spec_from_file_location("_kernel", made)
     assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.best(np.array([1.0, 3.0, 2.0]), b"\x07", 2) == ([1, 2], False)
     bad = tmp_path / "bad.c"
     bad.write_text("int this is no C")
     monkeypatch.setattr(kernel_build, "SOURCE", bad)
