@@ -8,33 +8,20 @@ docs/decisions/0029-compiled-kernel.md has the figures.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from models import kernel_plainly
+from models.compiled import compiled
 from models.context import FoldKind, ValueType
 from models.features import FeatureSpace
 from models.kernel_plainly import Doubles
 from models.looking import Looked
 
-SETTING = "TACT_KERNEL"
-
-
-def _found() -> Any:  # noqa: ANN401 - a module that is not always there
-    if os.environ.get(SETTING) == "python":
-        return None
-    try:
-        return import_module("models._kernel")
-    except ImportError:
-        return None
-
-
-_compiled = _found()
+_compiled = compiled("models._kernel")
 
 COMPILED: bool = _compiled is not None
 """Whether the compiled kernel is in use."""

@@ -1,6 +1,6 @@
-"""Compile the kernel when Tact is installed; without a compiler it is left out, and models/kernel_plainly.py serves.
+"""Compile what is written in C when Tact is installed; without a compiler it is left out, and its twins serve.
 
-`python -m models.kernel_build` compiles it in place.
+`python models/kernel_build.py` compiles all of it in place; paths of sources as arguments, these alone.
 """
 
 from __future__ import annotations
@@ -9,29 +9,36 @@ import shlex
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-SOURCE = Path(__file__).with_name("_kernel.c")
+ROOT = Path(__file__).parents[1]
+SOURCES = ("models/_kernel.c",)
+"""Each is a module of its own, which is imported by the name of its source."""
 FLAGS = ("-O3", "-std=c11", "-fPIC", "-shared", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-Wall")
 """No contraction: a product and a sum must stay two roundings, as they are in numpy."""
 WITHIN_S = 120.0
 
 
-def compiled_name() -> str:
-    """Return the file name that this Python imports as `models._kernel`."""
-    return f"_kernel{sysconfig.get_config_var('EXT_SUFFIX')}"
+def compiled_name(source: str) -> str:
+    """Return the path of what this Python imports for a source, beside it."""
+    return f"{source.removesuffix('.c')}{sysconfig.get_config_var('EXT_SUFFIX')}"
 
 
-def compile_kernel(to: Path) -> str:
-    """Compile into a folder; return what went wrong, empty for nothing."""
+def compile_all(root: Path = ROOT, sources: Sequence[str] = SOURCES) -> str:
+    """Compile sources below a folder in place; return what went wrong with the first that failed, empty for nothing."""
+    return next((wrong for wrong in (_compile(root / one, root / compiled_name(one)) for one in sources) if wrong), "")
+
+
+def _compile(source: Path, to: Path) -> str:
     include = sysconfig.get_path("include")
     if not Path(include, "Python.h").exists():
         return f"the header files of Python are not in {include}"
     linked = ("-undefined", "dynamic_lookup") if sys.platform == "darwin" else ()
     compiler = shlex.split(sysconfig.get_config_var("CC") or "cc")[0]
     for program in (compiler, "cc", "gcc", "clang"):
-        command = [program, *FLAGS, f"-I{include}", str(SOURCE), "-o", str(to / compiled_name()), *linked, "-lm"]
+        command = [program, *FLAGS, f"-I{include}", str(source), "-o", str(to), *linked, "-lm"]
         try:
             ran = subprocess.run(command, capture_output=True, text=True, timeout=WITHIN_S, check=False)
         except (OSError, subprocess.TimeoutExpired):
@@ -51,14 +58,13 @@ else:
 
         def initialize(self, version: str, build_data: dict[str, Any]) -> None:
             """Compile, and let the wheel carry what was compiled."""
-            folder = Path(self.root, "models")
-            wrong = compile_kernel(folder)
+            wrong = compile_all(Path(self.root))
             if wrong:
                 self.app.display_warning(f"The kernel is not compiled, decisions will be slower: {wrong}")
                 return
             build_data["pure_python"], build_data["infer_tag"] = False, True
-            build_data["artifacts"].append(f"models/{compiled_name()}")
+            build_data["artifacts"] += map(compiled_name, SOURCES)
 
 
 if __name__ == "__main__":
-    sys.exit(compile_kernel(Path(__file__).parent) or 0)
+    sys.exit(compile_all(sources=sys.argv[1:] or SOURCES) or 0)

@@ -279,19 +279,19 @@ def test_the_setting_takes_the_twin() -> None:
 @compiled_only
 def test_compiling_works_and_says_what_went_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The build gives a module that can be imported; without a compiler, or with bad source, it says why in words."""
-    assert kernel_build.compile_kernel(tmp_path) == ""
-    made = tmp_path / kernel_build.compiled_name()
+    (tmp_path / "models").mkdir()
+    shutil.copy(ROOT / "models" / "_kernel.c", tmp_path / "models")
+    assert kernel_build.compile_all(tmp_path, ["models/_kernel.c"]) == ""
+    made = tmp_path / kernel_build.compiled_name("models/_kernel.c")
     spec = importlib.util.spec_from_file_location("_kernel", made)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert module.best(np.array([1.0, 3.0, 2.0]), b"\x07", 2) == ([1, 2], False)
-    bad = tmp_path / "bad.c"
-    bad.write_text("int this is no C")
-    monkeypatch.setattr(kernel_build, "SOURCE", bad)
-    assert "error" in kernel_build.compile_kernel(tmp_path)
+    (tmp_path / "bad.c").write_text("int this is no C")
+    assert "error" in kernel_build.compile_all(tmp_path, ["bad.c", "models/_kernel.c"])
     monkeypatch.setenv("PATH", "")
     found = {"CC": "no-such-compiler", "EXT_SUFFIX": ".so"}
     monkeypatch.setattr(sysconfig, "get_config_var", found.get)
-    assert "no C compiler" in kernel_build.compile_kernel(tmp_path)
+    assert "no C compiler" in kernel_build.compile_all(tmp_path, ["bad.c"])
