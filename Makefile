@@ -119,13 +119,13 @@ $(NODE)/node_modules: $(NODE)/package-lock.json
 	echo 'Tact needs Python 3.11, 3.12 or 3.13 with its venv module (Debian: python3-venv). Name one: make PYTHON=...' >&2; \
 	exit 1
 
-.venv/.runtime: requirements.lock requirements-build.lock pyproject.toml $(wildcard models/*.c service/*/*.c) | .venv/bin/python
+.venv/.runtime: requirements.lock requirements-build.lock pyproject.toml $(wildcard models/*.c service/*/*.[ch]) | .venv/bin/python
 	@echo 'Installing what Tact needs to run (once, from requirements.lock)'
 	@$(LOCKED) -r requirements.lock -r requirements-build.lock
 	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.venv/.dev: requirements-dev.lock pyproject.toml $(wildcard models/*.c service/*/*.c) | .venv/bin/python
+.venv/.dev: requirements-dev.lock pyproject.toml $(wildcard models/*.c service/*/*.[ch]) | .venv/bin/python
 	@echo 'Installing what Tact needs to be tested (once, from requirements-dev.lock)'
 	@$(LOCKED) -r requirements-dev.lock
 	@$(INSTALL) --no-deps --no-build-isolation --editable .

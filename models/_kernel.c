@@ -9,6 +9,12 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
+#define WIDE __attribute__((target_clones("avx2", "default"))) /* the same operations, more of them at a time */
+#else
+#define WIDE
+#endif
+
 #define LIMIT 1e12
 #define DAY_MS 86400000.0
 #define EXACT 9007199254740992.0 /* 2^53: whole numbers up to here are exact as doubles */
@@ -33,7 +39,7 @@ static void *copied(PyObject *from, Py_ssize_t n, Py_ssize_t size)
     Py_buffer view;
     if (held(from, &view, n, size, 0) < 0)
         return NULL;
-    void *own = PyMem_Malloc(n * size ? n * size : 1);
+    void *own = PyMem_Malloc(n > 0 ? n * size : 1);
     if (own == NULL)
         PyErr_NoMemory();
     else
@@ -44,42 +50,67 @@ static void *copied(PyObject *from, Py_ssize_t n, Py_ssize_t size)
 
 /* --------------------------------------------------------------------------------------------------------- logistic */
 
-/* tanh(y) of n values, in place: (e - 1) / (e + 1) with e = exp(2 y), by a Taylor series of degree 13. */
-static void tanh_all(double *y, Py_ssize_t n)
+typedef double Four __attribute__((vector_size(32), aligned(8)));
+typedef int64_t Fours __attribute__((vector_size(32), aligned(8)));
+
+static inline Four each(double number)
 {
-    for (Py_ssize_t i = 0; i < n; i++) {
-        double t = y[i] + y[i];
-        t = t > 40.0 ? 40.0 : t;
-        t = t < -40.0 ? -40.0 : t;
-        double k = t * 1.4426950408889634;
-        k = (k + 6755399441055744.0) - 6755399441055744.0; /* to the nearest whole number */
-        double r = t - k * 0.693145751953125;
-        r = r - k * 1.4286068203094172321e-6;
-        double p = 1.6059043836821613e-10;
-        p = p * r + 2.08767569878681e-09;
-        p = p * r + 2.505210838544172e-08;
-        p = p * r + 2.7557319223985893e-07;
-        p = p * r + 2.7557319223985893e-06;
-        p = p * r + 2.48015873015873e-05;
-        p = p * r + 0.0001984126984126984;
-        p = p * r + 0.001388888888888889;
-        p = p * r + 0.008333333333333333;
-        p = p * r + 0.041666666666666664;
-        p = p * r + 0.16666666666666666;
-        p = p * r + 0.5;
-        p = p * r + 1.0;
-        p = p * r + 1.0;
-        union { double d; int64_t i; } shift;
-        double power = k + 1023.0; /* -58 <= k <= 58; of what is no number the power does not matter */
-        power = power == power ? power : 1023.0;
-        shift.d = power + 4503599627370496.0; /* the whole number now stands in the low bits */
-        shift.i = shift.i << 52;
-        double e = p * shift.d;
-        y[i] = (e - 1.0) / (e + 1.0);
+    return (Four){number, number, number, number};
+}
+
+/* a where the mask says so, b elsewhere. */
+static inline Four either(Fours mask, Four a, Four b)
+{
+    return (Four)((mask & (Fours)a) | (~mask & (Fours)b));
+}
+
+/* tanh(y): (e - 1) / (e + 1) with e = exp(2 y), by a Taylor series of degree 13. */
+static inline __attribute__((always_inline)) Four tanh_of(Four y)
+{
+    Four t = y + y;
+    t = either(t > each(40.0), each(40.0), t);
+    t = either(t < each(-40.0), each(-40.0), t);
+    Four k = t * each(1.4426950408889634);
+    k = (k + each(6755399441055744.0)) - each(6755399441055744.0); /* to the nearest whole number */
+    Four r = t - k * each(0.693145751953125);
+    r = r - k * each(1.4286068203094172321e-6);
+    static const double series[] = {
+        2.08767569878681e-09, 2.505210838544172e-08, 2.7557319223985893e-07, 2.7557319223985893e-06,
+        2.48015873015873e-05, 0.0001984126984126984, 0.001388888888888889, 0.008333333333333333, 0.041666666666666664,
+        0.16666666666666666, 0.5, 1.0, 1.0,
+    };
+    Four p = each(1.6059043836821613e-10);
+    for (size_t i = 0; i < sizeof series / sizeof *series; i++)
+        p = p * r + each(series[i]);
+    Four power = k + each(1023.0); /* -58 <= k <= 58; of what is no number the power does not matter */
+    power = either(power == power, power, each(1023.0));
+    Fours shift = (Fours)(power + each(4503599627370496.0)); /* the whole number now stands in the low bits */
+    Four e = p * (Four)(shift << 52);
+    return (e - each(1.0)) / (e + each(1.0));
+}
+
+/* tanh of n values, in place. */
+WIDE static void tanh_all(double *y, Py_ssize_t n)
+{
+    Four four;
+    Py_ssize_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        memcpy(&four, y + i, sizeof four);
+        four = tanh_of(four);
+        memcpy(y + i, &four, sizeof four);
     }
+    if (i == n)
+        return;
+    four = each(0.0);
+    memcpy(&four, y + i, (n - i) * sizeof(double));
+    four = tanh_of(four);
+    memcpy(y + i, &four, (n - i) * sizeof(double));
 }
 
 /* ---------------------------------------------------------------------------------------------------------- scoring */
+
+/* One node in a quarter of a line of the cache: an end is its own child, and carries a value instead of a threshold. */
+typedef struct { double number; int32_t child, feature; } Node;
 
 typedef struct {
     PyObject_HEAD
@@ -90,16 +121,18 @@ typedef struct {
     PyObject *texts;                  /* a dict of columns each */
     double *weights, *bias;           /* (columns, models), (models,) */
     double *gains, *anyways, *constant, *cost; /* (actions,); anyways may be NULL */
-    int64_t *feature, *child, *roots, *first, *rows, *forest;
-    double *threshold, *value, *scale;
+    int64_t *roots, *first, *rows, *forest;
+    double *scale;
+    Node *nodes;
     double *x, *sums;                 /* room to work in */
+    int32_t *known;                   /* the columns that are not 0 */
 } Scoring;
 
 static void scoring_dealloc(Scoring *self)
 {
     void *own[] = {self->numbers, self->moments, self->text_places, self->weights, self->bias, self->gains,
-                   self->anyways, self->constant, self->cost, self->feature, self->child, self->roots, self->first,
-                   self->rows, self->forest, self->threshold, self->value, self->scale, self->x, self->sums};
+                   self->anyways, self->constant, self->cost, self->roots, self->first, self->rows, self->forest,
+                   self->scale, self->nodes, self->x, self->sums, self->known};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         PyMem_Free(own[i]);
     Py_XDECREF(self->texts);
@@ -110,6 +143,29 @@ static int take(void **own, PyObject *from, Py_ssize_t n, Py_ssize_t size)
 {
     *own = copied(from, n, size);
     return *own == NULL ? -1 : 0;
+}
+
+/* Lay the nodes side by side; children stand behind their parents, so that every walk ends. */
+static int lay(Scoring *self, PyObject *feature, PyObject *threshold, PyObject *child, PyObject *value, Py_ssize_t nodes)
+{
+    int64_t *features = copied(feature, nodes, 8), *children = copied(child, nodes, 8);
+    double *thresholds = copied(threshold, nodes, 8), *values = copied(value, nodes, 8);
+    int fits = features != NULL && children != NULL && thresholds != NULL && values != NULL && nodes < INT32_MAX ? 1 : -1;
+    self->nodes = fits == 1 ? PyMem_Malloc((nodes ? nodes : 1) * sizeof(Node)) : NULL;
+    for (Py_ssize_t i = 0; i < nodes && self->nodes != NULL; i++) {
+        if (features[i] < 0 || features[i] >= self->columns || children[i] < i
+            || children[i] + (children[i] > i) >= nodes)
+            fits = 0;
+        double number = children[i] == i ? values[i] : thresholds[i];
+        self->nodes[i] = (Node){number, (int32_t)children[i], (int32_t)features[i]};
+    }
+    if (fits == 1 && self->nodes == NULL)
+        PyErr_NoMemory();
+    PyMem_Free(features);
+    PyMem_Free(children);
+    PyMem_Free(thresholds);
+    PyMem_Free(values);
+    return self->nodes == NULL ? -1 : fits;
 }
 
 static int hang(Scoring *self, PyObject *trees)
@@ -129,18 +185,18 @@ static int hang(Scoring *self, PyObject *trees)
         PyErr_NoMemory();
         return -1;
     }
-    if (take((void **)&self->feature, feature, nodes, 8) < 0 || take((void **)&self->threshold, threshold, nodes, 8) < 0
-        || take((void **)&self->child, child, nodes, 8) < 0 || take((void **)&self->value, value, nodes, 8) < 0
-        || take((void **)&self->roots, roots, self->n_trees, 8) < 0
+    if (take((void **)&self->roots, roots, self->n_trees, 8) < 0
         || take((void **)&self->first, first, self->n_forests, 8) < 0
         || take((void **)&self->rows, rows, self->n_hung, 8) < 0
         || take((void **)&self->forest, forest, self->n_hung, 8) < 0
         || take((void **)&self->scale, scale, self->n_hung, 8) < 0)
         return -1;
-    for (Py_ssize_t i = 0; i < nodes; i++) /* children stand behind their parents, so every walk ends */
-        if (self->feature[i] < 0 || self->feature[i] >= self->columns || self->child[i] < i
-            || self->child[i] + (self->child[i] > i) >= nodes)
+    int fits = lay(self, feature, threshold, child, value, nodes);
+    if (fits < 1) {
+        if (fits == 0)
             goto bad;
+        return -1;
+    }
     for (Py_ssize_t i = 0; i < self->n_trees; i++)
         if (self->roots[i] < 0 || self->roots[i] >= nodes)
             goto bad;
@@ -165,7 +221,7 @@ static int places_within(const int64_t *pairs, Py_ssize_t n, Py_ssize_t columns)
     return 1;
 }
 
-static PyObject *scoring_new(PyTypeObject *type, PyObject *args, PyObject *named)
+static PyObject *scoring_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(named))
 {
     PyObject *numbers, *moments, *text_places, *texts, *weights, *bias, *gains, *anyways, *constant, *cost, *trees;
     Py_ssize_t columns, models, actions;
@@ -182,7 +238,8 @@ static PyObject *scoring_new(PyTypeObject *type, PyObject *args, PyObject *named
     Py_INCREF(texts);
     self->texts = texts;
     self->x = PyMem_Malloc((columns + 1) * sizeof(double));
-    if (self->x == NULL) {
+    self->known = PyMem_Malloc((columns + 1) * sizeof(int32_t));
+    if (self->x == NULL || self->known == NULL) {
         PyErr_NoMemory();
         goto failed;
     }
@@ -291,30 +348,61 @@ few:
     return -1;
 }
 
-static void lean(const Scoring *self, double *restrict z)
+/* Add the weights of the columns that are known to the biases, column by column, 32 models at a time: their sums stay
+   where the processor adds. */
+WIDE static void add_columns(const double *weights, Py_ssize_t models, const double *bias, const double *x,
+                             const int32_t *known, Py_ssize_t n_known, double *z)
 {
-    memcpy(z, self->bias, self->models * sizeof(double));
-    for (Py_ssize_t j = 0; j < self->columns; j++) {
-        double x = self->x[j];
-        if (x == 0.0)
-            continue;
-        const double *restrict w = self->weights + j * self->models;
-        for (Py_ssize_t i = 0; i < self->models; i++)
-            z[i] += w[i] * x;
+    Py_ssize_t i = 0;
+    for (; i + 32 <= models; i += 32) {
+        const Four *b = (const Four *)(bias + i);
+        Four s0 = b[0], s1 = b[1], s2 = b[2], s3 = b[3], s4 = b[4], s5 = b[5], s6 = b[6], s7 = b[7];
+        for (Py_ssize_t k = 0; k < n_known; k++) {
+            const Four *w = (const Four *)(weights + known[k] * models + i);
+            Four by = each(x[known[k]]);
+            s0 += w[0] * by, s1 += w[1] * by, s2 += w[2] * by, s3 += w[3] * by;
+            s4 += w[4] * by, s5 += w[5] * by, s6 += w[6] * by, s7 += w[7] * by;
+        }
+        Four *sums = (Four *)(z + i);
+        sums[0] = s0, sums[1] = s1, sums[2] = s2, sums[3] = s3, sums[4] = s4, sums[5] = s5, sums[6] = s6, sums[7] = s7;
     }
+    if (i == models)
+        return;
+    memcpy(z + i, bias + i, (models - i) * sizeof(double));
+    for (Py_ssize_t k = 0; k < n_known; k++) {
+        const double *w = weights + known[k] * models, by = x[known[k]];
+        for (Py_ssize_t m = i; m < models; m++)
+            z[m] += w[m] * by;
+    }
+}
+
+/* Walk each tree, one forest after the other, and hang what they say on the models. */
+static void walk(const Scoring *self, double *z)
+{
+    const Node *nodes = self->nodes;
     for (Py_ssize_t f = 0; f < self->n_forests; f++) {
         Py_ssize_t end = f + 1 < self->n_forests ? self->first[f + 1] : self->n_trees;
         double sum = 0.0;
         for (Py_ssize_t t = self->first[f]; t < end; t++) {
-            int64_t at = self->roots[t];
-            while (self->child[at] != at)
-                at = self->child[at] + (self->x[self->feature[at]] > self->threshold[at]);
-            sum += self->value[at];
+            int32_t at = (int32_t)self->roots[t];
+            while (nodes[at].child != at)
+                at = nodes[at].child + (self->x[nodes[at].feature] > nodes[at].number);
+            sum += nodes[at].number;
         }
         self->sums[f] = sum;
     }
     for (Py_ssize_t j = 0; j < self->n_hung; j++)
         z[self->rows[j]] += self->scale[j] * self->sums[self->forest[j]];
+}
+
+static void lean(const Scoring *self, double *z)
+{
+    Py_ssize_t n_known = 0;
+    for (Py_ssize_t j = 0; j < self->columns; j++)
+        if (self->x[j] != 0.0)
+            self->known[n_known++] = (int32_t)j;
+    add_columns(self->weights, self->models, self->bias, self->x, self->known, n_known, z);
+    walk(self, z);
     tanh_all(z, self->models);
 }
 
@@ -448,28 +536,13 @@ static int better_first(const void *a, const void *b)
     return one->index < other->index ? -1 : 1;
 }
 
-/* best(net, mask, most) -> (indexes, tied): the best of a mask, and all that equal the last of them. */
-static PyObject *best(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+/* Order the best of a mask, and all that equal the last of them; return how many, and whether any are equal. `ranked`
+   has room for all. What is no number is lowest. */
+static Py_ssize_t top(const double *net, Py_ssize_t n, PyObject *among, Py_ssize_t most, Ranked *ranked, int *tied)
 {
-    if (nargs != 3 || !PyBytes_CheckExact(args[1])) {
-        PyErr_SetString(PyExc_TypeError, "best(net, mask: bytes, most)");
-        return NULL;
-    }
-    Py_ssize_t most = PyLong_AsSsize_t(args[2]), found = 0, kept, bytes = PyBytes_GET_SIZE(args[1]);
-    if (most == -1 && PyErr_Occurred())
-        return NULL;
-    Py_buffer view;
-    if (PyObject_GetBuffer(args[0], &view, PyBUF_C_CONTIGUOUS) < 0)
-        return NULL;
-    const double *net = view.buf;
-    const unsigned char *mask = (const unsigned char *)PyBytes_AS_STRING(args[1]);
-    Py_ssize_t n = view.len / (Py_ssize_t)sizeof(double);
+    const unsigned char *mask = (const unsigned char *)PyBytes_AS_STRING(among);
+    Py_ssize_t found = 0, kept, bytes = PyBytes_GET_SIZE(among);
     n = n < 8 * bytes ? n : 8 * bytes;
-    Ranked *ranked = PyMem_Malloc((n ? n : 1) * sizeof(Ranked));
-    if (ranked == NULL) {
-        PyBuffer_Release(&view);
-        return PyErr_NoMemory();
-    }
     /* Only what can still be among the first few is kept, in order, where few are wanted. */
     int few = most <= 16;
     for (Py_ssize_t i = 0; i < n; i++) {
@@ -491,13 +564,39 @@ static PyObject *best(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
             while (found > most && ranked[found - 1].net < ranked[most - 1].net)
                 found--;
     }
-    PyBuffer_Release(&view);
     if (!few)
         qsort(ranked, found, sizeof(Ranked), better_first);
     kept = found < most ? found : most;
     while (kept > 0 && kept < found && ranked[kept].net == ranked[kept - 1].net)
         kept++;
-    int tied = 0;
+    *tied = 0;
+    for (Py_ssize_t i = 1; i < kept; i++)
+        *tied |= ranked[i].net == ranked[i - 1].net;
+    return kept;
+}
+
+/* best(net, mask, most) -> (indexes, tied): the best of a mask, and all that equal the last of them. */
+static PyObject *best(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs != 3 || !PyBytes_CheckExact(args[1])) {
+        PyErr_SetString(PyExc_TypeError, "best(net, mask: bytes, most)");
+        return NULL;
+    }
+    Py_ssize_t most = PyLong_AsSsize_t(args[2]);
+    if (most == -1 && PyErr_Occurred())
+        return NULL;
+    Py_buffer view;
+    if (PyObject_GetBuffer(args[0], &view, PyBUF_C_CONTIGUOUS) < 0)
+        return NULL;
+    Py_ssize_t n = view.len / (Py_ssize_t)sizeof(double);
+    Ranked *ranked = PyMem_Malloc((n ? n : 1) * sizeof(Ranked));
+    if (ranked == NULL) {
+        PyBuffer_Release(&view);
+        return PyErr_NoMemory();
+    }
+    int tied;
+    Py_ssize_t kept = top(view.buf, n, args[1], most, ranked, &tied);
+    PyBuffer_Release(&view);
     PyObject *order = PyList_New(kept);
     for (Py_ssize_t i = 0; order != NULL && i < kept; i++) {
         PyObject *index = PyLong_FromSsize_t(ranked[i].index);
@@ -506,13 +605,164 @@ static PyObject *best(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
             break;
         }
         PyList_SET_ITEM(order, i, index);
-        tied |= i > 0 && ranked[i].net == ranked[i - 1].net;
     }
     PyMem_Free(ranked);
     if (order == NULL)
         return NULL;
     return Py_BuildValue("(NO)", order, tied ? Py_True : Py_False);
 }
+
+/* ------------------------------------------------------------------------------------------------------- candidates */
+
+#define FEW 16
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *candidate, *names;
+    Py_ssize_t actions;
+    unsigned char *modelled, *baselines; /* a flag for each action */
+    double *priors;
+    double explore;
+    Ranked *ranked;                      /* room to work in */
+} Ranker;
+
+static void ranker_dealloc(Ranker *self)
+{
+    PyMem_Free(self->modelled);
+    PyMem_Free(self->baselines);
+    PyMem_Free(self->priors);
+    PyMem_Free(self->ranked);
+    Py_XDECREF(self->candidate);
+    Py_XDECREF(self->names);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyObject *ranker_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(named))
+{
+    PyObject *candidate, *names, *modelled, *baselines, *priors;
+    double explore;
+    if (!PyArg_ParseTuple(args, "OO!OOOd", &candidate, &PyTuple_Type, &names, &modelled, &baselines, &priors, &explore))
+        return NULL;
+    Ranker *self = (Ranker *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->candidate = Py_NewRef(candidate), self->names = Py_NewRef(names);
+    self->actions = PyTuple_GET_SIZE(names), self->explore = explore;
+    self->ranked = PyMem_Malloc((self->actions + 1) * sizeof(Ranked));
+    if (self->ranked == NULL)
+        PyErr_NoMemory();
+    else if (take((void **)&self->modelled, modelled, self->actions, 1) == 0
+             && take((void **)&self->baselines, baselines, self->actions, 1) == 0
+             && take((void **)&self->priors, priors, self->actions, 8) == 0)
+        return (PyObject *)self;
+    Py_DECREF(self);
+    return NULL;
+}
+
+static double chance(double lean)
+{
+    return (1.0 + lean) / 2.0;
+}
+
+/* One candidate; `lean` holds what the models say, those of the baselines behind. */
+static PyObject *told(const Ranker *self, Ranked one, const double *lean, double probability, int preferred)
+{
+    Py_ssize_t i = one.index;
+    PyObject *fields[] = {
+        PyTuple_GET_ITEM(self->names, i),
+        PyFloat_FromDouble(self->modelled[i] ? chance(lean[i]) : self->priors[i]),
+        self->baselines[i] ? PyFloat_FromDouble(chance(lean[self->actions + i])) : Py_NewRef(Py_None),
+        PyFloat_FromDouble(one.net), PyFloat_FromDouble(probability), preferred ? Py_True : Py_False, Py_None, Py_False,
+    };
+    PyObject *made = NULL;
+    if (fields[1] != NULL && fields[2] != NULL && fields[3] != NULL && fields[4] != NULL)
+        made = PyObject_Vectorcall(self->candidate, fields, sizeof fields / sizeof *fields, NULL);
+    for (int f = 1; f <= 4; f++)
+        Py_XDECREF(fields[f]);
+    return made;
+}
+
+/* Whether the leans are there of all models that the candidates need. */
+static int all_said(const Ranker *self, const Ranked *ranked, Py_ssize_t kept, Py_ssize_t leans)
+{
+    for (Py_ssize_t k = 0; k < kept; k++) {
+        Py_ssize_t i = ranked[k].index;
+        if ((self->modelled[i] && i >= leans) || (self->baselines[i] && self->actions + i >= leans))
+            return 0;
+    }
+    return 1;
+}
+
+/* candidates(lean, net, pool, rest, most, preferred) -> a tuple, or None where two are worth the same. */
+static PyObject *ranker_candidates(Ranker *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs != 6 || !PyBytes_CheckExact(args[2]) || !PyBytes_CheckExact(args[3])) {
+        PyErr_SetString(PyExc_TypeError, "candidates(lean, net, pool: bytes, rest: bytes, most, preferred)");
+        return NULL;
+    }
+    Py_ssize_t most = PyLong_AsSsize_t(args[4]), size = 0;
+    int preferred = PyObject_IsTrue(args[5]), tied, more_tied = 0;
+    if ((most == -1 && PyErr_Occurred()) || preferred < 0)
+        return NULL;
+    if (most < 1 || most > FEW)
+        Py_RETURN_NONE;
+    Py_buffer lean, net;
+    if (held(args[1], &net, self->actions, 8, 0) < 0)
+        return NULL;
+    if (PyObject_GetBuffer(args[0], &lean, PyBUF_C_CONTIGUOUS) < 0) {
+        PyBuffer_Release(&net);
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < PyBytes_GET_SIZE(args[2]); i++)
+        size += __builtin_popcount((unsigned char)PyBytes_AS_STRING(args[2])[i]);
+    Py_ssize_t first = top(net.buf, self->actions, args[2], most, self->ranked, &tied), kept = first;
+    Ranked best[2 * FEW];
+    PyObject *found = NULL;
+    if (!tied) {
+        memcpy(best, self->ranked, first * sizeof(Ranked));
+        if (first < most) {
+            Py_ssize_t more = top(net.buf, self->actions, args[3], most - first, self->ranked, &more_tied);
+            if (!more_tied) {
+                memcpy(best + first, self->ranked, more * sizeof(Ranked));
+                kept += more;
+            }
+        }
+    }
+    if (tied || more_tied)
+        found = Py_NewRef(Py_None);
+    else if (!all_said(self, best, kept, lean.len / (Py_ssize_t)sizeof(double)))
+        PyErr_SetString(PyExc_IndexError, "the leans are not those of these actions");
+    else
+        found = PyTuple_New(kept);
+    double share = size > 1 ? self->explore / (double)size : 0.0, rest = size > 1 ? 1.0 - self->explore : 1.0;
+    for (Py_ssize_t k = 0; k < kept && found != NULL && found != Py_None; k++) {
+        double probability = (k < first ? share : 0.0) + (k == 0 ? rest : 0.0);
+        PyObject *one = told(self, best[k], lean.buf, probability, preferred && k < first);
+        if (one == NULL)
+            Py_CLEAR(found);
+        else
+            PyTuple_SET_ITEM(found, k, one);
+    }
+    PyBuffer_Release(&lean);
+    PyBuffer_Release(&net);
+    return found;
+}
+
+static PyMethodDef ranker_methods[] = {
+    {"candidates", (PyCFunction)(void (*)(void))ranker_candidates, METH_FASTCALL, "Rank what is worth saying."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyTypeObject RankerType = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "models._kernel.Ranker",
+    .tp_basicsize = sizeof(Ranker),
+    .tp_dealloc = (destructor)ranker_dealloc,
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_doc = "Makes the candidates of a placement from what the actions of a strategy are worth.",
+    .tp_methods = ranker_methods,
+    .tp_new = ranker_new,
+};
 
 /* ---------------------------------------------------------------------------------------------------------- reading */
 
@@ -543,7 +793,7 @@ static void looks_dealloc(Looks *self)
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
-static PyObject *looks_new(PyTypeObject *type, PyObject *args, PyObject *named)
+static PyObject *looks_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(named))
 {
     PyObject *rows;
     if (!PyArg_ParseTuple(args, "O!", &PyTuple_Type, &rows))
@@ -893,8 +1143,9 @@ static struct PyModuleDef module = {
 PyMODINIT_FUNC PyInit__kernel(void)
 {
     PyObject *made = PyModule_Create(&module);
-    if (made == NULL || PyType_Ready(&ScoringType) < 0 || PyType_Ready(&LooksType) < 0
+    if (made == NULL || PyType_Ready(&ScoringType) < 0 || PyType_Ready(&RankerType) < 0 || PyType_Ready(&LooksType) < 0
         || PyModule_AddObjectRef(made, "Scoring", (PyObject *)&ScoringType) < 0
+        || PyModule_AddObjectRef(made, "Ranker", (PyObject *)&RankerType) < 0
         || PyModule_AddObjectRef(made, "Looks", (PyObject *)&LooksType) < 0) {
         Py_XDECREF(made);
         return NULL;

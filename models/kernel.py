@@ -58,6 +58,38 @@ class Score(Protocol):
         ...
 
 
+class Ranks(Protocol):
+    """Ranks what is worth saying, and tells what it was ranked by."""
+
+    def candidates(
+        self, lean: Doubles, net: Doubles, pool: bytes, rest: bytes, most: int, preferred: bool
+    ) -> tuple[Any, ...] | None:
+        """Return the best of the pool, and behind them those of the rest, at most so many; None where two are worth the
+        same, or more than 16 are wanted. The masks hold what is worth more than nothing, in bytes, the lowest first.
+        """
+        ...
+
+
+def ranker(
+    candidate: type[Any],
+    names: tuple[str, ...],
+    modelled: Sequence[bool],
+    baselines: Sequence[bool],
+    priors: Sequence[float],
+    explore: float,
+) -> Ranks | None:
+    """Return what makes candidates swiftly; None where nothing is compiled, and the arbiter does it alone.
+
+    A candidate is made of its action, propensity, baseline (or None), net value, the probability of standing first when
+    a share `explore` is drawn evenly from the pool, whether it is preferred, None, and False.
+    """
+    if not COMPILED:
+        return None
+    flags = [np.array(which, dtype=np.bool_) for which in (modelled, baselines)]
+    made: Ranks = _compiled.Ranker(candidate, names, *flags, np.array(priors, dtype=np.float64), explore)
+    return made
+
+
 def logistic(weights: Doubles, bias: Doubles, trees: tuple[npt.NDArray[Any], ...] | None) -> Lean:
     """Return models with weights of shape (columns, models), contiguous, and a bias of shape (models,)."""
     if not COMPILED:

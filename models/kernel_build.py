@@ -14,9 +14,16 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-SOURCES = ("models/_kernel.c",)
+SOURCES = (
+    "models/_kernel.c",
+    "service/rpc/_requests.c",
+    "service/core/_saying.c",
+    "service/rpc/_answers.c",
+    "service/store/_commands.c",
+)
 """Each is a module of its own, which is imported by the name of its source."""
-FLAGS = ("-O3", "-std=c11", "-fPIC", "-shared", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-Wall")
+FLAGS = ("-O3", "-std=c11", "-fPIC", "-shared", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-Wall",
+         "-Wno-psabi")  # fmt: skip
 """No contraction: a product and a sum must stay two roundings, as they are in numpy."""
 WITHIN_S = 120.0
 

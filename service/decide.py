@@ -5,11 +5,11 @@ The steps are those of the README: admit (at the edge), read, see, judge, score,
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from math import ceil
+from time import monotonic
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -25,6 +25,7 @@ from service.core.switched import NO_SWITCHES, Switchboard, either, is_off, with
 from service.errors import AlreadyExists, ConsentChanged, CustomerErased, CustomerLinked, MemoryChanged, StoreError
 from service.telemetry import Counts
 from service.telemetry.timeline import UNTIMED, Timeline, now_ns
+from service.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,9 @@ ATTEMPTS = 4
 """How often a decision is tried whose customer is remembered otherwise by the time it is committed."""
 TWICE = 2
 """How often it is tried when the consent was replaced, or the customer linked or unlinked."""
+
+CHANGED = (ConsentChanged, CustomerLinked, MemoryChanged)
+"""What a commit is refused with when what it was decided by holds no more: it is decided again."""
 
 STORE_GONE = Reason(ReasonCode.STORE_UNAVAILABLE, "What is known of the customer could not be read or written in time.")
 ERASED = Reason(ReasonCode.CUSTOMER_ERASED, "The customer was erased; nothing is kept or used about them.")
@@ -151,6 +155,7 @@ class Decider:
         self._switches = switches
         self._counts = counts or Counts()
         self._off = NOTHING_OFF  # as the latest read said
+        self._turns = Turns()
 
     async def decide(self, request: Request, deadline_s: float, line: Timeline = UNTIMED) -> Decision:
         """Answer one request within `deadline_s` seconds, and mark on the line when its steps ended.
@@ -161,8 +166,14 @@ class Decider:
         engine = self.engine
         if deadline_s < self._patience.least_s:
             return self._safe(engine, request, TOO_LATE)
+        began_s = monotonic()
         try:
-            decision = await self._decide_in_time(engine, request, deadline_s, line)
+            try:
+                decision = await self._decide(engine, request, began_s, self._patience.wait_s(deadline_s), line)
+            except CHANGED as changed:
+                ends_s = began_s + deadline_s
+                async with self._turns.turn(request.customer, ends_s - monotonic()):
+                    decision = await self._repeated(changed, engine, request, ends_s, line)
         except CustomerErased:
             return self._safe(engine, request, ERASED)
         except StoreError as error:
@@ -190,30 +201,33 @@ class Decider:
     def _now_ms(self, request: Request) -> int:
         return self._clock() if request.as_of_ms is None else request.as_of_ms
 
-    async def _decide_in_time(self, engine: Engine, request: Request, deadline_s: float, line: Timeline) -> Decision:
-        """Decide; once again when the consent was replaced, or the customer linked or unlinked, meanwhile.
+    async def _repeated(
+        self, changed: StoreError, engine: Engine, request: Request, ends_s: float, line: Timeline
+    ) -> Decision:
+        """Decide again after the consent was replaced, or the customer linked or unlinked, or more is remembered.
 
-        As long as others change what is remembered of the customer, each of them gets further: a few times are enough.
+        Nobody else in this process repeats a decision about this customer at the same time (`turns.py`); and as long as
+        other processes change what is remembered, each of them gets further: a few times are enough.
         """
-        now_s = asyncio.get_running_loop().time
-        ends_s, moved, changed = now_s() + deadline_s, 0, 0
+        moved = remembered = 0
         while True:
-            try:
-                return await self._decide(engine, request, self._patience.wait_s(ends_s - now_s()), line)
-            except (ConsentChanged, CustomerLinked):
-                moved += 1
-                if moved == TWICE:
-                    raise
-            except MemoryChanged:
-                changed += 1
+            if isinstance(changed, MemoryChanged):
+                remembered += 1
                 self._counts.add("memory.conflicts")
-                if changed == ATTEMPTS or ends_s - now_s() < self._patience.least_s:
-                    raise
-            line.retried = now_ns()
+                if remembered == ATTEMPTS or ends_s - monotonic() < self._patience.least_s:
+                    raise changed
+            elif (moved := moved + 1) == TWICE:
+                raise changed
+            line.retried, began_s = now_ns(), monotonic()
+            try:
+                return await self._decide(engine, request, began_s, self._patience.wait_s(ends_s - began_s), line)
+            except CHANGED as again:
+                changed = again
 
-    async def _decide(self, engine: Engine, request: Request, wait_s: float, line: Timeline) -> Decision:
-        now_s = asyncio.get_running_loop().time
-        began_s, random = now_s(), self._entropy(12 + 4 * len(request.placements))
+    async def _decide(
+        self, engine: Engine, request: Request, began_s: float, wait_s: float, line: Timeline
+    ) -> Decision:
+        random = self._entropy(12 + 4 * len(request.placements))
         key, asked = request.idempotency_key, request.customer
         decision_id = self._store.decision_id(asked, key, random[:12])
         known = await self._store.read(asked, decision_id if key else None, wait_s, key)
@@ -236,7 +250,7 @@ class Decider:
         line.arbitrated, checked = now_ns(), engine.check(planned, snapshot, judged.verdicts.vetoes)
         line.checked = now_ns()
         noticing.planned(self._counts, planned, checked)
-        ends_ms = _given_up_ms(known, now_s() - began_s + wait_s)
+        ends_ms = _given_up_ms(known, monotonic() - began_s + wait_s)
         commit = engine.commit(checked.entry, request, known.now_ms, asked, known.consent, known.memory, ends_ms)
         committed = await self._store.commit(commit, wait_s)
         line.committed = now_ns()
@@ -251,7 +265,9 @@ class Decider:
 
 def _dice(random: bytes) -> tuple[float, ...]:
     """Return one draw in [0, 1) for every four random bytes."""
-    return tuple(int.from_bytes(random[at : at + 4]) / 2**32 for at in range(0, len(random), 4))
+    if len(random) == 4:
+        return (int.from_bytes(random) / 2**32,)
+    return tuple([int.from_bytes(random[at : at + 4]) / 2**32 for at in range(0, len(random), 4)])
 
 
 def _given_up_ms(known: Known, from_read_s: float) -> int:

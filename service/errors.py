@@ -2,6 +2,7 @@
 
     TactError
     ├── InvalidArgument        the request is bad: says which fields and why
+    │   └── Undecodable        what came is no message, or too long for one
     ├── AlreadyExists          the idempotency key was used for another request
     ├── UnknownDecision        there is no decision of this id (any more)
     ├── FailedPrecondition     the request is good, but the state of the store forbids it
@@ -12,6 +13,7 @@
     │   ├── TooManySwitches    more cannot be switched off one by one
     │   └── ErasureKeyMissing  without a key nobody who was erased could stay suppressed
     ├── DeadlineExpired        the caller's time was over before work began, or while it was under way
+    ├── ServiceEnds            the service ends, and a stream with it; another goes on
     ├── CannotListen           the address cannot be served on
     └── StoreError             the store did not do what it was asked to; service/store tells the kinds apart
 
@@ -52,6 +54,10 @@ class InvalidArgument(TactError):
         return cls(f"{first.field or 'the request'}: {first.description}{more}", tuple(violations))
 
 
+class Undecodable(InvalidArgument):
+    """What came cannot be decoded, or is too long: nobody can tell what was asked."""
+
+
 class AlreadyExists(TactError):
     """The idempotency key was used for another request."""
 
@@ -90,6 +96,10 @@ class TooManySwitches(FailedPrecondition):
 
 class DeadlineExpired(TactError):
     """The caller's time is over."""
+
+
+class ServiceEnds(TactError):
+    """The service ends, and so does a stream: what it has not answered is to be sent to another."""
 
 
 class CannotListen(TactError):

@@ -12,6 +12,7 @@ from service.config import Settings
 from service.core.engine import Engine
 from service.core.strategy import Strategy
 from service.decide import Decider, Patience
+from service.entropy import Entropy
 from service.learning import Learning
 from service.policy.household import Householding
 from service.policy.remembering import Remembering
@@ -80,7 +81,7 @@ class Generation:
         decider = Decider(
             version.engine,
             warehouse.decisions,
-            os.urandom,
+            Entropy(),
             clock,
             patience=Patience(most_s=ground.settings.store_wait_s),
             book=warehouse.book,

@@ -13,6 +13,7 @@ from service.core.judge import Veto
 from service.core.memory import Switched
 from service.core.plan import Candidate, Entry, PlacementPlan
 from service.core.reasons import each_once
+from service.core.saying import AS_LEARNED, COSTS_ONLY, OVER_NOTHING, Said, best_sentence, drawn_sentence, saying
 from service.core.stockroom import UNGRANTED, UNTRIED
 from service.core.strategy import Action, Strategy
 from service.core.switched import OFF, SWITCHED, is_off
@@ -36,7 +37,8 @@ class Texts:
     """What each action says at each channel and placement of one strategy, and which actions say anything there.
 
     `modelled` names the actions that a model scores: only their reasons name the fields that models see. `vary` says
-    whether any words depend on what is known of a customer.
+    whether any words depend on what is known of a customer. `told` gives the answers of a usual decision at once, and
+    None for all others.
     """
 
     def __init__(self, strategy: Strategy, modelled: frozenset[str] = frozenset()) -> None:
@@ -58,6 +60,7 @@ class Texts:
         self._safe = self.index[strategy.safe_greeting]
         self._unasked = {channel.id for channel in strategy.channels if channel.permission}
         self._treated = {place: sum(1 << index for index in texts) for place, texts in self._texts.items()}
+        self.told = saying(strategy, GREETED, self._words())
 
     def treated(self, channel: str, placement: str) -> int:
         """Return the mask of the actions that have a treatment there."""
@@ -84,21 +87,18 @@ class Texts:
         self, placement: str, ranking: Ranking, scores: Scores, preferred: int, why: Mapping[int, Reason] = NO_REASONS
     ) -> PlacementPlan:
         """Return the plan of a placement at which something may be said."""
-        actions = self._strategy.actions
-        candidates = []
-        for index, probability in zip(ranking.order, ranking.probabilities, strict=True):
-            candidates.append(
-                Candidate(
-                    actions[index].id,
-                    scores.propensity(index),
-                    scores.baseline(index),
-                    scores.net_value(index),
-                    probability,
-                    bool(preferred >> index & 1),
-                    why.get(index),
-                    bool(scores.learned >> index & 1),
-                )
+        actions, learned = self._strategy.actions, scores.learned
+        candidates = [
+            Candidate(
+                actions[index].id,
+                *scores.told(index),
+                probability,
+                bool(preferred >> index & 1),
+                why.get(index),
+                bool(learned >> index & 1),
             )
+            for index, probability in zip(ranking.order, ranking.probabilities, strict=True)
+        ]
         return PlacementPlan(placement, tuple(candidates), ranking.pool, ranking.explored, None)
 
     def personal(self, channel: str, placement: str, action: str) -> Mapping[str, Purpose]:
@@ -157,18 +157,28 @@ class Texts:
     def _why(self, candidate: Candidate, explored: bool, pool: int, entry: Entry) -> tuple[Reason, ...]:
         if candidate.action == self._strategy.safe_greeting and candidate.net_value <= 0.0:
             return (GREETED,)
-        over = "after its costs (what happens anyway is not known)"
+        over = COSTS_ONLY
         if candidate.learned:
-            over = "over saying nothing, as learned from what saying it earned"
+            over = AS_LEARNED
         elif candidate.baseline is not None:
-            over = "over saying nothing"
-        worth = f"It brings {candidate.net_value:.2f} {self._strategy.currency} {over}"
+            over = OVER_NOTHING
+        worth, currency = f"{candidate.net_value:.2f}", self._strategy.currency
         features = self._seen_features(entry) if candidate.action in self._modelled else ()
         if explored:
-            sentence = f"Drawn to learn from, out of {pool}. {worth}."
+            sentence = drawn_sentence(str(pool), worth, currency, over)
             return (Reason(ReasonCode.EXPLORATION, sentence, candidate.action, features),)
-        sentence = f"{worth}, the most of what may be said here."
+        sentence = best_sentence(worth, currency, over)
         return (Reason(ReasonCode.HIGHEST_NET_VALUE, sentence, candidate.action, features),)
+
+    def _words(self) -> dict[str, dict[str, dict[str, Said]]]:
+        """Return what is said by channel, placement and action."""
+        words: dict[str, dict[str, dict[str, Said]]] = {}
+        for (channel, placement), texts in self._texts.items():
+            here = words.setdefault(channel, {}).setdefault(placement, {})
+            for index, text in texts.items():
+                action = self._strategy.actions[index]
+                here[action.id] = (action.kind.value, text, action.intents, action.id in self._modelled)
+        return words
 
     def _seen_features(self, entry: Entry) -> tuple[str, ...]:
         """Return the features of the model that were known then; of an earlier strategy it is not told."""
@@ -219,6 +229,14 @@ def chosen(
     entry: Entry, committed: Committed, texts: Texts, bound_reason: BoundReason, values: Sequence[Scalar | None]
 ) -> tuple[Answer, ...]:
     """Return the answers that the commit chose from a plan, in words for a customer of these values."""
+    told = texts.told(entry, committed, values)
+    return chosen_plainly(entry, committed, texts, bound_reason, values) if told is None else told
+
+
+def chosen_plainly(
+    entry: Entry, committed: Committed, texts: Texts, bound_reason: BoundReason, values: Sequence[Scalar | None]
+) -> tuple[Answer, ...]:
+    """Return what `chosen` does, whatever it is: the twin of what says usual decisions in one step."""
     found = []
     for place, placed in enumerate(entry.placements):
         bound = [b for b in committed.bound if b.placement == place] if committed.bound else []

@@ -10,11 +10,11 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from models.features import FeatureSpace
-from models.kernel import best, scoring
+from models.kernel import best, ranker, scoring
 from models.propensity import Folded, Scorer
 from models.values import RanksBy, Worths
 from service.core.adapting import Adapted
-from service.core.plan import Learnt
+from service.core.plan import Candidate, Learnt
 from service.core.selection import bits
 from service.core.strategy import Strategy
 
@@ -79,6 +79,12 @@ class Scores(Struct, frozen=True):
         """Return what an action is worth against saying nothing."""
         return float(self.net[index])
 
+    def told(self, index: int) -> tuple[float, float | None, float]:
+        """Return the propensity, the baseline and the net value of an action."""
+        if self.adjusted is not None:
+            return self.propensity(index), self.baseline(index), self.net_value(index)
+        return *self.scorer.both(self.lean, index), self.net.item(index)
+
 
 class Ranking(Struct, frozen=True):
     """Actions in the order in which they are tried, each with the exact probability of standing first.
@@ -131,6 +137,9 @@ class Arbiter:
         self._models = len(scorer.bias) if space else 0
         self._mask_bytes = (len(actions) + 7) // 8
         self._vectors: dict[tuple[int, float], _Doubles] = {}
+        self._ranker = ranker(
+            Candidate, self._names, scorer.modelled, scorer.baselines, scorer.priors, float(self._explore)
+        )
 
     def score(self, values: Sequence[object], now_ms: int, factors: Sequence[tuple[int, float]]) -> Scores:
         """Return the scores of all actions for one snapshot, in one call of the kernel."""
@@ -176,6 +185,26 @@ class Arbiter:
         priors = np.array(self._scorer.priors)
         return np.where(self._scorer.modelled, (1.0 + lean[: len(priors)]) / 2.0, priors) if self._space else priors
 
+    def candidates(
+        self, survivors: int, preferred: int, scores: Scores, draw: float, most: int
+    ) -> tuple[tuple[Candidate, ...], int] | None:
+        """Return what `rank` ranks as candidates, and the size of the pool, in one call of the kernel.
+
+        None for what is unusual: an action is drawn to explore, two are worth the same, nothing is worth saying, or
+        what outcomes said since the training counts. Promises are not known here.
+        """
+        worth = survivors & scores.worth
+        if self._ranker is None or not worth or scores.adjusted is not None or scores.learned:
+            return None
+        liked = worth & preferred
+        pool = liked or worth
+        size = pool.bit_count()
+        if size > 1 and draw < self._explore:
+            return None
+        masks = pool.to_bytes(self._mask_bytes, "little"), (worth ^ pool).to_bytes(self._mask_bytes, "little")
+        found = self._ranker.candidates(scores.lean, scores.net, *masks, most, liked != 0)
+        return None if found is None else (found, size)
+
     def rank(
         self, survivors: int, preferred: int, scores: Scores, customer: str, draw: float, most: int, promised: int = 0
     ) -> Ranking:
@@ -219,9 +248,9 @@ class Arbiter:
 
     def _probabilities(self, order: Sequence[int], best: int, pool: int, size: int) -> tuple[float, ...]:
         if size == 1:
-            return tuple(float(index == best) for index in order)
-        share = self._explore / size
-        return tuple((share if pool >> i & 1 else 0.0) + (1.0 - self._explore if i == best else 0.0) for i in order)
+            return tuple([float(index == best) for index in order])
+        share, most = self._explore / size, 1.0 - self._explore
+        return tuple([(share if pool >> i & 1 else 0.0) + (most if i == best else 0.0) for i in order])
 
     def _best(self, among: int, scores: Scores, customer: str, most: int) -> list[int]:
         """Return the best actions of a mask, and break ties of the exact same net value by the customer's hash."""

@@ -14,6 +14,7 @@ from service.core.distribution import Distribution
 from service.core.exploring import Explorer
 from service.core.plan import PlacementPlan
 from service.core.policy import NOTHING_TAKEN, Judged, Policy, Taken
+from service.core.promises import NOTHING_KEPT
 from service.core.strategy import Strategy
 
 TRIED = 2
@@ -37,6 +38,8 @@ class Planner:
         self, request: Request, now_ms: int, judged: Judged, scores: Scores, draws: Sequence[float]
     ) -> tuple[PlacementPlan, ...]:
         """Return the plan of each placement: what one says, or promises otherwise, is taken from those after it."""
+        if len(request.placements) == 1:
+            return (self._planned(0, request, judged, scores, draws[0], NOTHING_TAKEN),)
         placements, taken = [], NOTHING_TAKEN
         for place in range(len(request.placements)):
             placed = self._planned(place, request, judged, scores, draws[place], taken)
@@ -62,6 +65,10 @@ class Planner:
         channel, placement = request.channel, request.placements[place]
         most = TRIED + len(request.placements) - 1
         preferred, survivors = judged.preferred(place), judged.survivors[place] & ~taken.mask & ~taken.otherwise
+        if not judged.asked and judged.kept is NOTHING_KEPT:
+            usual = self._arbiter.candidates(survivors, preferred, scores, draw, most)
+            if usual is not None:
+                return PlacementPlan(placement, *usual, False, None)
         ranking = self._arbiter.rank(survivors, preferred, scores, request.customer, draw, most, judged.kept.mask)
         if not ranking.order:
             ranking = self._texts.greeting(channel, survivors)

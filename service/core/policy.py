@@ -108,10 +108,15 @@ class Policy:
         counters = self.caps.counters if self._households is None else self.caps.all_counters
         index, channel = self._texts.index, entry.channel
         return tuple(
-            tuple(
-                (c.action, counters(channel, placed.placement, index[c.action], at_ms, day)) for c in placed.candidates
-            )
-            for placed in entry.placements
+            [
+                tuple(
+                    [
+                        (c.action, counters(channel, placed.placement, index[c.action], at_ms, day))
+                        for c in placed.candidates
+                    ]
+                )
+                for placed in entry.placements
+            ]
         )
 
     def shared(self, entry: Entry) -> Shared | None:

@@ -1,21 +1,39 @@
-"""Requests for decisions to core requests. This is the hot path: fields are read once."""
+"""Requests for decisions to core requests: the twin of service/rpc/_requests.c. Fields are read once."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
 
 from models.clock import BUILT_IN
 from models.contact import OF_CONTACTS
 from models.context import Scalar
 from service.core.decision import Request
 from service.rpc import checks
-from service.rpc.edge import Edge, Vocabulary
 from tact.v1 import decision_pb2 as pb
+
+if TYPE_CHECKING:  # the edge holds what reads its requests
+    from service.rpc.edge import Limits, Vocabulary
 
 MAX_PLACEMENTS = 8
 MAX_CONTEXT = 64
 MAX_KEY_BYTES = 64
 
 
-def request_of(message: pb.DecideRequest, edge: Edge) -> Request:
+class Known(Protocol):
+    """What requests are checked against, such as an edge."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The words of the strategy."""
+        ...
+
+    @property
+    def limits(self) -> Limits:
+        """What calls may ask for."""
+        ...
+
+
+def request_of(message: pb.DecideRequest, edge: Known) -> Request:
     """Check a request against the strategy and return it; raise `InvalidArgument` with every bad field."""
     found = checks.Findings()
     customer, channel, placements = message.customer_id, message.channel, tuple(message.placements)

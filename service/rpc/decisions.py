@@ -6,19 +6,20 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from service.errors import Undecodable
 from service.rpc.checks import violation_messages
 from service.rpc.conversation import Conversation
-from service.rpc.convert_decision import MAX_KEY_BYTES, request_of
+from service.rpc.convert_decision import MAX_KEY_BYTES
 from service.rpc.convert_validity import validity_answer, validity_question
 from service.rpc.decision_batches import batches_of, requests_in
 from service.rpc.edge import Current
 from service.rpc.refusals import Refusal, code_of
+from service.rpc.requests import MAX_REQUEST_BYTES
 from service.rpc.undecodable import text_in
-from service.rpc.wrapper import Raws, TimeLeft, parsed, refusal_unless_cancelled
+from service.rpc.wrapper import Raws, TimeLeft, refusal_unless_cancelled
 from service.telemetry.timeline import now_ns
 from tact.v1 import decision_pb2 as pb
 
-MAX_REQUEST_BYTES = 65_536
 MAX_IN_WORK = 64
 READ_ON_BELOW = 128
 """Requests of batches that are not answered: of two, so that the store works for the one and we for the other."""
@@ -30,16 +31,18 @@ class Decisions:
     def __init__(self, current: Current) -> None:
         self._current = current
 
-    async def decide(self, request: pb.DecideRequest, deadline_s: float) -> bytes:
-        """Decide for one customer; return the serialized DecideResponse."""
+    async def decide(self, raw: bytes, deadline_s: float) -> bytes:
+        """Decide for one customer, from a DecideRequest to a DecideResponse, both as bytes."""
         edge, watch = self._current.edge, self._current.watch
         line = watch.begin()
         try:
-            wanted = request_of(request, edge)
+            wanted = edge.requests.read(raw)
             line.channel, line.admitted = wanted.channel, now_ns()
             decision = await edge.decider.decide(wanted, deadline_s, line)
             line.answered = now_ns()
             answer = edge.answers.of(decision, wanted.request_id)
+        except Undecodable:  # by a stranger at the port, perhaps: no request for a decision, and not counted as one
+            raise
         except BaseException as error:
             watch.refused(line, code_of(error))
             raise
@@ -56,15 +59,17 @@ class Decisions:
 
     async def decide_stream(self, raws: Raws, left: TimeLeft) -> AsyncGenerator[bytes, None]:
         """Decide for many customers, at most 64 at once; answers come in the order of the requests."""
-        conversation = Conversation(raws, lambda raw: (self.answer_item(raw, left),), MAX_IN_WORK)
+        ending = self._current.ending
+        conversation = Conversation(raws, lambda raw: (self.answer_item(raw, left),), MAX_IN_WORK, ending)
         async with aclosing(conversation.answers()) as answered:
             async for (answer,) in answered:
                 yield answer
 
     async def decide_batches(self, raws: Raws, left: TimeLeft) -> AsyncGenerator[bytes, None]:
         """Decide for batches of customers, read on below 128 requests; answers come in the order of the requests."""
+        ending = self._current.ending
         conversation = Conversation(
-            raws, lambda raw: [self.answer_item(item, left) for item in requests_in(raw)], READ_ON_BELOW
+            raws, lambda raw: [self.answer_item(item, left) for item in requests_in(raw)], READ_ON_BELOW, ending
         )
         async with aclosing(conversation.answers()) as answered:
             async for answers in answered:
@@ -74,7 +79,7 @@ class Decisions:
     async def answer_item(self, raw: bytes, left: TimeLeft) -> bytes:
         """Answer one request of a stream, whatever happens."""
         try:
-            return await self.decide(parsed(pb.DecideRequest, raw, MAX_REQUEST_BYTES), left())
+            return await self.decide(raw, left())
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - one bad item must not end the others
             return _error_answer(raw, refusal_unless_cancelled(error)).SerializeToString()
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import permutations
 
 from models.bounds import EventForm, event_forms
@@ -13,6 +14,7 @@ from service.core.strategy import DemandRule, Strategy
 from service.core.supplies import Wanting
 from service.rpc.answer_bytes import AnswerBytes
 from service.rpc.ports import Control, Decider, Stores, Tally, Validator
+from service.rpc.requests import RequestReader, reader_for
 from service.rpc.values import reader_of
 from service.telemetry.watch import UNWATCHED, Watch
 from tact.v1.values_pb2 import Value
@@ -88,7 +90,7 @@ NOT_COUNTED = NotCounted()
 class Edge:
     """One strategy with the decider and the stores that serve it, the limits of calls and the wall clock.
 
-    `answers` packs decisions.
+    `requests` reads requests for decisions, `answers` packs decisions.
     """
 
     strategy: Strategy
@@ -99,6 +101,7 @@ class Edge:
     clock: Clock
     validator: Validator
     tally: Tally
+    requests: RequestReader
     answers: AnswerBytes
 
     @classmethod
@@ -115,20 +118,23 @@ class Edge:
     ) -> Edge:
         """Lay the strategy's words out for checking and keep the rest."""
         words, answers = Vocabulary.of(strategy), AnswerBytes(strategy.schema)
-        return cls(strategy, words, decider, stores, limits, clock, validator, tally, answers)
+        requests = reader_for(strategy, words, limits)
+        return cls(strategy, words, decider, stores, limits, clock, validator, tally, requests, answers)
 
 
 @dataclass(slots=True)
 class Current:
     """The edge that new calls see; a call keeps the one it started with.
 
-    While the server is `draining`, streams that would go on for ever end by themselves. `control` answers operators.
+    While the server is `draining`, streams that would go on for ever end by themselves; those of requests do when it is
+    `ending` and takes no new calls. `control` answers operators.
     `watch` sees how long decisions take.
     """
 
     edge: Edge
     watch: Watch = UNWATCHED
     draining: bool = False
+    ending: asyncio.Event = field(default_factory=asyncio.Event)
     control: Control | None = None
 
 

@@ -12,13 +12,14 @@ from google.protobuf.message_factory import GetMessageClass
 
 from service.rpc.contexts import Contexts
 from service.rpc.control import Controls
-from service.rpc.decisions import MAX_REQUEST_BYTES, Decisions
+from service.rpc.decisions import Decisions
 from service.rpc.edge import Current, Limits
 from service.rpc.event_batches import MAX_BATCH_BYTES, read_batch
 from service.rpc.identities import Identities
 from service.rpc.log import Log
 from service.rpc.outcomes import Outcomes
 from service.rpc.predictions import Predictions
+from service.rpc.requests import MAX_REQUEST_BYTES
 from service.rpc.rights import Rights
 from service.rpc.supply import Supplies
 from service.rpc.tracing import traced
@@ -60,7 +61,7 @@ _BATCHES = frozenset(
     }
 )
 TRACED = ("Decide", "DecideStream", "DecideBatches")
-_READERS: Mapping[str, Callable[[bytes], Any]] = {"RecordEvents": read_batch}
+_READERS: Mapping[str, Callable[[bytes], Any]] = {"RecordEvents": read_batch, "Decide": bytes}
 Handlers: TypeAlias = dict[str, dict[str, Handler]]
 
 

@@ -16,7 +16,7 @@ import grpc
 from google.protobuf.internal import api_implementation
 from google.protobuf.message import DecodeError, Message
 
-from service.errors import DeadlineExpired, InvalidArgument, Violation
+from service.errors import DeadlineExpired, Undecodable, Violation
 from service.rpc.refusals import Refusal, refusal_of
 from service.rpc.undecodable import violation_in
 
@@ -89,20 +89,18 @@ def require_fast_protobuf() -> None:
 
 
 def parsed(message_type: type[M], raw: bytes, most_bytes: int) -> M:
-    """Decode a message; raise `InvalidArgument` when it is too long or cannot be decoded."""
+    """Decode a message; raise `Undecodable` when it is too long or cannot be decoded."""
     check_size(raw, most_bytes)
     try:
         return message_type.FromString(raw)
     except DecodeError:
-        raise InvalidArgument.of([violation_in(message_type, raw)]) from None
+        raise Undecodable.of([violation_in(message_type, raw)]) from None
 
 
 def check_size(raw: bytes, most_bytes: int) -> None:
-    """Raise `InvalidArgument` when a message is too long."""
+    """Raise `Undecodable` when a message is too long."""
     if len(raw) > most_bytes:
-        raise InvalidArgument.of(
-            [Violation("", f"the message has {len(raw):,} bytes; at most {most_bytes:,} are allowed")]
-        )
+        raise Undecodable.of([Violation("", f"the message has {len(raw):,} bytes; at most {most_bytes:,} are allowed")])
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +133,14 @@ def unary(method: Unary[R, Message | bytes], read: Callable[[bytes], R], times: 
 
     async def answer(raw: bytes, call: Call) -> bytes:
         try:
-            remaining = call.time_remaining()
-            left = times.of(remaining)
+            left = times.of(remaining := call.time_remaining())
             request = read(raw)
             if remaining is not None:  # then gRPC itself ends the call in time
-                return written(await method(request, left))
-            async with ending_in(left):
-                return written(await method(request, left))
+                answered = await method(request, left)
+            else:
+                async with ending_in(left):
+                    answered = await method(request, left)
+            return answered if type(answered) is bytes else written(answered)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - every error gets its status here
             await end(call, error)
 

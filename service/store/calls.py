@@ -25,18 +25,23 @@ class StoreUnreadable(StoreError):
 
 
 class Calls:
-    """The store's functions over its connections. `deadline_s` is everywhere the time that is left."""
+    """The store's functions over its connections. `deadline_s` is everywhere the time that is left.
+
+    Whoever is called for every decision does what `call` does by itself, for each coroutine on the way is paid for:
+    `send`, and on a `StoreReplied` `once_more`. `loads` counts how often the functions were loaded.
+    """
 
     def __init__(self, connections: Connections) -> None:
         self.functions = read_functions()
         self._connections = connections
+        self.send = connections.call
+        self.loads = 0
         self._loading = asyncio.Lock()
-        self._loads = 0
 
     async def load_functions(self) -> None:
         """Load this version of the functions into the store, beside those of other versions."""
         await self._connections.execute("FUNCTION", "LOAD", "REPLACE", self.functions.source)
-        self._loads += 1
+        self.loads += 1
 
     async def function(
         self,
@@ -59,12 +64,16 @@ class Calls:
 
         It has `length` items, and at most so many `more`.
         """
-        # The same as `call`, once more: every decision comes here twice.
-        started, loads = monotonic(), self._loads
+        # The same as `call`, once more: every event comes here.
+        started, loads = monotonic(), self.loads
         try:
-            reply = await self._connections.call(packed, deadline_s)
+            reply = await self.send(packed, deadline_s)
         except StoreReplied as error:
-            reply = await self._with_functions(error, packed, deadline_s, started, loads)
+            reply = await self.once_more(error, packed, deadline_s, started, loads)
+        return self.about(asked, reply, length, more)
+
+    def about(self, asked: bytes, reply: Reply, length: int, more: int = 0) -> list[Any]:
+        """See that a reply is about what was asked; after any other no connection is trusted any more."""
         try:
             return _about(asked, reply, length, more)
         except StoreCrossed:
@@ -76,23 +85,26 @@ class Calls:
 
         It cannot have run the first time, so nothing is done twice.
         """
-        started, loads = monotonic(), self._loads
+        started, loads = monotonic(), self.loads
         try:
-            return await self._connections.call(packed, deadline_s)
+            return await self.send(packed, deadline_s)
         except StoreReplied as error:
-            return await self._with_functions(error, packed, deadline_s, started, loads)
+            return await self.once_more(error, packed, deadline_s, started, loads)
 
-    async def _with_functions(
+    async def once_more(
         self, error: StoreReplied, packed: bytes, deadline_s: float | None, started: float, loads: int
     ) -> Reply:
-        """Load the functions where that is what the store lacks, and send the command once more."""
+        """Load the functions where that is what the store lacks, and send the command again; raise any other error.
+
+        The command was sent at `started`, by the monotonic clock, when they had been loaded `loads` times.
+        """
         if error.prefix != "ERR" or not error.message.startswith("Function not found"):
             raise error
         async with self._loading:
-            if self._loads == loads:
+            if self.loads == loads:
                 await self.load_functions()
         spent_s = monotonic() - started
-        return await self._connections.call(packed, None if deadline_s is None else deadline_s - spent_s)
+        return await self.send(packed, None if deadline_s is None else deadline_s - spent_s)
 
 
 def _about(asked: bytes, reply: Any, length: int, more: int) -> list[Any]:  # noqa: ANN401 - it can be anything, here it is seen

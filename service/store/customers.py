@@ -1,38 +1,20 @@
-"""What the store knows of a customer, read for a decision, and the commit that ends one.
-
-Every reply begins with what was asked about, a read's with the id inside the stored value, and is compared. A consent
-that cannot be read counts as none; field states that cannot be read are handed out and seen as unknown; cap counters
-that cannot be read are an error, for then no cap is known to hold.
-"""
+"""What the store knows of a customer, read for a decision, and the commit that ends one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any
+from time import monotonic
+from typing import TypeAlias
 
-import msgspec
-
-from service.core.decision import Bound, Commit, Committed, Known, Linked
-from service.core.memory import NOTHING_OFF, NOTHING_REMEMBERED, Switched
+from service.core.decision import Commit, Committed, Known, Linked
 from service.errors import CommitTooLate, ConsentChanged, CustomerErased, CustomerLinked, MemoryChanged, TactError
-from service.store import keys
-from service.store.calls import Calls, StoreUnreadable
-from service.store.connection import StoreReplied
-from service.store.consents import consent_of
-from service.store.reading import Committing, Reading
-from service.store.remembered import memory_of, with_reserved
+from service.store.calls import Calls
+from service.store.connection import Reply, StoreReplied
+from service.store.reading import Committing, Reading, commit_packer, read_packer
+from service.store.replies import Replies, commit_reader, reply_reader
 from service.store.retention import Retention, milliseconds
 from service.store.suppression import Suppression
-from service.store.switches import switched_of, version_of
-
-_decode_counters = msgspec.msgpack.Decoder(dict[str, tuple[int, ...]]).decode
-_Elsewhere = dict[str, dict[str, tuple[int, ...]]]
-_decode_elsewhere = msgspec.msgpack.Decoder(_Elsewhere).decode
-_decode_aliases = msgspec.msgpack.Decoder(tuple[tuple[str, int], ...]).decode
-_decode_chosen = msgspec.msgpack.Decoder(tuple[int, ...]).decode
-_NONE = msgspec.msgpack.encode(())
-_decode_bound = msgspec.msgpack.Decoder(tuple[Bound, ...]).decode
 
 _REFUSALS: Mapping[str, Callable[[], TactError]] = {
     "ERASED": partial(CustomerErased, "the customer was erased"),
@@ -42,8 +24,9 @@ _REFUSALS: Mapping[str, Callable[[], TactError]] = {
     "MEMORY": partial(MemoryChanged, "more is remembered of the customer"),
 }
 """What it means when the store refuses a commit. A table: every commit passes here."""
-_MOST_GROUPS = 26
-"""How many purposes there may be, a letter each: what is known of them ends the reply to a read."""
+
+Whole: TypeAlias = Callable[[str, Known, Linked, str, float | None], Awaitable[Known]]
+"""Finds the person behind an identity that was asked about; the idempotency key and the time left are the call's."""
 
 
 class CustomerStore:
@@ -54,6 +37,8 @@ class CustomerStore:
     whatever then was written or not, repeating the call is safe. `deadline_s` is the time that is left.
     """
 
+    # Every decision comes here twice, so that each method is one coroutine that awaits the connection by itself.
+
     def __init__(
         self,
         calls: Calls,
@@ -63,28 +48,36 @@ class CustomerStore:
         suppression: Suppression,
     ) -> None:
         self._calls = calls
+        self._send = calls.send
         self._erased = suppression.digest
-        self._groups = dict(groups_by_level)
-        self._lowest = groups_by_level[lowest]
-        self._reading = Reading.of(calls.functions.name("read"), self._groups, lowest)
         kept_ms = milliseconds(retention.context), milliseconds(retention.decision), milliseconds(retention.log)
-        self._committing = Committing.of(calls.functions.name("commit"), kept_ms)
+        self._read_packed = read_packer(Reading.of(calls.functions.name("read"), groups_by_level, lowest))
+        self._commit_packed = commit_packer(Committing.of(calls.functions.name("commit"), kept_ms))
+        replies = Replies(calls, groups_by_level, lowest)
+        self._known, self._committed = reply_reader(replies), commit_reader(replies)
 
-    def decision_id(self, customer: str, idempotency_key: str, entropy: bytes) -> str:
-        """Name a decision: always the same for a customer and a key, at random (12 bytes) where the key is empty."""
-        if idempotency_key:
-            return keys.repeatable_decision_id(customer, idempotency_key)
-        return keys.fresh_decision_id(customer, entropy)
+    async def read(
+        self,
+        customer: str,
+        decision_id: str | None,
+        deadline_s: float | None = None,
+        key: str = "",
+        whole: Whole | None = None,
+    ) -> Known:
+        """Return what the customer's consent allows to be known, and the decision if it was made before.
 
-    async def read(self, customer: str, decision_id: str | None, deadline_s: float | None = None) -> Known:
-        """Return what the customer's consent allows to be known, and the decision if it was made before."""
-        named = customer.encode()
-        packed = self._reading.packed(named, self._erased(customer), decision_id)
-        return self._known(await self._calls.reply(named, packed, deadline_s, 6, more=_MOST_GROUPS))
-
-    async def context(self, customer: str, deadline_s: float | None = None) -> Known:
-        """Return what the customer's consent allows to be known."""
-        return await self.read(customer, None, deadline_s)
+        Where the customer is linked with others and was not decided for, what `whole` says is returned instead.
+        """
+        packed = self._read_packed(customer, self._erased(customer), decision_id)
+        started, loads = monotonic(), self._calls.loads
+        try:
+            reply = await self._send(packed, deadline_s)
+        except StoreReplied as error:
+            reply = await self._calls.once_more(error, packed, deadline_s, started, loads)
+        known = self._known(customer, reply)
+        if whole is None or known.linked is None or known.decided is not None:
+            return known
+        return await whole(customer, known, known.linked, key, deadline_s)
 
     async def commit(self, commit: Commit, deadline_s: float | None = None) -> Committed:
         """Take, count and log at once; under a decision id that was used before, return what was stored then.
@@ -93,83 +86,21 @@ class CustomerStore:
         read, or is an alias now, or no longer the one behind the identity that was asked about. `CommitTooLate`, with
         nothing written either, after the moment until which somebody waits for it.
         """
-        decision, packed = self._committing.packed(commit, self._erased(commit.customer))
+        decision, packed = self._commit_packed(commit, self._erased(commit.customer))
+        started, loads = monotonic(), self._calls.loads
         try:
-            reply = await self._calls.reply(decision, packed, deadline_s, 5, more=2)
+            reply = await self._send(packed, deadline_s)
         except StoreReplied as error:
-            if error.prefix not in _REFUSALS:
+            reply = await self._committed_yet(error, packed, deadline_s, started, loads)
+        return self._committed(commit, decision, reply)
+
+    async def _committed_yet(
+        self, error: StoreReplied, packed: bytes, deadline_s: float | None, started: float, loads: int
+    ) -> Reply:
+        """Commit once more where only the functions were missing, and say what it means where that is refused."""
+        try:
+            return await self._calls.once_more(error, packed, deadline_s, started, loads)
+        except StoreReplied as last:
+            if last.prefix not in _REFUSALS:
                 raise
-            raise _REFUSALS[error.prefix]() from None
-        _, repeated, chosen, bound, packed_off, *stored = reply
-        entry, digest = stored if repeated else (commit.entry, commit.digest)
-        return committed_of(entry, digest, chosen, bound, repeated=repeated == 1, off=switched_of(packed_off))
-
-    def _known(self, reply: list[Any]) -> Known:
-        _, now_ms, packed, letters, uses, rare, *values = reply
-        consent = consent_of(packed)
-        level = consent.level if consent else None
-        channels = consent.channels if consent and level in self._groups else ()
-        allowed = self._lowest if level is None else self._groups.get(level, self._lowest)
-        groups = {
-            letter: known
-            for letter, known in zip(letters.decode(), values, strict=True)
-            if known is not None and letter in allowed
-        }
-        if rare is None:
-            return Known(now_ms, level, channels, groups, _counters(uses, None), consent=packed or b"")
-        decided, erased, linked, memory = rare
-        counters, off = _counters(uses, linked), switched_of(memory[5]) if memory else NOTHING_OFF
-        return Known(
-            now_ms=now_ms,
-            level=level,
-            channels=channels,
-            groups=groups,
-            counters=with_reserved(counters, memory[3], now_ms) if memory else counters,
-            decided=committed_of(*decided[:4], repeated=True, off=off) if decided else None,
-            erased=erased == 1,
-            consent=packed or b"",
-            linked=_linked(linked, allowed) if linked else None,
-            memory=memory_of(memory) if memory else NOTHING_REMEMBERED,
-            off=off,
-            off_version=version_of(memory[5]) if memory else 0,
-        )
-
-
-def _counters(packed: bytes | None, linked: list[bytes | None] | None) -> Mapping[str, tuple[int, ...]]:
-    try:
-        own = _decode_counters(packed) if packed is not None else {}
-        if linked is None or linked[0] != b"p" or linked[2] is None:
-            return own
-        return _all_uses(own, _decode_elsewhere(linked[2]))
-    except msgspec.DecodeError:
-        raise StoreUnreadable("The cap counters of a customer cannot be read.") from None
-
-
-def _all_uses(own: Mapping[str, tuple[int, ...]], elsewhere: _Elsewhere) -> Mapping[str, tuple[int, ...]]:
-    """Return the uses of a person: their own and those that were made under other identities, in order."""
-    uses = dict(own)
-    for counters in elsewhere.values():
-        for key, times in counters.items():
-            uses[key] = tuple(sorted((*uses.get(key, ()), *times)))
-    return uses
-
-
-def _linked(told: list[bytes | None], allowed: str) -> Linked:
-    try:
-        if told[0] == b"p":
-            return Linked(aliases=_decode_aliases(told[1]) if told[1] else (), letters=allowed)
-        whose = (told[1] or b"").decode()
-        return Linked(leaving=whose) if told[0] == b"u" else Linked(person=whose)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise StoreUnreadable("The identities of a customer cannot be read.") from None
-
-
-def committed_of(
-    entry: bytes, digest: bytes, chosen: bytes, bound: bytes, *, repeated: bool, off: Switched = NOTHING_OFF
-) -> Committed:
-    """Return what a commit did, from what is stored of it; raise `StoreUnreadable`."""
-    try:
-        not_fitting = () if bound == _NONE else _decode_bound(bound)
-        return Committed(entry, digest, _decode_chosen(chosen), not_fitting, repeated, off)
-    except msgspec.DecodeError:
-        raise StoreUnreadable("A stored decision cannot be read.") from None
+            raise _REFUSALS[last.prefix]() from None

@@ -13,9 +13,9 @@ from service.core.plan import unpack
 from service.core.rights import Erased, Kept, KeptDecision, KeptOutcome, KeptReservation
 from service.store.calls import StoreUnreadable
 from service.store.consents import consent_of
-from service.store.customers import committed_of
 from service.store.keys import EVENT_DIGEST_BYTES
 from service.store.remembered import contact_of, promised_of, refusals_of, reserved_of
+from service.store.replies import committed_of
 
 Counts: TypeAlias = Counter[str]
 """How much was removed, by the names of `Erased`."""

@@ -11,8 +11,9 @@ from msgspec.structs import replace
 from models.fold_merge import Fields, merged_groups
 from service.core.decision import Commit, Committed, Known, Linked
 from service.store import keys
-from service.store.customers import CustomerStore, committed_of
+from service.store.customers import CustomerStore
 from service.store.identities import IdentityStore, Unsettled
+from service.store.replies import committed_of
 
 _ATTEMPTS = 8
 
@@ -31,20 +32,19 @@ class People:
 
     def decision_id(self, customer: str, idempotency_key: str, entropy: bytes) -> str:
         """Name a decision: always the same for a customer and a key, at random (12 bytes) where the key is empty."""
-        return self._customers.decision_id(customer, idempotency_key, entropy)
+        if idempotency_key:
+            return keys.repeatable_decision_id(customer, idempotency_key)
+        return keys.fresh_decision_id(customer, entropy)
 
-    async def read(
+    def read(
         self, customer: str, decision_id: str | None, deadline_s: float | None = None, idempotency_key: str = ""
-    ) -> Known:
+    ) -> Coroutine[Any, Any, Known]:
         """Return what the consent of the person behind a customer allows to be known of all their identities.
 
         With a decision id, also the decision if it was made before; with the idempotency key, also if that was under
         another identity of the person. `Known.customer` is the person where that is another id.
         """
-        known = await self._customers.read(customer, decision_id, deadline_s)
-        if known.linked is None or known.decided is not None:
-            return known
-        return await _Reading(self, customer, idempotency_key, deadline_s).person(known, known.linked)
+        return self._customers.read(customer, decision_id, deadline_s, idempotency_key, self._whole)
 
     async def context(self, customer: str, deadline_s: float | None = None) -> Known:
         """Return what the person's consent allows to be known."""
@@ -53,6 +53,11 @@ class People:
     def commit(self, commit: Commit, deadline_s: float | None = None) -> Coroutine[Any, Any, Committed]:
         """Take, count and log at once, for the person; raise `CustomerLinked` when that is somebody else by now."""
         return self._customers.commit(commit, deadline_s)
+
+    def _whole(
+        self, customer: str, known: Known, linked: Linked, key: str, deadline_s: float | None
+    ) -> Coroutine[Any, Any, Known]:
+        return _Reading(self, customer, key, deadline_s).person(known, linked)
 
 
 class _Reading:

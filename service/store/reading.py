@@ -2,18 +2,22 @@
 
 What is the same for all customers of a bucket, or for every call, is packed once. What the store would take apart
 argument by argument goes as one msgpack value.
+
+`read_packer` and `commit_packer` are what serves: compiled (service/store/_commands.c), where there was a compiler.
+What is unusual comes back from there to the twins in Python: `Reading.packed` and `Committing.packed`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from zlib import crc32
 
 import msgspec
 
+from models.compiled import compiled
 from service.core.decision import Commit, Counter, Counting
 from service.store import keys
 
@@ -24,6 +28,14 @@ _RENEWED = 0.999
 _Candidate: TypeAlias = tuple[str, tuple[Counter, ...]]
 _PLAIN, _WHOLE = 3, 7
 _encode = msgspec.msgpack.Encoder().encode
+_COMMANDS = compiled("service.store._commands")
+COMPILED = _COMMANDS is not None
+"""Whether commands are packed, and replies read, by what is compiled."""
+_ANY = "@@@"
+"""Stands for the bucket where a key is a template."""
+
+ReadPacker: TypeAlias = Callable[[str, bytes, str | None], bytes]
+CommitPacker: TypeAlias = Callable[[Commit, bytes], tuple[bytes, bytes]]
 
 
 def _bulk(part: bytes) -> bytes:
@@ -43,7 +55,10 @@ class _Bucket(NamedTuple):
 
 @lru_cache(maxsize=keys.BUCKETS)
 def _bucket(number: int) -> _Bucket:
-    name = f"{number:03x}"
+    return _named(f"{number:03x}")
+
+
+def _named(name: str) -> _Bucket:
     beside = _bulk(keys.suppression_key(name)) + _bulk(keys.switch_key(name))
     return _Bucket(name, *keys.prefixes(name), _bulk(keys.log_key(name)), beside, _bulk(keys.counts_key(name)))
 
@@ -69,11 +84,12 @@ class Reading:
         allowed = _encode((groups_by_level[lowest], groups_by_level))
         return cls(b"*9\r\n" + name + _bulk(b"3"), b"*11\r\n" + name + _bulk(b"5"), _bulk(allowed))
 
-    def packed(self, customer: bytes, digest: bytes, decision_id: str | None = None) -> bytes:
+    def packed(self, asked: str, digest: bytes, decision_id: str | None = None) -> bytes:
         """Return the command for a customer, with the digest that says whether they were erased.
 
         With the id of a decision it asks for that one too; raise ValueError for one of another bucket.
         """
+        customer = asked.encode()
         bucket, size = _bucket(crc32(customer) % keys.BUCKETS), len(customer)
         head, decided = self.head, b""
         if decision_id is not None:
@@ -124,6 +140,30 @@ class Committing:
 
 _COMMIT = b"".join((b"*%d\r\n%b$1\r\n%b\r\n$%d\r\n%b%b\r\n%b", _BULK, b"%b%b", 5 * _BULK, b"%b", _BULK, b"%b"))
 """How many parts, the function; keys; customer, entry, digests, consent; times to live; the rest; candidates."""
+
+
+def read_packer(reading: Reading) -> ReadPacker:
+    """Return what packs the read of a customer, with their digest and the id of a decision or None."""
+    return reading.packed if _COMMANDS is None else compiled_reading(reading).packed
+
+
+def compiled_reading(reading: Reading) -> Any:  # noqa: ANN401 - it is compiled
+    """Return the compiled side of a read command."""
+    any_ = _named(_ANY)
+    parts = (reading.head, reading.with_decision, reading.allowed)
+    return _COMMANDS.Reading(reading.packed, *parts, any_.context, any_.beside, any_.decision, any_.log)
+
+
+def commit_packer(committing: Committing) -> CommitPacker:
+    """Return what packs a commit, with the digest of its customer."""
+    return committing.packed if _COMMANDS is None else compiled_committing(committing).packed
+
+
+def compiled_committing(committing: Committing) -> Any:  # noqa: ANN401 - it is compiled
+    """Return the compiled side of a commit command."""
+    any_ = _named(_ANY)
+    parts = (any_.context, any_.beside, any_.decision, any_.log, any_.counts)
+    return _COMMANDS.Committing(committing.packed, _told, Commit, Counter, committing.name, committing.kept, *parts)
 
 
 def _told(commit: Commit) -> bytes:

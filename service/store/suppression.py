@@ -27,9 +27,12 @@ class ErasureKeyRefused(Exception):
 
 
 class Suppression:
-    """Digests customer ids with a secret key; without one every digest is empty and nobody can be erased."""
+    """Digests customer ids with a secret key; without one every digest is empty and nobody can be erased.
 
-    __slots__ = ("_digest", "fingerprint", "has_key")
+    `digest` returns the 16 bytes that stand for a customer, always the same under one key; b"" without a key.
+    """
+
+    __slots__ = ("digest", "fingerprint", "has_key")
 
     def __init__(self, key: bytes | None = None) -> None:
         """Take a key of at least 32 bytes, or none; raise ValueError, without the key in it, for a shorter one."""
@@ -37,21 +40,21 @@ class Suppression:
             raise ValueError(f"the erasure key has {len(key)} bytes; at least {LEAST_KEY_BYTES} random ones are needed")
         self.has_key = key is not None
         self.fingerprint = _digest_with(key)("")[:8] if key is not None else b""  # no customer's id is empty
-        self._digest = lru_cache(maxsize=_REMEMBERED)(_digest_with(key)) if key is not None else _nothing
+        # No method: a frame less for every decision, twice.
+        self.digest: Callable[[str], bytes] = _nothing if key is None else lru_cache(_REMEMBERED)(_digest_with(key))
 
     def __repr__(self) -> str:
         return f"Suppression({'with' if self.has_key else 'without'} a key)"
 
-    def digest(self, customer: str) -> bytes:
-        """Return the 16 bytes that stand for a customer, always the same under one key; b"" without a key."""
-        return self._digest(customer)
-
 
 def _digest_with(key: bytes) -> Callable[[str], bytes]:
     folded = blake2b(key, digest_size=64, person=b"tact erasure").digest()  # the longest key that blake2b takes
+    begun = blake2b(digest_size=DIGEST_BYTES, key=folded, person=b"tact erased")
 
     def digest(customer: str) -> bytes:
-        return blake2b(customer.encode(), digest_size=DIGEST_BYTES, key=folded, person=b"tact erased").digest()
+        own = begun.copy()  # in two thirds of the time of beginning anew
+        own.update(customer.encode())
+        return own.digest()
 
     return digest
 

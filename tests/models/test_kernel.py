@@ -268,6 +268,29 @@ def test_too_few_values_and_wrong_room_are_refused() -> None:
         scoring.score((None,) * len(FIELDS), NOW, [], None, np.empty(2), np.empty(3))
 
 
+@compiled_only
+def test_candidates_are_refused_where_two_are_equal_and_where_leans_are_missing() -> None:
+    """The kernel makes candidates of the pool first, leaves ties to the arbiter, and never reads beyond the leans."""
+    ranker = kernel.ranker(lambda *told: told, ("a", "b", "c"), (True, True, False), (True, False, False),  # type: ignore[arg-type]
+                           (0.1, 0.2, 0.3), 0.25)  # fmt: skip
+    assert ranker is not None
+    lean, net = np.array([0.5, -0.5, 0.0, 0.25]), np.array([1.0, 3.0, 2.0])
+    liked = ranker.candidates(lean, net, b"\x05", b"\x02", 3, True)
+    assert liked == (
+        ("c", 0.3, None, 2.0, 0.875, True, None, False),
+        ("a", 0.75, 0.625, 1.0, 0.125, True, None, False),
+        ("b", 0.25, None, 3.0, 0.0, False, None, False),
+    )
+    alone = ranker.candidates(lean, net, b"\x02", b"\x00", 2, False)
+    assert alone == (("b", 0.25, None, 3.0, 1.0, False, None, False),)
+    assert ranker.candidates(lean, np.array([1.0, 2.0, 2.0]), b"\x07", b"\x00", 1, False) is None
+    assert ranker.candidates(lean, net, b"\x07", b"\x00", 17, False) is None
+    with pytest.raises(IndexError, match="leans"):
+        ranker.candidates(np.zeros(3), net, b"\x01", b"\x00", 1, False)
+    with pytest.raises(ValueError, match="bytes"):
+        ranker.candidates(lean, np.zeros(2), b"\x01", b"\x00", 1, False)
+
+
 def test_the_setting_takes_the_twin() -> None:
     """With TACT_KERNEL=python nothing compiled is loaded."""
     said = "from models import kernel; import sys; print(kernel.COMPILED, 'models._kernel' in sys.modules)"

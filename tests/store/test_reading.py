@@ -12,7 +12,7 @@ from service.core.decision import Commit, Counter, Counting
 from service.core.memory import Give
 from service.store import keys
 from service.store.connection import pack
-from service.store.reading import Committing, Reading
+from service.store.reading import Committing, Reading, commit_packer, read_packer
 from tests.folding import DETERMINISTIC
 
 Candidates = tuple[tuple[tuple[str, tuple[Counter, ...]], ...], ...]
@@ -73,13 +73,13 @@ def test_a_commit_is_packed_as_any_command(
         places.append(keys.counts_key(bucket))
     kept = b"63072000000 1209600000 7776000000 7768224000"
     rows = [b"".join(msgspec.msgpack.encode(_flat(*one)) for one in placed) for placed in candidates]
-    assert Committing.of("tact_commit_1", KEPT_MS).packed(commit, erased) == (
-        places[2],
-        pack(
-            "FCALL", "tact_commit_1", len(places), *places, customer, entry, digest, erased, consent, kept,
-            msgspec.msgpack.encode(told), *rows,
-        ),
+    committing = Committing.of("tact_commit_1", KEPT_MS)
+    wanted = pack(
+        "FCALL", "tact_commit_1", len(places), *places, customer, entry, digest, erased, consent, kept,
+        msgspec.msgpack.encode(told), *rows,
     )  # fmt: skip
+    assert committing.packed(commit, erased) == (places[2], wanted)
+    assert commit_packer(committing)(commit, erased) == (places[2], wanted)
 
 
 @DETERMINISTIC
@@ -92,8 +92,10 @@ def test_a_read_is_packed_as_any_command(customer: str, erased: bytes, keyed: bo
     if decision:
         places += [keys.decision_key(decision), keys.log_key(bucket)]
     allowed = msgspec.msgpack.encode(["", levels])
-    packed = Reading.of("tact_read_1", levels, "none").packed(customer.encode(), erased, decision)
-    assert packed == pack("FCALL_RO", "tact_read_1", len(places), *places, customer, erased, allowed)
+    reading = Reading.of("tact_read_1", levels, "none")
+    wanted = pack("FCALL_RO", "tact_read_1", len(places), *places, customer, erased, allowed)
+    assert reading.packed(customer, erased, decision) == wanted
+    assert read_packer(reading)(customer, erased, decision) == wanted
 
 
 def test_a_log_is_kept_for_as_long_as_its_decisions() -> None:
@@ -103,10 +105,15 @@ def test_a_log_is_kept_for_as_long_as_its_decisions() -> None:
 
 
 def test_a_decision_of_another_bucket_is_not_asked_for() -> None:
-    """Keys of two buckets cannot be touched at once, so such a read is a mistake of the caller."""
+    """Keys of two buckets cannot be touched at once, so such a read, or commit, is a mistake of the caller."""
     reading, other = Reading.of("f", {"none": ""}, "none"), keys.repeatable_decision_id("bob", "k")
-    with pytest.raises(ValueError, match="another bucket"):
-        reading.packed(b"anna", b"", other)
+    for packed in (reading.packed, read_packer(reading)):
+        with pytest.raises(ValueError, match="another bucket"):
+            packed("anna", b"", other)
+    committing = Committing.of("f", KEPT_MS)
+    for committed in (committing.packed, commit_packer(committing)):
+        with pytest.raises(ValueError, match="another bucket"):
+            committed(Commit("anna", other, b"", 1, b"entry", ()), b"")
 
 
 def _flat(action: str, counters: tuple[Counter, ...]) -> list[object]:
