@@ -111,6 +111,8 @@ class Run:
 
     def _take_off(self, answer: pb.DecideResponse) -> None:
         asked = self._unanswered.popleft().request_id if self._unanswered else None
+        if asked is not None and not answer.request_id and answer.HasField("error"):
+            answer.request_id = asked  # of what is too long to be read the service does not know it
         if asked != answer.request_id:
             raise CallFailed("DATA_LOSS", "An answer is not to the question whose turn it is.", ())
         self._room.release()

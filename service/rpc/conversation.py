@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from typing import Any, TypeAlias
 
+from service.errors import ServiceEnds
 from service.rpc.wrapper import Raws
 
 Work: TypeAlias = "tuple[asyncio.Task[bytes], ...]"
@@ -18,10 +19,11 @@ class Conversation:
 
     `begin` says what there is to answer in one message: all of it runs at once, gives one answer each, and raises
     nothing. What `begin` itself raises ends the stream, once everything before it is answered. Nothing more is read
-    while `room` answers or more are not written, so a caller who does not read is not read either.
+    while `room` answers or more are not written, so a caller who does not read is not read either; nor is anything once
+    the service is `ending`.
     """
 
-    def __init__(self, raws: Raws, begin: Begin, room: int) -> None:
+    def __init__(self, raws: Raws, begin: Begin, room: int, ending: asyncio.Event) -> None:
         self._begin = begin
         self._room = room
         self._works: deque[Work] = deque()
@@ -29,9 +31,14 @@ class Conversation:
         self._begun = asyncio.Event()
         self._written = asyncio.Event()
         self._reader = asyncio.create_task(self._read(raws))
+        self._ending = asyncio.create_task(ending.wait())
+        self._ending.add_done_callback(lambda _: self._reader.cancel())
 
     async def answers(self) -> AsyncGenerator[list[bytes], None]:
-        """Yield the answers to one message after another, until all are answered. Raises what ended the reading."""
+        """Yield the answers to one message after another, until all are answered.
+
+        Raises what ended the reading, `ServiceEnds` when that was the end of the service.
+        """
         try:
             while await self._next_has_begun():
                 work = self._works[0]
@@ -39,6 +46,8 @@ class Conversation:
                 self._works.popleft()
                 self._unwritten -= len(work)
                 self._written.set()
+            if self._reader.cancelled():
+                raise ServiceEnds("the service ends")
             await self._reader
         finally:
             await self._leave()
@@ -67,7 +76,7 @@ class Conversation:
 
     async def _leave(self) -> None:
         """Stop reading, cancel what is in work, and wait until all of it has ended."""
-        tasks = [self._reader, *(task for work in self._works for task in work)]
+        tasks = [self._ending, self._reader, *(task for work in self._works for task in work)]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

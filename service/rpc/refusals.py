@@ -26,6 +26,7 @@ from service.errors import (
     InvalidArgument,
     LinkRefused,
     NotControlled,
+    ServiceEnds,
     StoreError,
     TactError,
     TooManySwitches,
@@ -73,6 +74,7 @@ STATUS: dict[type[TactError], tuple[grpc.StatusCode, str]] = {
     ),
     FailedPrecondition: (grpc.StatusCode.FAILED_PRECONDITION, "What is stored does not allow this."),
     DeadlineExpired: (grpc.StatusCode.DEADLINE_EXCEEDED, "The time for this call is over."),
+    ServiceEnds: (grpc.StatusCode.UNAVAILABLE, "The service ends. Send what is not answered again on a new stream."),
     StoreError: (
         grpc.StatusCode.UNAVAILABLE,
         "The store cannot be reached or does not answer in time. Repeat the call: nothing counts twice.",

@@ -112,12 +112,13 @@ class Server:
     async def drain(self, *, linger_s: float, grace_s: float) -> None:
         """Say NOT_SERVING, go on for `linger_s` so that balancers notice, then refuse calls and end in `grace_s`.
 
-        Calls that take longer than `grace_s` are cancelled.
+        Streams of requests answer what they have read, and end. Calls that take longer than `grace_s` are cancelled.
         """
         await self._health.leave()
         self._current.draining = True
         if self._server is not None:
             await asyncio.sleep(linger_s)
+            self._current.ending.set()
             await self._server.stop(grace_s)
         self._ended.set()
 

@@ -89,6 +89,7 @@ class Connection(asyncio.Protocol):
         self._outbox: list[bytes] = []
         self._leaving = False
         self._left_at = 0.0
+        self._letting_go: asyncio.TimerHandle | None = None
         self._slots: deque[tuple[asyncio.Future[Reply], float, float]] = deque()  # answer to, due, doubtful from
         self._unread = 0
         self._alarm: asyncio.TimerHandle | None = None
@@ -134,14 +135,26 @@ class Connection(asyncio.Protocol):
         self._outbox.append(packed)
         self._slots.append((answer, due, doubtful))
         held, now = len(self._outbox), doubtful - self._timeout_s
-        if not self._leaving and (held == len(self._slots) or held >= MOST_HELD or now - self._left_at > HOLD_S):
-            self._leave_soon()
+        if not self._leaving:
+            if held == len(self._slots) or held >= MOST_HELD or now - self._left_at > HOLD_S:
+                self._leave_soon()
+            elif self._letting_go is None:
+                self._letting_go = self._loop.call_at(self._left_at + HOLD_S, self._let_go)
         if self._alarm is None or due < self._alarm_at:
             self._set_alarm(due)
 
     def _leave_soon(self) -> None:
         self._leaving = True
         self._loop.call_soon(self._flush)
+
+    def _let_go(self) -> None:
+        """Send what neither a reply nor a call has let go in time; one look serves all writes of `HOLD_S`."""
+        self._letting_go = None
+        if self._outbox and not self._leaving:
+            if self._loop.time() - self._left_at >= HOLD_S:
+                self._flush()
+            else:
+                self._letting_go = self._loop.call_at(self._left_at + HOLD_S, self._let_go)
 
     def _flush(self) -> None:
         self._leaving, self._left_at = False, self._loop.time()
@@ -196,9 +209,10 @@ class Connection(asyncio.Protocol):
             self._fault = fault
         if self._transport is not None:
             self._transport.abort()
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
+        for timer in (self._alarm, self._letting_go):
+            if timer is not None:
+                timer.cancel()
+        self._alarm = self._letting_go = None
         while self._slots:
             answer = self._slots.popleft()[0]
             if not answer.done():

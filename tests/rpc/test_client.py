@@ -97,6 +97,24 @@ async def test_a_stream_of_questions() -> None:
     assert answers["7"]["error"]["violations"][0]["field"] == "channel"
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pytest.param(Ask("c" * 70_000, "web", ("hero",), request_id="3"), id="too large"),
+        pytest.param(Ask("c", "web", ("hero",), request_id="3" * 65), id="its id too long"),
+        pytest.param(Ask("c", "web", ("hero",), request_id="3", idempotency_key="k" * 65), id="its key too long"),
+    ],
+)
+async def test_a_question_that_cannot_be_read_spoils_no_run(bad: Ask) -> None:
+    """Its answer says what is wrong, under its own id, and all others of the run are answered in order."""
+    good = [Ask("c", "web", ("hero",), request_id=str(number)) for number in range(6)]
+    asks = [*good[:3], bad, *good[4:]]
+    async with serving(edge_of()) as target, TactClient(target) as tact:
+        answers = [answer async for answer in tact.decide_all(asks, run="mailing")]
+    assert [answer["request_id"] for answer in answers] == [ask.request_id for ask in asks]
+    assert [number for number, answer in enumerate(answers) if "error" in answer] == [3]
+
+
 async def test_what_a_sender_does_wrong_is_raised() -> None:
     """A value that cannot be sent is the sender's error, with its name, also in the middle of a stream."""
     bad = Ask("c-1", "web", ("hero",), {"present.sentiment": object()})  # type: ignore[dict-item]  # bad on purpose

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from service.core.decision import Answer, Decision, Request
 from service.rpc.decision_batches import ANSWER_BYTES, MOST_IN_A_BATCH, batches_of, requests_in
 from service.rpc.decisions import MAX_IN_WORK, READ_ON_BELOW
+from service.rpc.server import Listen, Server
 from tact.v1 import decision_pb2 as pb
 from tact.v1.decision_pb2_grpc import DecisionServiceStub
 from tests.rpc.messages import ask
-from tests.rpc.world import NOW_MS, Answering, answered, calling, edge_of, strategy
+from tests.rpc.world import NOW_MS, Answering, answered, calling, channel_to, edge_of, strategy
 
 PATHS = {"DecideStream": pb.DecideResponse.FromString, "DecideBatches": pb.DecideBatchesResponse.FromString}
 OK, INVALID = 0, grpc.StatusCode.INVALID_ARGUMENT.value[0]
@@ -232,6 +233,36 @@ async def test_who_leaves_takes_the_work_along(method: str) -> None:
 def _working() -> set[asyncio.Task[object]]:
     """Return the tasks of streams: their readers and what is in work."""
     return {task for task in asyncio.all_tasks() if "Conversation." in repr(task) or "answer_item" in repr(task)}
+
+
+@pytest.mark.parametrize("method", PATHS)
+async def test_a_service_that_ends_answers_what_it_has_read(method: str) -> None:
+    """A stream is read no further, what is in work is answered, and it ends with UNAVAILABLE, long before the grace."""
+    gate, reached = asyncio.Event(), asyncio.Event()
+
+    async def how(request: Request) -> Decision:
+        if len(decider.asked) == 20:
+            reached.set()
+        await gate.wait()
+        return answered(request)
+
+    decider = Answering(how)
+    server = Server(edge_of(decider), Listen(port=0))
+    async with channel_to(f"127.0.0.1:{await server.start()}") as channel:
+        call = getattr(DecisionServiceStub(channel), method)()
+        for at in range(0, 20, 10):
+            for message in [numbered(at, 10)] if method == "DecideBatches" else numbered(at, 10).requests:
+                await call.write(message)
+        await asyncio.wait_for(reached.wait(), 5)
+        drained = asyncio.create_task(server.drain(linger_s=0, grace_s=60))
+        asyncio.get_running_loop().call_later(0.05, gate.set)
+        came = [await asyncio.wait_for(call.read(), 5) for _ in range(2 if method == "DecideBatches" else 20)]
+        with pytest.raises(grpc.aio.AioRpcError, match="The service ends") as caught:
+            await asyncio.wait_for(call.read(), 5)
+        await asyncio.wait_for(drained, 5)
+    answers = came if method == "DecideStream" else [answer for message in came for answer in message.answers]
+    assert [answer.request_id for answer in answers] == [str(number) for number in range(20)]
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
 async def test_no_batches_at_all() -> None:

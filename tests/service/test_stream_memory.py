@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -41,13 +42,14 @@ def batch(number: int) -> bytes:
 
 @pytest.mark.parametrize(("method", "message"), [("DecideStream", single), ("DecideBatches", batch)])
 async def test_a_caller_who_does_not_read_takes_little_memory(
-    clean_store_url: str, method: str, message: Callable[[int], bytes]
+    tmp_path: Path, method: str, message: Callable[[int], bytes]
 ) -> None:
     """Its sending comes to stand still, as often as it tries: after 3 MB each; three at once stay below 60 MB.
 
     What is held are the windows of gRPC, and requests and long answers of what is in work.
     """
-    words = ("serve", "--strategy", DEMO, "--store", clean_store_url, "--port", "0", "--store-wait", "5", "--json")
+    store = f"embedded:{tmp_path / 'store'}"  # which store it is makes no difference here
+    words = ("serve", "--strategy", DEMO, "--store", store, "--port", "0", "--store-wait", "5", "--json")
     with Process(*words) as process:
         target = process.serving().target
         server = psutil.Process(process.pid)

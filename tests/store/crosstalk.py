@@ -122,6 +122,15 @@ class ForgetsWhoLeft(Connection):
             self._slots = deque(slot for slot in self._slots if slot[0] is not answer)
 
 
+class OvertakesWhatIsHeldBack(Connection):
+    """A mutant: the call that lets go what was held back leaves before it, and has its slot behind it."""
+
+    def _leave_soon(self) -> None:
+        if 1 < len(self._outbox) < len(self._slots):
+            self._outbox.insert(0, self._outbox.pop())
+        super()._leave_soon()
+
+
 class QueuesInTwoPlaces(Connection):
     """A mutant: queues slots when called and now and then bytes a moment later, so that the two orders differ."""
 

@@ -40,7 +40,7 @@ def own_store(tmp_path: Path, store_program: Path | None) -> Iterator[EmbeddedSt
 
 @asynccontextmanager
 async def server(answer: Callable[[bytes], bytes], after_s: float = 0.0) -> AsyncIterator[tuple[str, list[bytes]]]:
-    """Run a server that answers what `answer` says; give its URL and what it receives."""
+    """Run a server that answers what `answer` says, each `after_s` after it came; give its URL and what it receives."""
     received: list[bytes] = []
     serving: set[asyncio.Task[None]] = set()
 
@@ -51,8 +51,7 @@ async def server(answer: Callable[[bytes], bytes], after_s: float = 0.0) -> Asyn
                 received[-1] += data
                 if not (reply := answer(data)):
                     break
-                await asyncio.sleep(after_s)
-                writer.write(reply)
+                asyncio.get_running_loop().call_later(after_s, writer.write, reply)
         finally:
             writer.transport.abort()
 
@@ -137,6 +136,26 @@ async def test_calls_are_held_back_while_replies_are_due(
             await asyncio.sleep(0.01)
         assert await asyncio.gather(*calls) == [b"OK"] * 6
     assert left == together
+
+
+async def test_a_call_that_is_held_back_leaves_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though no reply comes and nobody asks for more: a slow or distant store has it while the one before is due."""
+    monkeypatch.setattr(pipeline, "HOLD_S", 0.05)
+    received: dict[bytes, float] = {}
+    came, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def answer(data: bytes) -> bytes:
+        received[data] = loop.time()
+        came.set()
+        return b"+OK\r\n" * data.count(b"*")
+
+    async with server(answer, after_s=0.3) as (url, _), Connections(url) as store:
+        await store.execute("PING")
+        came.clear()
+        first = store.call(pack("ECHO", "x"))
+        await came.wait()
+        assert await store.execute("ECHO", "y") == await first == b"OK"
+    assert 0.04 < received[pack("ECHO", "y")] - received[pack("ECHO", "x")] < 0.2
 
 
 async def test_a_call_that_is_held_back_keeps_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:

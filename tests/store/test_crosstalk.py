@@ -17,6 +17,7 @@ from tests.rpc.world import NOW_MS, strategy
 from tests.store.crosstalk import (
     LEAVES,
     ForgetsWhoLeft,
+    OvertakesWhatIsHeldBack,
     QueuesInTwoPlaces,
     Tally,
     count_foreign_values,
@@ -25,6 +26,7 @@ from tests.store.crosstalk import (
 from tests.store.proxy import DelayingProxy
 
 READS = int(os.environ.get("TACT_CROSSTALK_READS", "8000"))
+MUTANTS = (ForgetsWhoLeft, OvertakesWhatIsHeldBack, QueuesInTwoPlaces)
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
@@ -57,10 +59,10 @@ async def test_no_reader_gets_a_foreign_value(clean_store_url: str) -> None:
     assert connections == 2
 
 
-@pytest.mark.parametrize("mutant", [ForgetsWhoLeft, QueuesInTwoPlaces])
+@pytest.mark.parametrize("mutant", MUTANTS)
 async def test_the_check_catches_a_connection_that_misorders(clean_store_url: str, mutant: type[Connection]) -> None:
     """The same readers find foreign values where slots are forgotten, or queued in another order than bytes."""
-    tally, _ = await crosstalk(clean_store_url, mutant, 2_000)
+    tally, _ = await crosstalk(clean_store_url, mutant, 1_000)
     assert tally.foreign > 0
 
 
@@ -99,11 +101,11 @@ async def test_no_decision_reads_another_customer(clean_store_url: str) -> None:
     assert connections == 2
 
 
-@pytest.mark.parametrize("mutant", [ForgetsWhoLeft, QueuesInTwoPlaces])
+@pytest.mark.parametrize("mutant", MUTANTS)
 async def test_a_customer_behind_a_connection_that_misorders_is_not_taken_for_another(
     clean_store_url: str, mutant: type[Connection]
 ) -> None:
     """Even then nobody is decided for with facts of another: the value says whose it is, and the reply is refused."""
-    tally, _ = await crosstalk_of_customers(clean_store_url, mutant, 500)
+    tally, _ = await crosstalk_of_customers(clean_store_url, mutant, 250)
     assert tally.foreign == 0
     assert tally.lost > 0

@@ -39,6 +39,12 @@ class DecisionServiceStub:
     An unknown customer is no error: the answer is a safe greeting. A store that is slow or gone is no error either:
     the answer is a safe greeting, flagged as degraded, within the deadline.
 
+    A caller that traces the request says so with a W3C `traceparent` in the metadata; where the service sends traces
+    and this one is within its rate, the decision is a span of that trace. An answer to a decision that is traced comes
+    with trailing metadata `traceresponse`, which names its span in the same form. A `traceparent` that is not valid
+    counts as none; `tracestate` is not read. Of a stream, the one it was opened with holds for all its requests, and
+    there is no `traceresponse`.
+
     Errors: INVALID_ARGUMENT with google.rpc.BadRequest (the path of each bad field, empty for the request as a whole:
     it cannot be decoded, or has more than 64 KiB); ALREADY_EXISTS when the idempotency key was used with another
     request; INTERNAL with an opaque reference.
@@ -60,8 +66,9 @@ class DecisionServiceStub:
     answered as it was and counted once, also while the broken stream is still being worked off. Without a key, what is
     sent again is decided and counted again.
 
-    Errors: as for `Decide`, in the answer. The stream itself ends with OK once all requests are answered, and with
-    UNAVAILABLE or CANCELLED when the service ends before (resume it).
+    Errors: as for `Decide`, in the answer. The stream itself ends with OK once all requests are answered. A service that
+    ends reads it no further, answers what it has read, and ends it with UNAVAILABLE: resume it, which finds another
+    service or the next one. CANCELLED, or UNAVAILABLE without answers, is what a service leaves that ended at once.
 
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
     buf:lint:ignore RPC_REQUEST_STANDARD_NAME
@@ -109,6 +116,12 @@ class DecisionServiceAsyncStub(DecisionServiceStub):
     An unknown customer is no error: the answer is a safe greeting. A store that is slow or gone is no error either:
     the answer is a safe greeting, flagged as degraded, within the deadline.
 
+    A caller that traces the request says so with a W3C `traceparent` in the metadata; where the service sends traces
+    and this one is within its rate, the decision is a span of that trace. An answer to a decision that is traced comes
+    with trailing metadata `traceresponse`, which names its span in the same form. A `traceparent` that is not valid
+    counts as none; `tracestate` is not read. Of a stream, the one it was opened with holds for all its requests, and
+    there is no `traceresponse`.
+
     Errors: INVALID_ARGUMENT with google.rpc.BadRequest (the path of each bad field, empty for the request as a whole:
     it cannot be decoded, or has more than 64 KiB); ALREADY_EXISTS when the idempotency key was used with another
     request; INTERNAL with an opaque reference.
@@ -130,8 +143,9 @@ class DecisionServiceAsyncStub(DecisionServiceStub):
     answered as it was and counted once, also while the broken stream is still being worked off. Without a key, what is
     sent again is decided and counted again.
 
-    Errors: as for `Decide`, in the answer. The stream itself ends with OK once all requests are answered, and with
-    UNAVAILABLE or CANCELLED when the service ends before (resume it).
+    Errors: as for `Decide`, in the answer. The stream itself ends with OK once all requests are answered. A service that
+    ends reads it no further, answers what it has read, and ends it with UNAVAILABLE: resume it, which finds another
+    service or the next one. CANCELLED, or UNAVAILABLE without answers, is what a service leaves that ended at once.
 
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
     buf:lint:ignore RPC_REQUEST_STANDARD_NAME
@@ -182,6 +196,12 @@ class DecisionServiceServicer(metaclass=abc_1.ABCMeta):
         An unknown customer is no error: the answer is a safe greeting. A store that is slow or gone is no error either:
         the answer is a safe greeting, flagged as degraded, within the deadline.
 
+        A caller that traces the request says so with a W3C `traceparent` in the metadata; where the service sends traces
+        and this one is within its rate, the decision is a span of that trace. An answer to a decision that is traced comes
+        with trailing metadata `traceresponse`, which names its span in the same form. A `traceparent` that is not valid
+        counts as none; `tracestate` is not read. Of a stream, the one it was opened with holds for all its requests, and
+        there is no `traceresponse`.
+
         Errors: INVALID_ARGUMENT with google.rpc.BadRequest (the path of each bad field, empty for the request as a whole:
         it cannot be decoded, or has more than 64 KiB); ALREADY_EXISTS when the idempotency key was used with another
         request; INTERNAL with an opaque reference.
@@ -209,8 +229,9 @@ class DecisionServiceServicer(metaclass=abc_1.ABCMeta):
         answered as it was and counted once, also while the broken stream is still being worked off. Without a key, what is
         sent again is decided and counted again.
 
-        Errors: as for `Decide`, in the answer. The stream itself ends with OK once all requests are answered, and with
-        UNAVAILABLE or CANCELLED when the service ends before (resume it).
+        Errors: as for `Decide`, in the answer. The stream itself ends with OK once all requests are answered. A service that
+        ends reads it no further, answers what it has read, and ends it with UNAVAILABLE: resume it, which finds another
+        service or the next one. CANCELLED, or UNAVAILABLE without answers, is what a service leaves that ended at once.
 
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         buf:lint:ignore RPC_REQUEST_STANDARD_NAME
