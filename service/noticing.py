@@ -46,7 +46,10 @@ def bound(counts: Counts, entry: Entry, committed: Committed) -> None:
 
 
 def decided(counts: Counts, decision: Decision) -> Decision:
-    """Count a decision by what came of it, and placements that say nothing by the rule; return it."""
+    """Count a decision by what came of it, and placements that say nothing by the rule; return it.
+
+    What was missing for it, such as a model, counts as well: the answer says that it is degraded.
+    """
     said = False
     for answer in decision.answers:
         if answer.action:
@@ -54,6 +57,8 @@ def decided(counts: Counts, decision: Decision) -> Decision:
         else:
             counts.add("suppressions", by(answer.reasons[0]) if answer.reasons else "")
     counts.add("decisions", "said" if said else "suppressed")
+    for why in decision.degraded:
+        counts.add("degraded", by(why))
     return decision
 
 

@@ -46,7 +46,7 @@ COUNTED = (
         "degraded",
         "reason",
         "{decision}",
-        "Safe answers instead of full decisions, by the kind of reason.",
+        "Answers that something was missing for, by the kind of reason.",
         ("store_unavailable",),
     ),
     Count("refused", "code", "{request}", "Requests for a decision that got none, by the status that they ended with."),
@@ -82,7 +82,7 @@ COUNTED = (
 
 
 class Counts:
-    """The counts of one process. They are added to on the event loop alone, and may be read from any thread."""
+    """The counts of one process. They may be read from any thread; each label is added to from one thread alone."""
 
     def __init__(self) -> None:
         self._counted: dict[str, dict[str, int]] = {count.name: {} for count in COUNTED}

@@ -40,10 +40,10 @@ class Spreading:
     exemplars: Mapping[int, Exemplar] = field(default_factory=dict)
 
     def steps(self) -> Iterator[tuple[int, int]]:
-        """Yield the number of each bucket that is told, the endless one last, and how many are in it or below."""
-        for at, below in enumerate(accumulate(self.spread.counts)):
-            if at % self.each == 0 or at == len(BOUNDS_NS):
-                yield at, below
+        """Return the number of each bucket that is told, the endless one last, and how many are in it or below."""
+        below = tuple(accumulate(self.spread.counts))
+        told = (*range(0, len(BOUNDS_NS), self.each), len(BOUNDS_NS))
+        return zip(told, map(below.__getitem__, told), strict=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,38 @@ from service.telemetry.spreads import BOUNDS_S, Exemplar
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 PLAIN = "text/plain; version=0.0.4; charset=utf-8"
 
+_KINDS = {"application/openmetrics-text": "openmetrics", "text/plain": "plain"}
+_VERSIONS = {"openmetrics": ("", "1.0.0"), "plain": ("", "0.0.4")}
 _UNITS = {"s": "_seconds", "By": "_bytes"}
 _ESCAPED = str.maketrans({"\\": "\\\\", "\n": "\\n", '"': '\\"'})
+_HELP_ESCAPED = str.maketrans({"\\": "\\\\", "\n": "\\n"})
+"""The older text leaves a quote in a sentence as it is."""
+
 _LE = (*(f"{bound:.9g}" for bound in BOUNDS_S), "+Inf")
 
 
 def metric_name(family: Family) -> str:
     """Return the name without what is appended for single numbers: dots become underscores, the unit comes last."""
     return family.name.replace(".", "_") + _UNITS.get(family.unit, "")
+
+
+def wants_openmetrics(accepted: str) -> bool:
+    """Return whether an `Accept` header (or several, joined by commas) likes OpenMetrics at least as well as text."""
+    liked = {"openmetrics": 0.0, "plain": 0.0}
+    for one in accepted.lower().split(","):
+        kind, *parameters = (part.strip() for part in one.split(";"))
+        told = dict(part.partition("=")[::2] for part in parameters)
+        name = _KINDS.get(kind)
+        if name is not None and told.get("version", "").strip('"') in _VERSIONS[name]:
+            liked[name] = max(liked[name], _liking(told.get("q", "1")))
+    return 0.0 < liked["openmetrics"] >= liked["plain"]
+
+
+def _liking(q: str) -> float:
+    try:
+        return float(q)
+    except ValueError:
+        return 0.0
 
 
 def text_of(families: Iterable[Family], *, openmetrics: bool) -> str:
@@ -35,7 +59,7 @@ def _lines(family: Family, openmetrics: bool) -> Iterator[str]:
     yield f"# TYPE {headed} {told}"
     if openmetrics and family.unit in _UNITS:
         yield f"# UNIT {headed} {_UNITS[family.unit][1:]}"
-    yield f"# HELP {headed} {family.says.translate(_ESCAPED)}"
+    yield f"# HELP {headed} {family.says.translate(_ESCAPED if openmetrics else _HELP_ESCAPED)}"
     for point in family.points:
         yield f"{name}{suffix}{_braced(point.labels)} {_number(point.value)}"
     for spreading in family.spreads:
@@ -45,8 +69,9 @@ def _lines(family: Family, openmetrics: bool) -> Iterator[str]:
 def _buckets(name: str, spreading: Spreading, openmetrics: bool) -> Iterator[str]:
     labels, spread = spreading.labels, spreading.spread
     head = f'{name}_bucket{{{_inner(labels)}{"," if labels else ""}le="'
+    exemplars = spreading.exemplars if openmetrics else {}
     for at, below in spreading.steps():
-        yield f'{head}{_LE[at]}"}} {below}{_exemplar(spreading.exemplars.get(at)) if openmetrics else ""}'
+        yield f'{head}{_LE[at]}"}} {below}{_exemplar(exemplars.get(at)) if exemplars else ""}'
     yield f"{name}_count{_braced(labels)} {sum(spread.counts)}"
     yield f"{name}_sum{_braced(labels)} {_number(spread.total_s)}"
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
+from typing import Any
 
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from opentelemetry.sdk.metrics import Exemplar as SdkExemplar
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
@@ -31,6 +34,8 @@ SCOPE = InstrumentationScope("tact")
 DECIDE = "tact.v1.DecisionService/Decide"
 CUMULATIVE = AggregationTemporality.CUMULATIVE
 _FLAGS = TraceFlags(TraceFlags.SAMPLED)
+_NOT_KEPT: Any = None
+"""The least and the most, which no array keeps: the protocol lets them be left out, the types of the SDK do not."""
 
 
 def resource_of(instance: str, version: str) -> Resource:
@@ -55,6 +60,14 @@ def span_of(traced: Traced, resource: Resource) -> ReadableSpan:
         end_time=traced.ended_ns,
         instrumentation_scope=SCOPE,
     )
+
+
+def refused_in(answer: bytes) -> int:
+    """Return how many spans a collector did not want of those that it took; 0 where it says nothing that is OTLP."""
+    try:
+        return max(0, ExportTraceServiceResponse.FromString(answer).partial_success.rejected_spans)
+    except DecodeError:
+        return 0
 
 
 def _attributes(traced: Traced) -> dict[str, str | int | float]:
@@ -105,19 +118,10 @@ class _Moment:
         below = (0, *(number for _, number in steps))
         counts = [up_to - before for before, up_to in pairwise(below)]
         bounds = [BOUNDS_S[at] for at, _ in steps[:-1]]
-        lowest, highest = _ends(counts, bounds)
         return HistogramDataPoint(
-            dict(spreading.labels), *self._times, below[-1], spreading.spread.total_s, counts, bounds, lowest, highest,
-            list(_exemplars(spreading)),
+            dict(spreading.labels), *self._times, below[-1], spreading.spread.total_s, counts, bounds, _NOT_KEPT,
+            _NOT_KEPT, list(_exemplars(spreading)),
         )  # fmt: skip
-
-
-def _ends(counts: list[int], bounds: list[float]) -> tuple[float, float]:
-    """Return between which bounds everything lies: the protocol wants a least and a most, which no array keeps."""
-    filled = [at for at, count in enumerate(counts) if count]
-    if not filled:
-        return 0.0, 0.0
-    return (0.0, *bounds)[filled[0]], (*bounds, bounds[-1])[filled[-1]]
 
 
 def _exemplars(spreading: Spreading) -> Iterator[SdkExemplar]:

@@ -13,6 +13,9 @@ from service.telemetry.w3c import Parent, parent_in
 BURST_S = 1.0
 """For how long callers may save up what they did not ask for."""
 
+RAREST = 1e-9
+"""So many a second, one in thirty years, is as rare as anything can be asked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trace:
@@ -43,7 +46,7 @@ class Allowance:
     """So many a second, and those of one second at once: what callers may ask for."""
 
     def __init__(self, rate: float) -> None:
-        self._each_ns = round(1e9 / rate) if rate else 0
+        self._each_ns = round(1e9 / max(rate, RAREST)) if rate > 0 else 0
         self._saved_ns = max(round(BURST_S * 1e9), self._each_ns) - self._each_ns
         self._spent_until = 0
 

@@ -12,7 +12,7 @@ from typing import cast
 
 from service.errors import CannotListen
 from service.telemetry.families import Family
-from service.telemetry.openmetrics import OPENMETRICS, PLAIN, text_of
+from service.telemetry.openmetrics import OPENMETRICS, PLAIN, text_of, wants_openmetrics
 
 PATIENCE_S = 2.0
 """How long a connection may last, from the first byte to the last."""
@@ -63,8 +63,8 @@ class Scraping:
             return _http("405 Method Not Allowed", PLAIN, "Ask with GET.\n")
         if words[1].partition("?")[0] != "/metrics":
             return _http("404 Not Found", PLAIN, "The metrics are at /metrics.\n")
-        accepted = [line.lower() for line in headers if line.lower().startswith("accept:")]
-        openmetrics = any("application/openmetrics-text" in line for line in accepted)
+        accepted = (line.partition(":")[2] for line in headers if line.lower().startswith("accept:"))
+        openmetrics = wants_openmetrics(",".join(accepted))
         text = text_of(self._read(), openmetrics=openmetrics)
         return _http("200 OK", OPENMETRICS if openmetrics else PLAIN, text, only_head=words[0] == "HEAD")
 

@@ -9,6 +9,9 @@ from urllib.parse import unquote, urlsplit
 
 MOST_BY_CALLERS = 1000.0
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_URL = re.compile(r"[!-~]+")
+_OURS = frozenset({"connection", "content-length", "content-type", "host", "transfer-encoding"})
+"""The headers that sending itself writes: a second one would make every document unreadable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +81,13 @@ def _collector(door: Door) -> str:
     form = "write the URL of a collector that takes OTLP over HTTP, such as http://127.0.0.1:4318"
     try:
         parts = urlsplit(url)
-        has_host = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        host = (parts.hostname or "").encode("idna")  # which refuses what can be no name
+        has_host = parts.scheme in ("http", "https") and bool(host) and parts.port != 0
     except ValueError:
         _refuse(door, form, "it is no URL")
     if "@" in url:
         _refuse(door, "put what the collector wants to know into TACT_OTLP_HEADERS", "it may hold a password")
-    if not has_host or parts.query or parts.fragment:
+    if not has_host or parts.query or parts.fragment or not _URL.fullmatch(url):
         _refuse(door, form, "it is no such URL")
     if parts.path.endswith(("/v1/traces", "/v1/metrics")):
         _refuse(door, form, "it ends in a path that is added to it")
@@ -95,9 +99,16 @@ def _headers(door: Door) -> tuple[tuple[str, str], ...]:
     text = door.text("otlp-headers", "")
     pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
     found = tuple((name.strip(), unquote(value.strip())) for name, _, value in pairs)
-    if not all(_NAME.fullmatch(name) and value and value.isprintable() for name, value in found):
+    if not all(_NAME.fullmatch(name) and value and _is_latin(value) for name, value in found):
         raise door.refused("otlp-headers", "write name=value,name=value", "it holds what is no header")
+    if ours := sorted(_OURS.intersection(name.lower() for name, _ in found)):
+        raise door.refused("otlp-headers", f"leave out {', '.join(ours)}", "it holds what is written anyway")
     return found
+
+
+def _is_latin(value: str) -> bool:
+    """Whether a value can stand in a header."""
+    return value.isprintable() and all(character < "\u0100" for character in value)
 
 
 def _refuse(door: Door, wanted: str, why: str) -> NoReturn:
@@ -115,11 +126,14 @@ def _number(door: Door, name: str, default: float, most: float, wanted: str) -> 
 
 
 def _port(door: Door, workers: int) -> int | None:
-    """Return the port for metrics; several workers need as many in a row."""
+    """Return the port for metrics; several workers need as many in a row, which has to begin somewhere."""
     text = door.text("metrics-port", "")
     if not text:
         return None
+    if workers > 1 and text.strip("0") == "":
+        raise door.refused("metrics-port", "name the first one", f"nobody would know the ports of {workers} workers")
     if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) + workers - 1 <= 65_535):
+        lowest = "1" if workers > 1 else "0 (any free port)"
         row = f" (each of {workers} workers takes the next one)" if workers > 1 else ""
-        raise door.refused("metrics-port", f"write a whole number from 0 (any free port) to 65535{row}")
+        raise door.refused("metrics-port", f"write a whole number from {lowest} to 65535{row}")
     return int(text)

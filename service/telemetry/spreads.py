@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from service.telemetry.sampling import Trace
-from service.telemetry.timeline import MARKS, STAGES, Timeline
+from service.telemetry.timeline import MARKS, PACK_INTO, STAGES, Timeline
 
 BOUNDS_NS = tuple(round(1000 * 2 ** (step / 2)) for step in range(48))
 """The upper bounds of the buckets: from 1 µs to 11.9 s, each 1.41 times the one before. What is longer comes last."""
@@ -24,7 +24,7 @@ MOST_CHANNELS = 16
 """How many channels are told apart; what comes after these is counted under `other`."""
 
 OTHER_CHANNEL = "other"
-ROWS = 128
+ROWS = 256
 WHOLE = len(STAGES)
 """Where the whole decision stands, behind its stages."""
 
@@ -70,9 +70,13 @@ class Durations:
         channel = self._channels.get(line.channel)
         if channel is None:
             channel = self._number(line.channel)
-        line.pack_into(self._buffer, self._used * _ROW, channel)
-        self._used += 1
-        if self._used == ROWS:
+        used = self._used
+        PACK_INTO(  # here, and not by a method of the line: one call less in every decision
+            self._buffer, used * _ROW, channel, line.began, line.admitted, line.retried, line.read, line.seen,
+            line.judged, line.scored, line.arbitrated, line.checked, line.committed, line.answered, line.serialised,
+        )  # fmt: skip
+        self._used = used = used + 1
+        if used == ROWS:
             self.settle()
 
     def exemplify(self, line: Timeline, trace: Trace, at_ns: int) -> None:
@@ -90,8 +94,9 @@ class Durations:
         cells = (rows[:, :1] * _COLUMNS + self._columns)[come_to]
         took = took[come_to]
         buckets = cells * BUCKETS + np.searchsorted(_BOUNDS, took)
-        self._counts += np.bincount(buckets, minlength=self._counts.size).reshape(self._counts.shape)
-        self._sums += np.bincount(cells, took, self._sums.size).reshape(self._sums.shape)
+        counts, sums = self._counts[: len(self._channels)], self._sums[: len(self._channels)]  # no more is there
+        counts += np.bincount(buckets, minlength=counts.size).reshape(counts.shape)
+        sums += np.bincount(cells, took, sums.size).reshape(sums.shape)
 
     def stages(self) -> Iterator[tuple[str, str, Spread]]:
         """Yield the channel, the stage and how long it took, for what happened."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from service.telemetry.sampling import Trace
 
-__all__ = ["MARKS", "STAGES", "UNTIMED", "Timeline", "now_ns"]
+__all__ = ["MARKS", "PACK_INTO", "STAGES", "UNTIMED", "Timeline", "now_ns"]
 
 STAGES = (
     "admit", "again", "read", "see", "judge", "score", "arbitrate", "check", "commit", "answer", "serialise",
@@ -21,7 +21,8 @@ remembered of the customer, or the consent, meanwhile.
 MARKS = len(STAGES) + 1
 """The beginning, and the end of every stage."""
 
-_PACKED = Struct(f"{MARKS + 1}q")
+PACK_INTO = Struct(f"{MARKS + 1}q").pack_into
+"""Write a number and the moments of one decision, in the order of the stages, as int64."""
 
 
 class Timeline:
@@ -39,13 +40,6 @@ class Timeline:
         self.began, self.trace, self.channel = began, trace, ""
         self.admitted = self.retried = self.read = self.seen = self.judged = self.scored = 0
         self.arbitrated = self.checked = self.committed = self.answered = self.serialised = 0
-
-    def pack_into(self, buffer: bytearray, at: int, channel: int) -> None:
-        """Write the channel's number and the moments as int64, in the order of the stages."""
-        _PACKED.pack_into(
-            buffer, at, channel, self.began, self.admitted, self.retried, self.read, self.seen, self.judged,
-            self.scored, self.arbitrated, self.checked, self.committed, self.answered, self.serialised,
-        )  # fmt: skip
 
     @property
     def moments(self) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedIOBase
 from typing import Any
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -22,13 +23,17 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 class Collector:
     """What was taken. `hangs` lets every request wait until the test ends, `drips` answers a byte at a time.
 
-    `status` is what requests are answered.
+    `floods` answers that the caller may go on, again and again. `status` is what requests are answered, and `statuses`
+    what those of one path are, such as `/v1/metrics`; `says` is what stands in an answer.
     """
 
     url: str = ""
     hangs: bool = False
     drips: bool = False
+    floods: bool = False
     status: int = 200
+    statuses: dict[str, int] = field(default_factory=dict)
+    says: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     raw: list[bytes] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
@@ -73,6 +78,16 @@ def value_of(attribute: KeyValue) -> Any:  # noqa: ANN401 - any value
     return getattr(attribute.value, str(attribute.value.WhichOneof("value")))
 
 
+def _misbehave(collector: Collector, out: BufferedIOBase) -> None:
+    """Answer without an end, where a collector is told to; what it was told when the request came is what counts."""
+    drips = collector.drips
+    while drips and not collector.ended.wait(0.1):
+        out.write(b"H")
+        out.flush()
+    while collector.floods and not collector.ended.is_set():
+        out.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 400)
+
+
 def _taking(collector: Collector) -> type[BaseHTTPRequestHandler]:
     """Return how a collector takes requests."""
 
@@ -91,14 +106,14 @@ def _taking(collector: Collector) -> type[BaseHTTPRequestHandler]:
             if collector.hangs:
                 collector.ended.wait(30)
                 return
-            while collector.drips and not collector.ended.wait(0.2):
-                self.wfile.write(b"H")
-                self.wfile.flush()
-            if collector.status == 200:
+            _misbehave(collector, self.wfile)
+            status = collector.statuses.get(self.path, collector.status)
+            if status == 200:
                 collector.take(self.path, body)
-            self.send_response(collector.status)
-            self.send_header("Content-Length", "0")
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(collector.says)))
             self.end_headers()
+            self.wfile.write(collector.says)
 
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""
@@ -126,9 +141,9 @@ class _Dying:
 
 
 @contextmanager
-def collecting(*, hangs: bool = False, drips: bool = False, status: int = 200, port: int = 0) -> Iterator[Collector]:
-    """Run a collector."""
-    collector = Collector(hangs=hangs, drips=drips, status=status)
+def collecting(*, how: str = "", status: int = 200, port: int = 0) -> Iterator[Collector]:
+    """Run a collector; `how` it is bad: hangs, drips or floods."""
+    collector = Collector(hangs=how == "hangs", drips=how == "drips", floods=how == "floods", status=status)
     server = ThreadingHTTPServer(("127.0.0.1", port), _taking(collector))
     server.daemon_threads = True
     collector.url = f"http://127.0.0.1:{server.server_port}"

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.telemetry.families import Family, Kind, Labels, Point, Spreading
-from service.telemetry.openmetrics import text_of
+from service.telemetry.openmetrics import text_of, wants_openmetrics
 from service.telemetry.sampling import Trace
 from service.telemetry.spreads import BOUNDS_S, BUCKETS, Exemplar, Spread
 from tests.service.telemetry.world import read_families
@@ -69,6 +69,45 @@ def test_an_example_names_its_trace() -> None:
     assert "trace_id" not in text_of([family], openmetrics=False)
 
 
+PROMETHEUS_2 = "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,"
+PROMETHEUS_3 = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;"
+    "q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "openmetrics"),
+    [
+        (PROMETHEUS_2 + "text/plain;version=0.0.4;q=0.3,*/*;q=0.2", True),
+        (PROMETHEUS_3, True),
+        ("application/vnd.google.protobuf;proto=x;encoding=delimited;q=0.6," + PROMETHEUS_3, True),
+        ("application/openmetrics-text", True),
+        ('Application/OpenMetrics-Text; Version="1.0.0"; charset=utf-8', True),
+        ("text/plain, application/openmetrics-text", True),
+        ("application/openmetrics-text;q=0", False),
+        ("application/openmetrics-text;q=0.0,text/plain", False),
+        ("application/openmetrics-text;q=0.2,text/plain;q=0.9", False),
+        ("application/openmetrics-text;version=0.0.1", False),
+        ("application/openmetrics-text;q=often", False),
+        ("application/openmetrics-text-too", False),
+        ("*/*", False), ("", False), (",;=,;q", False),
+    ],
+)  # fmt: skip
+def test_who_likes_plain_text_better_gets_it(accepted: str, openmetrics: bool) -> None:
+    """The form of the answer is the one that is liked best, of those that we can write; unasked it is plain text."""
+    assert wants_openmetrics(accepted) is openmetrics
+
+
+def test_a_sentence_is_read_as_it_was_written() -> None:
+    """What a family says comes out of either form with its quotes, backslashes and line ends."""
+    says = 'Says "this"\nand \\that.'
+    family = Family("tact.caps.bound", Kind.COUNTER, "", says, (Point((), 1),))
+    for openmetrics in (True, False):
+        (read,) = read_families(text_of([family], openmetrics=openmetrics), openmetrics=openmetrics)
+        assert read.documentation == says
+
+
 def test_an_info_and_a_gauge_are_read() -> None:
     """Versions are labels of a 1, a state is a number; what has nothing yet is named all the same."""
     families = [
@@ -82,6 +121,7 @@ def test_an_info_and_a_gauge_are_read() -> None:
         "process_resident_memory_bytes": "gauge",
         "tact_refused": "counter",
     }
+    assert {family.unit for family in read.values()} == {"", "bytes"}
     assert samples(text_of(families, openmetrics=False), openmetrics=False) == {
         ("tact_version_info", (("strategy", "demo@1"),)): 1,
         ("process_resident_memory_bytes", ()): 4096,

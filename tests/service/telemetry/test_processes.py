@@ -14,22 +14,20 @@ from tests.service.telemetry.collector import until as it_is
 from tests.service.telemetry.world import number, scraped
 
 
-def test_the_port_for_metrics_is_said(store: str) -> None:
-    """Whoever starts a service with any port for metrics hears which one it is, and Prometheus reads there."""
-    with Process("serve", "--store", store, "--port", 0, "--metrics-port", 0, "--json").serving() as running:
-        families = asyncio.run(scraped(running.said["metrics_port"]))
-        assert number(families, "tact_version_info", strategy=running.said["strategy"]) == 1
-        assert number(families, "process_resident_memory_bytes") > 2**20
-        assert number(families, "process_cpu_seconds_total") > 0.1
-        assert number(families, "process_open_fds") > 3
+def test_a_collector_that_never_answers_holds_up_neither_prometheus_nor_the_end(store: str) -> None:
+    """Whoever starts a service with any port for metrics hears which one it is, and Prometheus reads there.
 
-
-def test_a_collector_that_never_answers_does_not_hold_up_the_end(store: str) -> None:
-    """SIGTERM ends a service within 2 seconds and what the rest of its end takes, with a collector that hangs."""
-    with collecting(hangs=True) as collector:
-        words = ("serve", "--store", store, "--port", 0, "--otlp", collector.url, "--trace-share", 1, "--json")
-        with Process(*words).serving() as running:
+    With a collector that hangs as well; and SIGTERM ends the service within 2 seconds and what the rest of it takes.
+    """
+    with collecting(how="hangs") as collector:
+        words = ("serve", "--store", store, "--port", 0, "--metrics-port", 0, "--otlp", collector.url, "--json")
+        with Process(*words, "--trace-share", 1).serving() as running:
             it_is(lambda: collector.asked)
+            families = asyncio.run(scraped(running.said["metrics_port"]))
+            assert number(families, "tact_version_info", strategy=running.said["strategy"]) == 1
+            assert number(families, "process_resident_memory_bytes") > 2**20
+            assert number(families, "process_cpu_seconds_total") > 0.1
+            assert number(families, "process_open_fds") > 3
             began = time.monotonic()
             assert running.told(signal.SIGTERM) == 0
             assert time.monotonic() - began < 4.0

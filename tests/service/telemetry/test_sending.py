@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from service.telemetry import sending
 from service.telemetry.sending import ATTEMPT_S, Fate, Sender
 from tests.service.telemetry.collector import collecting
 
@@ -48,28 +49,119 @@ def test_one_connection_is_kept() -> None:
         assert len(collector.connections) == 1
 
 
-def test_what_is_no_collector_is_asked_later() -> None:
-    """Who answers with what is no HTTP is taken for a collector that is not well."""
+OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"220 mail.example.org ESMTP\r\n\r\n", b"", b"\x15\x03\x01\x00\x02\x02\x46", b"H", b"x" * 70_000,
+        b"HTTP/1.1 " + b"9" * 5000 + b"\r\n\r\n", b"HTTP/1.1 20\xb2 OK\r\n\r\n", OK + b"a: b\r\n" * 200 + b"\r\n",
+        CHUNKED + b"-5\r\n", CHUNKED + b"zz\r\n", CHUNKED + b"5\r\nab",
+    ],
+    ids=range(11),
+)  # fmt: skip
+def test_what_is_no_collector_is_asked_later(garbage: bytes) -> None:
+    """Who answers with what is no HTTP, or with half of it, is taken for a collector that is not there."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def talk() -> None:
             connection, _ = server.accept()
             with connection:
                 connection.recv(65_536)
-                connection.sendall(b"220 mail.example.org ESMTP\r\n\r\n")
+                connection.sendall(garbage)
 
         thread = threading.Thread(target=talk)
         thread.start()
-        assert Sender(f"http://127.0.0.1:{server.getsockname()[1]}", {}).send("/v1/traces", b"x") is Fate.LATER
+        assert Sender(f"http://127.0.0.1:{server.getsockname()[1]}", {}).send("/v1/traces", b"x") is Fate.AWAY
         thread.join()
 
 
-def test_a_collector_that_says_nothing_is_given_up() -> None:
-    """An attempt takes no longer than was said."""
-    with collecting(hangs=True) as collector:
-        began = time.monotonic()
-        assert Sender(collector.url, {}).send("/v1/traces", b"") is Fate.LATER
-        assert time.monotonic() - began < ATTEMPT_S + 0.5
+@pytest.mark.parametrize("how", ["hangs", "drips", "floods"])
+def test_a_collector_that_does_not_come_to_an_end_is_given_up(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attempt takes no longer than was said, in however many pieces an answer comes."""
+    monkeypatch.setattr(sending, "ATTEMPT_S", 0.3)
+    with collecting(how=how) as collector:
+        sender, began = Sender(collector.url, {}), time.monotonic()
+        assert sender.send("/v1/traces", b"") is Fate.AWAY
+        assert 0.2 < time.monotonic() - began < 1.0
+    assert sender.why == "TimeoutError"
+
+
+def test_what_was_said_late_gives_no_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of an answer runs from its beginning, and not anew from every piece of it."""
+    monkeypatch.setattr(sending, "ATTEMPT_S", 0.6)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def talk() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65_536)
+                time.sleep(0.5)
+                connection.sendall(OK)
+                while connection.recv(65_536):
+                    pass
+
+        thread, began = threading.Thread(target=talk), time.monotonic()
+        thread.start()
+        assert Sender(f"http://127.0.0.1:{server.getsockname()[1]}", {}).send("/v1/traces", b"x") is Fate.AWAY
+        assert 0.5 < time.monotonic() - began < 0.95
+        thread.join()
+
+
+def test_what_is_too_long_to_be_read_is_not_read_as_the_next_answer() -> None:
+    """A collector that says very much is understood, each time."""
+    with collecting() as collector:
+        collector.says = b"x" * 70_000
+        sender = Sender(collector.url, {})
+        assert [sender.send("/v1/traces", b"") for _ in range(3)] == [Fate.TAKEN] * 3
+        assert len(sender.answer) < 70_000
+        sender.close()
+
+
+def test_a_slow_answer_leaves_the_next_document_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one answer took is not missing when the next document is written, over the same connection."""
+    with collecting() as collector:
+        sender = Sender(collector.url, {})
+        times: list[float | None] = []
+        assert sender.send("/v1/traces", b"") is Fate.TAKEN
+        kept = sender._kept
+        assert kept is not None
+        assert (kept.sock.gettimeout() or ATTEMPT_S) < ATTEMPT_S
+        write = kept.request
+
+        def request(method: str, url: str, body: bytes, headers: dict[str, str]) -> None:
+            times.append(kept.sock.gettimeout())
+            write(method, url, body, headers)
+
+        monkeypatch.setattr(kept, "request", request)
+        assert sender.send("/v1/traces", b"") is Fate.TAKEN
+        sender.close()
+    assert times == [ATTEMPT_S]
+
+
+def test_why_a_document_was_not_taken_can_be_told() -> None:
+    """An operator hears the status or the kind of error, and nothing that a collector wrote."""
+    with collecting(status=401) as collector:
+        collector.says = b"the key hush is not known"
+        sender = Sender(collector.url, {})
+        assert sender.send("/v1/traces", b"") is Fate.NEVER
+        assert sender.why == "status 401"
+        sender.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("http://[::1]", ("::1", 80)), ("https://[::1]/x", ("::1", 443)), ("http://[::1]:4318", ("::1", 4318)),
+        ("http://collector", ("collector", 80)), ("https://collector:4318", ("collector", 4318)),
+    ],
+)  # fmt: skip
+def test_a_url_without_a_port_means_that_of_its_scheme(url: str, place: tuple[str, int]) -> None:
+    """An IPv6 address without a port is not cut in two."""
+    connection = Sender(url, {})._connection()
+    assert (connection.host, connection.port) == place
 
 
 def test_the_path_of_a_url_comes_first() -> None:

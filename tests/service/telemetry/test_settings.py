@@ -41,12 +41,22 @@ def test_every_setting_is_read() -> None:
         ("otlp", "http://", "URL of a collector"),
         ("otlp", "http://collector:99999", "URL of a collector"),
         ("otlp", "http://[collector", "URL of a collector"),
+        ("otlp", "http://collector:0", "URL of a collector"),
+        ("otlp", "http://collector/with space", "URL of a collector"),
+        ("otlp", "http://collector/tab\t", "URL of a collector"),
+        ("otlp", "http://collector/p\u00e4th", "URL of a collector"),
+        ("otlp", "http://k\u00f6ln.example", "URL of a collector"),
+        ("otlp", "http://two..dots", "URL of a collector"),
+        ("otlp", f"http://{'x' * 64}.example", "URL of a collector"),
         ("otlp", "http://collector:4318?key=hush", "URL of a collector"),
         ("otlp", "http://collector:4318/v1/traces", "path that is added"),
         ("otlp", "http://me:hush@collector:4318", "TACT_OTLP_HEADERS"),
         ("otlp-headers", "hush", "name=value"),
         ("otlp-headers", "api key=hush", "name=value"),
         ("otlp-headers", "api-key=hush%0d%0ax-more: 1", "name=value"),
+        ("otlp-headers", "api-key=hush%E2%82%AC", "name=value"),
+        ("otlp-headers", "api-key=hush,Content-Length=5", "leave out content-length"),
+        ("otlp-headers", "host=hush", "leave out host"),
         ("trace-share", "1.1", "share from 0"),
         ("trace-share", "-0.1", "share from 0"),
         ("trace-share", "nan", "share from 0"),
@@ -102,15 +112,18 @@ def test_where_nothing_is_traced_nobody_asks_for_traces(
 
 
 def test_each_worker_has_a_port_of_its_own() -> None:
-    """The first worker has the port that was named, the next one the next; any free port is any free port for all."""
+    """The first worker has the port that was named, the next one the next; any free port is only for one alone."""
     told = read(TACT_METRICS_PORT="9464")
     assert [told.port_of(worker) for worker in (1, 2, 3)] == [9464, 9465, 9466]
-    assert [read(TACT_METRICS_PORT="0").port_of(worker) for worker in (1, 2)] == [0, 0]
+    assert read(TACT_METRICS_PORT="0").port_of(1) == 0
     assert read().port_of(2) is None
 
 
 def test_the_last_worker_needs_a_port_too() -> None:
     """Ports that would run out are refused at the door, and not when the last worker starts."""
     assert read(TACT_METRICS_PORT="65534", TACT_WORKERS="2").port == 65534
+    for any_port in ("0", "00"):
+        with pytest.raises(SettingRefused, match="nobody would know the ports of 2 workers; name the first one"):
+            read(TACT_METRICS_PORT=any_port, TACT_WORKERS="2")
     with pytest.raises(SettingRefused, match="each of 3 workers"):
         read(TACT_METRICS_PORT="65534", TACT_WORKERS="3")

@@ -105,7 +105,9 @@ def test_the_number_of_channels_is_bounded() -> None:
     whole = {channel: sum(spread.counts) for channel, spread, _ in durations.whole()}
     assert len(whole) == MOST_CHANNELS
     assert whole[OTHER_CHANNEL] == 2 * MOST_CHANNELS + 1
-    assert {one for _, _, exemplars in durations.whole() for one in exemplars} == {bisect_left(BOUNDS_NS, 11)}
+    examples = {channel: exemplars for channel, _, exemplars in durations.whole()}
+    at = bisect_left(BOUNDS_NS, 11)
+    assert {channel: list(found) for channel, found in examples.items()} == {channel: [at] for channel in whole}
 
 
 def test_the_latest_traced_decision_of_a_bucket_is_its_example() -> None:
