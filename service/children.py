@@ -87,6 +87,9 @@ class Waiting:
             except TimeoutError:
                 await self._end()
                 return Ended(-1, "", f"it took longer than {timeout_s:.0f} s and was ended")
+            except (OSError, ValueError) as error:
+                await self._end()
+                return Ended(-1, "", f"it could not be asked or understood: {type(error).__name__}")
             except BaseException:  # cancelled half way: its answer would be taken for that of the next question
                 await self._end()
                 raise

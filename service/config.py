@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 from service.store.retention import Retention
 from service.store.suppression import ErasureKeyRefused, key_in
 from service.telemetry.settings import TelemetrySettings, read_telemetry
-from service.workers.seat import MOST_WORKERS, Seat, cores
+from service.workers.seat import MOST_WORKERS, Seat, one_a_core
 
 EMBEDDED = "embedded:"
 STORE_FORM = "embedded:FOLDER, redis://HOST:PORT/DB, rediss://… or unix:///PATH"
@@ -267,7 +267,7 @@ def _host(door: _Door) -> str:
 def _workers(door: _Door) -> int:
     """Return how many workers there are to be: `auto` is one for each core that this process may use."""
     text = door.text("workers", "1")
-    count = len(cores()) if text == "auto" else int(text) if text.isascii() and text.isdigit() and len(text) < 5 else 0
+    count = one_a_core() if text == "auto" else int(text) if text.isascii() and text.isdigit() and len(text) < 5 else 0
     if not 1 <= count <= MOST_WORKERS:
         raise door.refused("workers", f"write a whole number from 1 to {MOST_WORKERS}, or auto for one a core")
     if count > 1 and sys.platform != "linux":
@@ -284,6 +284,6 @@ def _pin(door: _Door) -> bool:
 
 def _port(door: _Door) -> int:
     text = door.text("port", str(DEFAULT_PORT))
-    if not (text.isascii() and text.isdigit() and int(text) <= 65_535):
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) <= 65_535):
         raise door.refused("port", "write a whole number from 0 (any free port) to 65535")
     return int(text)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from contextlib import suppress
 
 from service.config import Scheduling
-from service.workers.waking import waits_as_batch
+from service.workers.waking import may_be_batch
 
 EXPERIMENT = "-event_engine_listener"
 
@@ -29,11 +29,14 @@ def pull_levers(scheduling: Scheduling, environment: MutableMapping[str, str] = 
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
-def chosen(scheduling: Scheduling) -> Scheduling:
-    """Return the scheduling that was asked for; for `auto` the one that a short try tells, `batch` in doubt."""
+def chosen(scheduling: Scheduling, cores: Sequence[int] = ()) -> Scheduling:
+    """Return the scheduling that was asked for; for `auto` the one that a short try on these cores tells.
+
+    Without cores it is tried wherever Linux puts this process.
+    """
     if scheduling is not Scheduling.AUTO:
         return scheduling
-    return Scheduling.NORMAL if sys.platform != "linux" or waits_as_batch() else Scheduling.BATCH
+    return Scheduling.BATCH if may_be_batch(cores) else Scheduling.NORMAL
 
 
 def quiet_grpc(environment: MutableMapping[str, str] = os.environ) -> None:

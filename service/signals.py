@@ -16,6 +16,28 @@ class Told(Exception):
     """The process was told to end by a signal."""
 
 
+class Later:
+    """Does something when it is called, or, where it is not known yet what, as soon as that is known."""
+
+    def __init__(self) -> None:
+        self._work: Callable[[], None] | None = None
+        self._owed = False
+
+    def __call__(self) -> None:
+        """Do it, now or later."""
+        if self._work is None:
+            self._owed = True
+        else:
+            self._work()
+
+    def is_to(self, work: Callable[[], None]) -> None:
+        """Say what to do; it is done now where it was asked for before."""
+        self._work = work
+        if self._owed:
+            self._owed = False
+            work()
+
+
 class Signals:
     """SIGINT and SIGTERM: the first tells the work to end, the second ends the process at once.
 

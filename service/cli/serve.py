@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
@@ -17,9 +18,9 @@ from service.cli.options import DEFAULT_TARGET, Json, Target, example
 from service.cli.output import Failed, note, say, say_json
 from service.config import DEFAULT_STORE, DEFAULT_STRATEGY, EMBEDDED, Settings, read_settings
 from service.scheduling import chosen, pull_levers, settle_memory
-from service.signals import Signals, Told
+from service.signals import Later, Signals, Told
 from service.workers.messages import Serving
-from service.workers.seat import core_of
+from service.workers.seat import core_of, cores_of
 
 if TYPE_CHECKING:
     from service.rpc.client import TactClient
@@ -98,6 +99,7 @@ def serve(
         "otlp": otlp, "trace-share": trace_share, "trace-callers": trace_callers, "metrics-port": metrics_port,
     }  # fmt: skip
     settings = read_settings(flags, os.environ)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it is heard: no folder has been read yet
     settings = prepare(settings)
     return run_loop(_supervising(settings, json) if settings.workers > 1 else _serving(settings, json))
 
@@ -134,7 +136,8 @@ def prepare(settings: Settings) -> Settings:
 
     A supervisor is left as it is, for it must run where its workers take all the time there is.
     """
-    settings = replace(settings, scheduling=chosen(settings.scheduling))
+    cores = cores_of(settings.workers) if settings.pin else ()
+    settings = replace(settings, scheduling=chosen(settings.scheduling, cores))
     if settings.workers == 1:
         if settings.pin:
             os.sched_setaffinity(0, {core_of(settings.seat)})
@@ -151,14 +154,30 @@ def run_loop(work: Coroutine[Any, Any, T]) -> T:
     """Run work on the fast loop."""
     import uvloop
 
+    fill_standard_streams()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)
+
+
+def fill_standard_streams() -> None:
+    """Open stdin, stdout and stderr where whoever started this process closed them, as some that start services do.
+
+    Else what is opened first takes their numbers, and a child gets it in their place: libuv gives up at that.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # which takes the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - as long as Python
 
 
 async def _serving(settings: Settings, json: bool) -> int:
     from service.app import StartRefused, start
 
-    signals = Signals()
+    signals, look = Signals(), Later()
+    signals.hear(signal.SIGHUP, look)
     try:
         running = await signals.unless_told(start(settings))
     except StartRefused as refused:
@@ -168,7 +187,7 @@ async def _serving(settings: Settings, json: bool) -> int:
     settle_memory()
     serving = Serving(running.port, running.strategy.version, running.model, (), running.store.warnings)
     _say_serving(serving, settings, json, running.metrics_port)
-    signals.hear(signal.SIGHUP, running.reloading.look_now)
+    look.is_to(running.reloading.look_now)
     try:
         reason = await signals.unless_told(running.store.until_refused())
     except Told:
@@ -183,6 +202,7 @@ async def _supervising(settings: Settings, json: bool) -> int:
     from service.workers.supervisor import CannotBegin, Supervisor
 
     signals, supervisor = Signals(), Supervisor(settings)
+    signals.hear(signal.SIGHUP, supervisor.look_now)
     try:
         serving = await signals.unless_told(supervisor.start())
     except CannotBegin as refused:
@@ -190,7 +210,6 @@ async def _supervising(settings: Settings, json: bool) -> int:
     except Told:
         return 0
     _say_serving(serving, settings, json, settings.telemetry.port or None)
-    signals.hear(signal.SIGHUP, supervisor.look_now)
     try:
         reason = await signals.unless_told(supervisor.until_failed())
     except Told:

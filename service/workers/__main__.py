@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import socket
 import sys
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Hear what to do, prepare the process for it before gRPC is imported, and serve."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the supervisor tells when to look, also whoever sent it to all
     end = socket.socket(fileno=int(sys.argv[1]))
     end.set_inheritable(False)
     line, rest = first_line(end)

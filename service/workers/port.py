@@ -33,7 +33,7 @@ class Held:
                     port = held[-1].getsockname()[1]
             if not held:
                 raise OSError(errno.EADDRNOTAVAIL, "")
-        except OSError:
+        except (OSError, UnicodeError):  # a name that is none, such as a..b, is the latter
             for one in held:
                 one.close()
             raise CannotListen(
@@ -54,11 +54,16 @@ class Held:
         self.close()
 
 
+_ANY = {"0.0.0.0": socket.AF_INET, "::": socket.AF_INET6}  # noqa: S104 - said by whoever starts the service
+
+
 class _NotHere(OSError):
     """The machine has no such address, such as one of IPv6 where that is switched off."""
 
 
 def _addresses(host: str) -> tuple[tuple[int, str], ...]:
+    if host in _ANY:  # gRPC listens on both kinds where it is told either, so that is what must be held
+        return tuple((family, address) for address, family in _ANY.items())
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     return tuple(dict.fromkeys((family, str(address[0])) for family, _, _, _, address in found))
 
@@ -74,7 +79,11 @@ def _bound(family: int, address: str, port: int) -> socket.socket:
             one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of a service that ended may linger
         one.bind((address, port))
+        if port:  # two may bind at the same moment, of which only one may listen; a free port the kernel gives to one
+            one.listen(1)
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)  # another service that begins now is refused
+        if port:
+            one.shutdown(socket.SHUT_RDWR)
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     except OSError as error:
         one.close()

@@ -120,8 +120,9 @@ class Process:
     def look(self, paused_s: float = 0.0) -> None:
         """Kill it where it has said nothing for too long; `paused_s` is for how long nobody could hear it."""
         self._heard_s += paused_s
-        longest_s = SILENT_S if self.serving or self.leaving else BEGINS_WITHIN_S
-        if not self._asked and self._now() - self._heard_s > longest_s:
+        serves = bool(self.serving or self.leaving)
+        longest_s = SILENT_S if serves else BEGINS_WITHIN_S
+        if (serves or not self._asked) and self._now() - self._heard_s > longest_s:
             self.kill(f"said nothing for {longest_s:g} s and was killed")
 
     def kill(self, why: str) -> None:
@@ -167,7 +168,10 @@ class Process:
 
     def _answer(self, answer: Awaitable[ToWorker]) -> None:
         async def say() -> None:
-            self.say(await answer)
+            try:
+                self.say(await answer)
+            except Exception as error:  # noqa: BLE001 - whatever it is, a worker that gets no answer waits for ever
+                self.kill(f"asked what could not be answered ({type(error).__name__}) and was killed")
             self._heard_s = self._now()
 
         asked = asyncio.create_task(say())

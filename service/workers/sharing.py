@@ -30,7 +30,7 @@ class Sharing:
 
     async def store(self) -> Store:
         """Return where the embedded store is, which is started with the first question."""
-        if self._starting is None or (self._starting.done() and self._starting.result().refused):
+        if self._starting is None or (self._starting.done() and not self._is_started):
             self._starting = asyncio.create_task(asyncio.to_thread(self._begin))
         return await asyncio.shield(self._starting)
 
@@ -54,17 +54,21 @@ class Sharing:
     @property
     def store_ended(self) -> bool:
         """Whether the embedded store has ended by itself."""
-        started = self._starting is not None and self._starting.done() and not self._starting.result().refused
-        return started and self._store is not None and not self._store.running
+        return self._is_started and self._store is not None and not self._store.running
 
     async def close(self) -> None:
         """End what was started: whoever verifies, then the store, after all that uses it."""
         if self._verifier is not None:
             await self._verifier.close()
         if self._starting is not None and self._store is not None:
-            await self._starting  # a thread cannot be cancelled
+            await asyncio.wait((self._starting,))  # a thread cannot be cancelled
             self._starting = None
             await asyncio.to_thread(self._store.stop)
+
+    @property
+    def _is_started(self) -> bool:
+        task = self._starting
+        return task is not None and task.done() and task.exception() is None and not task.result().refused
 
     def _begin(self) -> Store:
         if self._store is None:
@@ -73,3 +77,5 @@ class Sharing:
             return Store(self._store.start())
         except EmbeddedStoreError as refused:
             return Store(refused=str(refused))
+        except OSError as error:  # what is in the folder is none of a store's
+            return Store(refused=f"{error.filename or 'The embedded store'}: {error.strerror or error}")

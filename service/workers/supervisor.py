@@ -12,7 +12,7 @@ from dataclasses import replace
 from service.config import Settings
 from service.errors import CannotListen
 from service.workers.keeping import Keeping
-from service.workers.messages import Beat, Look, Serving
+from service.workers.messages import Beat, Begin, Look, Serving, encode
 from service.workers.port import Held
 from service.workers.process import PROGRAM, Ended, Process
 from service.workers.seat import Seat
@@ -22,6 +22,7 @@ TICK_S = 0.25
 MOST_FAILURES = 5
 LEAVES_WITHIN_S = 5.0
 """How long workers may take to end beyond linger and grace; then they are killed."""
+_NO_TEXT = "A folder's name is no UTF-8, which several workers cannot tell each other. Rename it, or use --workers 1."
 
 
 class CannotBegin(Exception):
@@ -52,9 +53,11 @@ class Supervisor:
 
         The first one begins alone, so that what is wrong is found, and said, once.
         """
+        _check_can_be_told(self._settings)
         try:
             self._held = Held.on(self._settings.host, self._settings.port)
             self._ticking = asyncio.create_task(self._tick())
+            self._ticking.add_done_callback(self._sees_no_more)
             await self._begin(self._seats[:1])
             await self._begin(self._seats[1:])
         except CannotListen as refused:
@@ -144,9 +147,21 @@ class Supervisor:
                     seat.process.look(paused_s)
             self._see_that_all_is_there()
 
+    def _sees_no_more(self, ticking: asyncio.Task[None]) -> None:
+        """Without anybody who looks after the workers the service must not go on as if there were one."""
+        if not ticking.cancelled() and (error := ticking.exception()) is not None:
+            self._fail(f"The supervisor failed to look after its workers: {type(error).__name__}.")
+
     def _see_that_all_is_there(self) -> None:
         if self._sharing.store_ended:
             self._fail("The embedded store has ended by itself; its log is beside its data.")
         for task in self._tasks.values():
             if task.done() and not task.cancelled() and (error := task.exception()) is not None:
                 self._fail(f"The supervisor failed to keep a worker: {type(error).__name__}.")
+
+
+def _check_can_be_told(settings: Settings) -> None:
+    try:
+        encode(Begin(replace(settings, warnings=())))
+    except UnicodeEncodeError:
+        raise CannotBegin(_NO_TEXT) from None

@@ -14,7 +14,7 @@ from typing import Protocol
 from models.artifacts import ArtifactRefused
 from models.propensity import Folded
 from service.config import Settings
-from service.signals import Signals, Told
+from service.signals import Later, Signals, Told
 from service.store.embedded import EmbeddedStoreError
 from service.verifying import NotVerified, check_same
 from service.workers.channel import Channel
@@ -125,26 +125,27 @@ class Worker:
         self._settings = settings
         self._channel: Channel | None = None
         self._asking = Asking(self._say)
-        self._service: Service | None = None
+        self._look = Later()
         self._signals = Signals()
 
     async def run(self, start: Start, end: socket.socket, rest: bytes) -> None:
         """Serve; `end` leads to the supervisor, and `rest` is what was read of it already."""
         self._channel = await Channel.over(end, self._hear, _orphaned, rest)
         try:
-            self._service = await self._signals.unless_told(_awaited(start(self._settings, self._asking)))
+            service = await self._signals.unless_told(_awaited(start(self._settings, self._asking)))
         except CannotServe as refused:
             self._say(Refused(str(refused)))
         except Told:
             pass
         else:
-            await self._serve(self._service)
+            await self._serve(service)
         self._channel.leave()
         await self._channel.close()
 
     async def _serve(self, service: Service) -> None:
         strategy, model = service.told
         self._say(Serving(service.port, strategy, model, service.guardrails, tuple(service.warnings)))
+        self._look.is_to(service.look_now)  # it may have read the folders before they changed
         beating = asyncio.create_task(self._beat(service))
         with suppress(Told):
             self._say(Refused(await self._signals.unless_told(service.until_refused())))
@@ -165,8 +166,8 @@ class Worker:
         match for_worker(line):
             case Leave():
                 self._signals.told.set()
-            case Look() if self._service is not None:
-                self._service.look_now()
+            case Look():
+                self._look()
             case Store() | Verdict() as answer:
                 self._asking.answered(answer)
 

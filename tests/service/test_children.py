@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from service.children import run_module
+from service.children import Waiting, run_module
 from tests.cli.commands import ENDS_WITHIN_S, ROOT, gone, until
 
 
@@ -61,6 +61,15 @@ async def test_what_nobody_waits_for_any_more_is_ended(tmp_path: Path) -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert gone(started)
+
+
+async def test_what_says_nothing_that_can_be_read_has_not_answered() -> None:
+    """One that answers with anything but JSON is ended, and whoever asked is told so instead of failing."""
+    before, waiting = children(), Waiting("this", ())
+    ended = await waiting.ask("what?", 20.0)
+    assert (ended.code, ended.answered) == (-1, False)
+    assert ended.last_words == "it could not be asked or understood: JSONDecodeError"
+    assert children() == before
 
 
 def test_what_belongs_to_a_killed_process_ends_with_it(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ def test_the_command_line_counts_more_than_the_environment() -> None:
         ({"port": "70000"}, {}, "--port: '70000'; write a whole number"),
         ({}, {"TACT_PORT": "x"}, "TACT_PORT: 'x'; write a whole number"),
         ({"port": "²"}, {}, "--port"),
+        ({"port": "9" * 5000}, {}, "--port"),
         ({}, {"TACT_REFLECTION": "perhaps"}, "TACT_REFLECTION: 'perhaps'; write one of"),
         ({"grace": "-1"}, {}, "--grace: '-1'; write seconds"),
         ({"grace": "nan"}, {}, "--grace: 'nan'; write seconds"),

@@ -45,11 +45,12 @@ class Caller(threading.Thread):
                     self.ended["OK"] += 1
 
 
-def test_callers_of_a_worker_that_dies_repeat_their_call(store_url: str, tmp_path: Path) -> None:
+def test_callers_of_a_worker_that_dies_repeat_their_call(tmp_path: Path) -> None:
     """While one of two workers is killed under load, calls succeed or end as UNAVAILABLE; then all succeed again."""
     stop = threading.Event()
     with ExitStack() as opened:
-        process = opened.enter_context(served(write_strategy(tmp_path / "strategy"), store_url)).serving()
+        strategy, place = write_strategy(tmp_path / "strategy"), f"embedded:{tmp_path / 'store'}"
+        process = opened.enter_context(served(strategy, place)).serving()
         opened.callback(stop.set)
         callers = [Caller(process.target, stop) for _ in range(CALLERS)]
         for caller in callers:

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from service.store import keys
 from service.store.embedded import EmbeddedStore
 from service.workers.messages import AskVerdict
 from service.workers.sharing import Sharing
-from tests.cli.commands import Process, gone, one_line, report, tact, typed, until
+from tests.cli.commands import ROOT, TACT, Process, gone, one_line, report, tact, typed, until
 from tests.service.served import write_served
 from tests.service.workers.crew import answering, libraries, served, verifying, workers_of
 from tests.strategies import edited, write_strategy
@@ -218,12 +219,45 @@ def test_a_store_that_dies_ends_the_service_in_words(tmp_path: Path) -> None:
         assert gone(started)
 
 
-def test_changes_and_hups_reach_every_worker(store_url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_hangup_before_it_serves_does_not_end_it(tmp_path: Path, workers: int) -> None:
+    """Whoever has the folders judged while the service begins does not kill it."""
+    strategy, place = write_strategy(tmp_path / "strategy"), f"embedded:{tmp_path / 'store'}"
+    with served(strategy, place, workers=workers) as process:
+        process.wait_for_child("valkey-server")
+        os.kill(process.pid, signal.SIGHUP)
+        assert process.serving().said["workers"] == workers
+
+
+def test_it_serves_where_nobody_reads_what_it_says(tmp_path: Path) -> None:
+    """Started with stdin, stdout and stderr closed, as some that start services do, it serves and ends as always."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = ("serve", "--strategy", write_strategy(tmp_path / "strategy"), "--store", f"embedded:{tmp_path / 'store'}")
+    command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *TACT, *map(str, words)]
+    with subprocess.Popen([*command, f"--port={port}", "--workers=2"], cwd=ROOT) as process:
+        try:
+            answering(f"127.0.0.1:{port}", lambda said: len(said) == 2, 30.0)
+            process.terminate()
+            assert process.wait(10.0) == 0
+        finally:
+            process.kill()
+
+
+def test_a_hangup_that_is_meant_for_all_ends_no_worker(crew: Process) -> None:
+    """What goes to every process of the service, such as of `pkill -HUP`, is the supervisor's to hear."""
+    workers = workers_of(crew)
+    for pid in (*workers, crew.pid):
+        os.kill(pid, signal.SIGHUP)
+    said = answering(crew.target, lambda said: len(said) == 2)
+    assert {one.worker.process_id for one in said.values()} == set(workers)
+
+
+def test_changes_and_hups_reach_every_worker(tmp_path: Path) -> None:
     """With --no-reload a changed strategy waits for SIGHUP, which every worker hears of."""
-    with Redis.from_url(store_url) as store:
-        store.flushdb()
     strategy = write_strategy(tmp_path / "strategy")
-    with served(strategy, store_url, "--no-reload") as process:
+    with served(strategy, f"embedded:{tmp_path / 'store'}", "--no-reload") as process:
         before = process.serving().said["strategy"]
         write_strategy(strategy, strategy=edited("strategy", "explore: 0.05", "explore: 0.1"))
         assert {one.strategy for one in answering(process.target, lambda said: len(said) == 2).values()} == {before}

@@ -68,7 +68,50 @@ def test_a_port_of_which_connections_linger_can_be_held() -> None:
         assert held.port == port
 
 
-@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
+def test_of_two_that_begin_at_the_same_moment_one_gets_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where another supervisor takes all its steps between those of the first, the first is told that it is taken."""
+    with Held.on("127.0.0.1", 0) as free:
+        port = free.port
+    rivals: list[Held] = []
+
+    class Slow(socket.socket):
+        def bind(self, address: tuple[str, int]) -> None:  # type: ignore[override]  # the only kind here
+            super().bind(address)
+            monkeypatch.undo()
+            rivals.append(Held.on(*address))
+
+    monkeypatch.setattr(socket, "socket", Slow)
+    with pytest.raises(CannotListen, match="the port is taken"):
+        Held.on("127.0.0.1", port)
+    with rivals[0], pytest.raises(CannotListen), Held.on("127.0.0.1", port):
+        pass
+
+
+def test_a_port_that_was_asked_for_by_number_is_held_for_workers() -> None:
+    """It is theirs alone, whether it was chosen or found, and the socket that holds it refuses what comes too soon."""
+    with Held.on("127.0.0.1", 0) as free:
+        port = free.port
+    with Held.on("127.0.0.1", port):
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=5.0)
+        with pytest.raises(OSError, match="in use"):
+            listening(port, shares=False)
+        with listening(port, shares=True) as one, listening(port, shares=True):
+            for _ in range(20):
+                with socket.create_connection(("127.0.0.1", port), timeout=5.0):
+                    pass
+            one.settimeout(5.0)
+            one.accept()[0].close()
+
+
+@pytest.mark.parametrize("hosts", [("0.0.0.0", "::"), ("::", "0.0.0.0")])  # noqa: S104 - nobody listens
+def test_all_addresses_are_held_whichever_way_they_are_said(hosts: tuple[str, str]) -> None:
+    """gRPC listens on IPv4 and IPv6 where it is told either: two services would get each other's calls."""
+    with Held.on(hosts[0], 0) as held, pytest.raises(CannotListen, match="the port is taken"):
+        Held.on(hosts[1], held.port)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid", "a..b", "a" * 70])
 def test_a_host_that_is_not_here_is_said_in_words(host: str) -> None:
     """An address of another machine, and a name of none, cannot be listened on."""
     with pytest.raises(CannotListen, match=f"Cannot listen on {host}:50051"):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.config import SettingRefused, read_settings
-from service.workers.seat import Seat, core_of, cores, memory_bytes
+from service.workers.seat import MOST_WORKERS, Seat, core_of, cores, memory_bytes, one_a_core
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux shares a port out among processes")
 
@@ -31,6 +31,44 @@ def test_auto_is_one_worker_a_core() -> None:
         assert cores() == (max(all_cores),)
     finally:
         os.sched_setaffinity(0, all_cores)
+
+
+@LINUX
+@pytest.mark.parametrize(
+    ("limits", "wanted"),
+    [
+        ({"a/b": "150000 100000"}, 2),
+        ({"a/b": "max 100000", "a": "300000 100000"}, 3),
+        ({"a/b": "50000 100000", "": "300000 100000"}, 1),
+        ({"a/b": "max 100000"}, 8),
+        ({"a/b": "1200000 100000"}, 8),
+        ({"a/b": "what is this"}, 8),
+        ({"c": "100000 100000"}, 8),
+        ({}, 8),
+    ],
+)
+def test_auto_counts_the_cores_that_a_container_may_use_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: dict[str, str], wanted: int
+) -> None:
+    """On eight cores, a container with the time of two has two workers; the narrowest limit above it counts."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
+    for group, limit in limits.items():
+        (tmp_path / "tree" / group).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "tree" / group / "cpu.max").write_text(f"{limit}\n")
+    groups = tmp_path / "groups"
+    assert one_a_core(groups, tmp_path / "tree") == 8
+    for text in ("3:cpu:/a/b\n0::/a/b\n", "0::/a/b"):
+        groups.write_text(text)
+        assert one_a_core(groups, tmp_path / "tree") == wanted
+    groups.write_text("3:cpu:/a/b\n")
+    assert one_a_core(groups, tmp_path / "tree") == 8
+
+
+@LINUX
+def test_auto_is_never_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine of more cores than there may be workers, there are as many as may be."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(400)))
+    assert one_a_core(tmp_path / "none", tmp_path) == MOST_WORKERS
 
 
 @LINUX

@@ -41,6 +41,19 @@ async def test_one_store_is_started_for_all(tmp_path: Path) -> None:
     assert not [one for one in psutil.Process().children(recursive=True) if str(tmp_path) in " ".join(one.cmdline())]
 
 
+async def test_what_no_store_has_in_its_folder_is_said(tmp_path: Path) -> None:
+    """A log that cannot be written to is named, at once, as a single process names it; nothing has ended by itself."""
+    (tmp_path / "store" / "server.log").mkdir(parents=True)
+    sharing = Sharing(StorePlace.parse(f"embedded:{tmp_path / 'store'}"), waits=False)
+    try:
+        assert (await sharing.store()).refused == f"{tmp_path / 'store' / 'server.log'}: Is a directory"
+        assert not sharing.store_ended
+        (tmp_path / "store" / "server.log").rmdir()
+        assert (await sharing.store()).url
+    finally:
+        await sharing.close()
+
+
 async def test_a_store_that_cannot_be_had_is_said_and_tried_again(tmp_path: Path) -> None:
     """A folder that another service uses is refused in words; once that one is gone, the next question starts it."""
     place = StorePlace.parse(f"embedded:{tmp_path / 'store'}")
