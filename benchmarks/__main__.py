@@ -25,6 +25,7 @@ from benchmarks.evidence import NotDecided
 from benchmarks.loadgen import CannotBuild
 from benchmarks.loading import NotLoaded
 from benchmarks.model import NotTrained
+from benchmarks.preparing import prepare
 from benchmarks.processes import DidNotStart
 from benchmarks.section import NotMeasured, Section
 from benchmarks.sections import sections
@@ -101,6 +102,7 @@ def measured(plan: Plan, run: Sequence[Section], say: Say) -> Document:
     before = report.machine()
     with tempfile.TemporaryDirectory(prefix="tact-bench-") as folder, Workbench(Path(folder), plan, say) as bench:
         client = bench.client
+        prepare(bench.folder / "prepared", plan.size.actions, [section.name for section in run], say)
         found = tuple(_results(bench, run))
     return report.document(plan, client, found, before)
 

@@ -42,7 +42,7 @@ class Plan:
     def short(cls) -> Plan:
         """Return the plan of a quick run."""
         return cls(
-            quick=True, rounds=2, seconds=0.8, warmup_s=0.2, size=Size(customers=600, requests=5000), within_s=160.0
+            quick=True, rounds=2, seconds=0.6, warmup_s=0.2, size=Size(customers=600, requests=5000), within_s=165.0
         )
 
 

@@ -43,7 +43,7 @@ class ColdStart:
             subjects: dict[str, Callable[[], Start]] = {
                 str(actions): partial(_started, bench, stage, actions) for actions in sizes
             }
-            found = bench.interleaved(subjects)
+            found = bench.interleaved(subjects, 1 if bench.quick else None)
         figures = [figure for actions in sizes for figure in _figures(actions, found[str(actions)])]
         return SectionResult(tuple(figures))
 

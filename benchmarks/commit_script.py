@@ -17,6 +17,7 @@ from secrets import token_bytes
 import msgspec
 from redis import Redis
 
+from benchmarks.evidence import NotDecided
 from benchmarks.processes import pin
 from benchmarks.section import Bench, Figure, SectionResult, turned
 from benchmarks.stage import CLIENT_CORE
@@ -96,14 +97,20 @@ class Script:
         return await self._connections.execute("HMGET", keys.context_key(customer), "i", "c", "s", "p", "f")
 
     async def _read(self, customer: str) -> object:
-        return await self._store.read(customer, None)
+        known = await self._store.read(customer, None)
+        if known.level != "full" or not known.counters:
+            raise NotDecided(f"{customer} is not known with consent and cap uses: {known}")
+        return known
 
     async def _commit(self, customer: str) -> object:
         decision, now_ms = keys.fresh_decision_id(customer, token_bytes(keys.ENTROPY_BYTES)), self._now_ms
         ranked = tuple(self._candidate(next(self._actions)) for _ in range(3))
         entry, never = token_bytes(ENTRY_BYTES), 2 * now_ms
         commit = Commit(customer, decision, b"", now_ms, entry, (ranked,), now_ms, consent=self._consent)
-        return await self._store.commit(msgspec.structs.replace(commit, not_after_ms=never))
+        committed = await self._store.commit(msgspec.structs.replace(commit, not_after_ms=never))
+        if committed.chosen != (0,) or committed.repeated:
+            raise NotDecided(f"a commit of three candidates that nothing forbids took {committed.chosen}")
+        return committed
 
     def _candidate(self, number: int) -> tuple[str, tuple[Counter, ...]]:
         offer = f"offer-{number:03d}"

@@ -24,6 +24,7 @@ from benchmarks.loading import batches, load
 from benchmarks.population import Happened, Population
 from benchmarks.processes import Pinned, pin
 from benchmarks.stage import CLIENT_CORE, SERVER_CORE, TACT, port_said
+from benchmarks.store_cost import used_memory
 from models import folds
 from models.schema import load_context
 from models.states import unpacked
@@ -86,6 +87,7 @@ class Stage:
             self.store_pid = store.processes[1]
             self.store = self._open.enter_context(Redis.from_url(self.url))
             served = ["--store", self.url, "--strategy", str(self.strategy), "--port", "0", "--json"]
+            served += ["--store-wait", "5", "--scheduling", "batch"]  # as the floor is scheduled
             self.service = self.server("service", [*TACT, "serve", *served])
             pin(self.store_pid, CLIENT_CORE)
         except BaseException:
@@ -139,11 +141,6 @@ def weigh(stage: Stage, customers: int, say: Say) -> Weight:
     say(f"a customer with {fields} fields takes {found.context:.0f} bytes in the store, "
         f"and the consent with its history {found.consent:.0f}")  # fmt: skip
     return found
-
-
-def used_memory(store: Redis) -> int:
-    """Return the bytes that the store has allocated."""
-    return int(store.info("memory")["used_memory"])
 
 
 def agree(target: str, customers: Sequence[str]) -> None:

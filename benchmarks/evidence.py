@@ -65,7 +65,8 @@ def judged(
 def faultless(measured: Measured, what: str) -> None:
     """Raise `NotDecided` unless every request was answered with OK and with something."""
     if measured.errors or measured.unsent or measured.ok == 0:
-        raise NotDecided(f"{what}: {measured.ok} OK, {measured.errors}, {measured.error_texts}")
+        unsent = f", {measured.unsent} due and never sent" if measured.unsent else ""
+        raise NotDecided(f"{what}: {measured.ok} OK{unsent}, {measured.errors}, {measured.error_texts}")
     if measured.reply_bytes["min"] == 0:
         raise NotDecided(f"{what}: an empty answer")
 

@@ -11,11 +11,12 @@ from functools import partial
 
 from benchmarks import loadgen
 from benchmarks.matrix import memory_mb
-from benchmarks.model import NotTrained
+from benchmarks.model import MOST_LEARNED, NotTrained
 from benchmarks.processes import DidNotStart, Pinned
 from benchmarks.section import Bench, Bound, Case, Figure, SectionResult
 from benchmarks.stage import Size, Stage
 from benchmarks.store_cost import used_memory
+from benchmarks.two_workers import in_workers
 from benchmarks.windows import Decisions, Floor, Window, figures, one, ratios, told
 from service.store import keys
 from tact.v1 import decision_pb2
@@ -23,28 +24,29 @@ from tact.v1 import decision_pb2
 ACTIONS = (10, 100, 1_000, 10_000)
 RULES = (0, 8, 100, 500)
 CUSTOMERS = (10_000, 100_000, 1_000_000)
-QUICK_ACTIONS, QUICK_RULES, QUICK_CUSTOMERS = (10, 1_000), (500,), (2_000, 10_000)
+QUICK_ACTIONS, QUICK_RULES, QUICK_CUSTOMERS = (), (500,), (2_000, 10_000)
 IN_FLIGHT = 8
 SHOWN = ("requests", "p50", "p99", "server CPU", "store CPU", "reply")
 COPIED_AT_ONCE = 1_000
 MOST_SLOWER = 1.3
 
 _COPY = """
-for at = 1, #ARGV, 2 do
+for at = 1, #ARGV, 3 do
     redis.call('COPY', KEYS[1], ARGV[at], 'REPLACE')
     redis.call('HSET', ARGV[at], 'i', ARGV[at + 1])
+    redis.call('COPY', KEYS[2], ARGV[at + 2], 'REPLACE')
 end
 """
 
 
 class Growth:
-    """Actions and rules beside each other in rounds; customers one size after another, each beside the floor."""
+    """Actions, rules and workers each beside each other, in rounds; customers one size after another."""
 
     name = "growth"
     says = "As actions, rules and customers grow"
 
     def run(self, bench: Bench) -> SectionResult:
-        """Measure all three."""
+        """Measure all four; a quick run leaves actions to the section `matrix` and workers to `workers`."""
         found: list[Figure] = []
         left_out: dict[str, str] = {}
         with bench.stage() as stage:
@@ -52,30 +54,36 @@ class Growth:
             actions = {n: replace(stage.size, actions=n) for n in numbers[0]}
             found += _beside(bench, stage, "actions", actions, left_out)
             found += _beside(bench, stage, "rules", {n: replace(stage.size, rules=n) for n in numbers[1]}, left_out)
+            if not bench.quick and not loadgen.missing():
+                found += in_workers(bench, stage)
             size = stage.size
         sizes = QUICK_CUSTOMERS if bench.quick else CUSTOMERS
-        with bench.stage(
-            replace(size, customers=min(sizes[0], size.customers) - 1)
-        ) as stage:  # one of its own, to fill
+        with bench.stage(size if bench.quick else replace(size, customers=min(sizes[0], size.customers) - 1)) as stage:
+            # one of its own, to fill, where there is time to start it
             found += _customers(bench, stage, sizes)
-        return SectionResult(tuple(found), (_bound(found, sizes),), left_out=left_out)
+        notes = (_few_learned(most),) if (most := max(numbers[0], default=0)) > MOST_LEARNED else ()
+        return SectionResult(tuple(found), (_bound(found, sizes),), notes, left_out)
+
+
+def _few_learned(actions: int) -> str:
+    return (
+        f"Of {actions:,} actions {MOST_LEARNED:,} have models, as an artefact has no room for more than some 4,500; "
+        "serving multiplies rows of zeros for the others."
+    )
 
 
 def _beside(bench: Bench, stage: Stage, what: str, sizes: dict[int, Size], left_out: dict[str, str]) -> list[Figure]:
     """Serve all sizes side by side, and load them in turn; what cannot be trained or served is left out in words."""
     with ExitStack() as opened:
-        services: dict[int, Pinned] = {}
-        for n, size in sizes.items():
-            try:
-                services[n] = opened.enter_context(stage.serve(size=size))
-            except (NotTrained, DidNotStart) as why:
-                left_out[f"{n} {what}"] = str(why)
+        services = _served(stage, what, sizes, left_out, opened)
         subjects = {n: Decisions(bench, stage, service) for n, service in services.items()}
         for subject in subjects.values():
             subject.window(IN_FLIGHT, seconds=0.4)
         lanes: dict[str, Callable[[], Window]] = {
             str(n): told(bench, f"{n} {what}", partial(subject.window, IN_FLIGHT)) for n, subject in subjects.items()
         }
+        if beside := next(iter(subjects.values()), None):
+            lanes["floor"] = told(bench, f"floor beside {what}", partial(Floor(beside).window, IN_FLIGHT))
         windows = bench.interleaved(lanes)
         memory = {n: memory_mb(service.pid) for n, service in services.items()}
         for subject in subjects.values():
@@ -83,23 +91,38 @@ def _beside(bench: Bench, stage: Stage, what: str, sizes: dict[int, Size], left_
     found: list[Figure] = []
     for n in services:
         case: Case = {what: n, "in_flight": IN_FLIGHT}
-        found += figures("decide", case, windows[str(n)], SHOWN)
+        floor, decide = figures("floor", case, windows["floor"], SHOWN), figures("decide", case, windows[str(n)], SHOWN)
+        found += [*decide, *ratios(decide, floor)]
         found += [Figure("worker", case, name, "MB", (memory[n][name],)) for name in ("PSS", "USS")]
     return found
+
+
+def _served(
+    stage: Stage, what: str, sizes: dict[int, Size], left_out: dict[str, str], opened: ExitStack
+) -> dict[int, Pinned]:
+    services: dict[int, Pinned] = {}
+    for n, size in sizes.items():
+        try:
+            services[n] = opened.enter_context(stage.serve(size=size))
+        except (NotTrained, DidNotStart) as why:
+            left_out[f"{n} {what}"] = str(why)
+    return services
 
 
 def _customers(bench: Bench, stage: Stage, sizes: Sequence[int]) -> list[Figure]:
     """Fill the store to one size after another, and measure each beside the floor."""
     found: list[Figure] = []
+    filled = len(stage.population.customers)
     for count in sizes:
-        names, took_s = _filled(stage, count)
+        empty = used_memory(stage.store)
+        names, took_s = _filled(stage, filled, count)
+        held = used_memory(stage.store)
         bench.say(f"{count:,} customers, the last of them copied in {took_s:.0f} s")
         requests = _about(stage, names)
         file = stage.requests_file.with_name(f"requests-{count}.bin")
         loadgen.write_messages(file, (request.SerializeToString() for request in requests))
         decisions = Decisions(bench, stage, stage.service, requests, file)
         decisions.window(IN_FLIGHT, seconds=0.4)
-        held = used_memory(stage.store)
         windows = bench.interleaved(
             {
                 "floor": told(bench, f"floor, {count:,}", partial(Floor(decisions).window, IN_FLIGHT)),
@@ -111,22 +134,26 @@ def _customers(bench: Bench, stage: Stage, sizes: Sequence[int]) -> list[Figure]
         floor, decide = (figures(name, case, windows[name], SHOWN) for name in ("floor", "decide"))
         found += [*floor, *decide, *ratios(decide, floor)]
         found.append(Figure("store", case, "memory", "MB", (held / 1e6,)))
+        found.append(Figure("store", case, "bytes a customer", "B", ((held - empty) / (count - filled),)))
+        filled = count
     return found
 
 
-def _filled(stage: Stage, count: int) -> tuple[Sequence[str], float]:
-    """Copy customers until there are so many; return their names, and the seconds.
+def _filled(stage: Stage, filled: int, count: int) -> tuple[Sequence[str], float]:
+    """Copy customers from so many to so many; return the names of all, and the seconds.
 
-    Copies have facts, consent and memory of those who came in by events: a million that do so take an hour.
+    Copies have facts, consent with its history and memory of those who came in by events: a million that do so take an
+    hour.
     """
     began = time.monotonic()
     real = stage.population.customers
     names = [*real, *(f"copy-{number:07d}" for number in range(count - len(real)))]
     copy = stage.store.register_script(_COPY)
-    for at in range(len(real), count, COPIED_AT_ONCE):
+    for at in range(filled, count, COPIED_AT_ONCE):
         copied = names[at : at + COPIED_AT_ONCE]
-        args = [part for name in copied for part in (keys.context_key(name), name)]
-        copy(keys=[keys.context_key(real[at // COPIED_AT_ONCE % len(real)])], args=args)
+        args = [part for name in copied for part in (keys.context_key(name), name, keys.history_key(name))]
+        one = real[at // COPIED_AT_ONCE % len(real)]
+        copy(keys=[keys.context_key(one), keys.history_key(one)], args=args)
     return names, time.monotonic() - began
 
 

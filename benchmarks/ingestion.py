@@ -25,7 +25,7 @@ class Ingestion:
         folder = bench.folder / "events"
         folder.mkdir()
         with events.Stage(folder) as stage:
-            weight = events.weigh(stage, 200 if bench.quick else 2_000, bench.say)
+            weight = events.weigh(stage, 500 if bench.quick else 2_000, bench.say)
             measure = partial(events.throughput, stage, plan, say=bench.say)
             found = [measure(number) for number in range(plan.rounds)]
         return _result(plan, found, weight)

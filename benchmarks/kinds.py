@@ -27,6 +27,7 @@ from redis import Redis
 
 from benchmarks import floor, loadgen
 from benchmarks.processes import Pinned, bound, pin
+from benchmarks.section import turned
 from benchmarks.stage import CLIENT_CORE, SERVER_CORE, port_said
 from service.config import Scheduling
 from service.scheduling import EXPERIMENT, pull_levers, settle_memory
@@ -177,7 +178,7 @@ def drive(program: Path, server: Pinned, requests: Path, in_flight: int, seconds
 
 
 def measure(kinds: Sequence[str], rounds: int, seconds: float, busy: int) -> Runs:
-    """Measure kinds in turn, round by round, at 8 and at 64 calls in flight."""
+    """Measure kinds in turn, every second round in the other order, at 8 and at 64 calls in flight."""
     measured: Runs = {kind: {8: [], 64: []} for kind in kinds}
     program = loadgen.build()
     with tempfile.TemporaryDirectory() as place, ExitStack() as opened:
@@ -190,10 +191,9 @@ def measure(kinds: Sequence[str], rounds: int, seconds: float, busy: int) -> Run
             for number, kind in enumerate(kinds)
         }  # fmt: skip
         opened.enter_context(neighbours(busy))
-        for _ in range(rounds):
-            for kind, server in servers.items():
-                for in_flight, runs in measured[kind].items():
-                    runs.append(drive(program, server, requests, in_flight, seconds))
+        for _, kind in turned(tuple(servers), rounds):
+            for in_flight, runs in measured[kind].items():
+                runs.append(drive(program, servers[kind], requests, in_flight, seconds))
     return measured
 
 

@@ -10,12 +10,11 @@ from collections.abc import Callable
 from functools import partial
 
 from benchmarks.section import Bench, Figure, NotMeasured, SectionResult
-from benchmarks.windows import TAIL, Decisions, Floor, Window, figures, ratios, told
+from benchmarks.windows import ROOM, TAIL, Decisions, Floor, Window, figures, ratios, told
 
 SHARES = (0.25, 0.5, 0.75)
 QUICK_SHARES = (0.5,)
 LONGER = 2  # than other windows: of p99.9 there is only one in a thousand
-ROOM = 256  # calls open at once at most; more would be due only where the server stands still
 
 
 class Latency:

@@ -50,7 +50,8 @@ class Measured:
 
     `requests` counts those started or due in the window, `ok` the OK answers among them, `ok_in_all` all OK answers
     with those before and after; `throughput` is the OK answers a second that arrived in the window. `errors` counts by
-    the name of the gRPC status, `error_texts` holds the first message of each. `cpu_s` holds seconds by process.
+    the name of the gRPC status, before and after the window too; `error_texts` holds the first message of each.
+    `cpu_s` holds seconds by process.
     `curve` is the whole distribution: share of the calls, and the microseconds within which they were answered.
     """
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack
 
-from benchmarks.evidence import logged
-from benchmarks.section import Bench, Bound, NotMeasured, SectionResult
+from benchmarks.evidence import NotDecided, logged
+from benchmarks.section import Bench, Bound, SectionResult
 from benchmarks.windows import Decisions, figures, ratios, told
 
 WITH, WITHOUT = "awaited log", "no log"
@@ -26,7 +26,7 @@ class Log:
         with bench.stage() as stage, ExitStack() as opened:
             program = (sys.executable, "-m", "benchmarks.without_log")
             silent = Decisions(bench, stage, opened.enter_context(stage.serve(program=program)), is_logged=False)
-            telling = Decisions(bench, stage, opened.enter_context(stage.serve()))
+            telling = Decisions(bench, stage, opened.enter_context(stage.another(quick=bench.quick)))
             for subject in (silent, telling):
                 subject.window(IN_FLIGHT, seconds=0.4)
             lanes = {WITH: told(bench, WITH, telling.window), WITHOUT: told(bench, WITHOUT, silent.window)}
@@ -34,7 +34,7 @@ class Log:
             telling.evidence()
             silent.evidence()
             if silent.grown:
-                raise NotMeasured(
+                raise NotDecided(
                     f"the service without a log wrote {silent.grown} entries; {logged(stage.store)} in all"
                 )
         with_it, without = (figures(name, {"in_flight": IN_FLIGHT}, windows[name], SHOWN) for name in (WITH, WITHOUT))

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 KEPT = ROOT / ".bench" / "models"
 ROWS = 1500  # decisions that said something, and as many that did not
 CUSTOMERS = 200
+MOST_LEARNED = 1_000  # actions that get a model; see model_fit
 ENDS_MS = 1_793_491_200_000  # the history to learn from ends on 1 November 2026, whenever it is run
 
 

@@ -27,7 +27,7 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in PACKAGES},
         "grpc_cpp": _said("pkg-config", "--modversion", "grpc++"),
-        "commit": _said("git", "rev-parse", "--short", "HEAD"),
+        "commit": _said("git", "describe", "--always", "--dirty", "--exclude=*"),
         "load_average": os.getloadavg()[0],
     }
 

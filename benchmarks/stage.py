@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -123,6 +123,10 @@ class Stage:
         more = [word for name, value in usual.items() if name not in options for word in (name, value)]
         self._started += 1
         return self._server(f"service-{self._started}", [*program, "serve", *served, *more, *options], cores)
+
+    def another(self, *, quick: bool) -> AbstractContextManager[Pinned]:
+        """Return a service like `service`, as new as what it is compared with; `service` itself where time is short."""
+        return nullcontext(self.service) if quick else self.serve()
 
     def _set(self) -> None:
         loadgen.write_messages(self.requests_file, (request.SerializeToString() for request in self.requests))

@@ -40,8 +40,9 @@ class StoreCost:
 
 
 def used_memory(store: Redis) -> int:
-    """Return the bytes that the store has allocated."""
-    return int(store.info("memory")["used_memory"])
+    """Return the bytes that the store has allocated for what it holds, not for those who are connected just now."""
+    told = store.info("memory")
+    return int(told["used_memory"]) - int(told["mem_clients_normal"])
 
 
 def context_bytes(stage: Stage, most: int = 300) -> float:

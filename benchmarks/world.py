@@ -279,7 +279,7 @@ def strategy(actions: int, rules: int = OWN_RULES) -> Document:
     }  # fmt: skip
 
 
-class _NoAliases(yaml.SafeDumper):
+class _NoAliases(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]  # which there is, is seen here
     def ignore_aliases(self, data: object) -> bool:
         return True
 

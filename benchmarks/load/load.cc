@@ -164,6 +164,7 @@ class Load {
     if (slot.status.ok()) ++tally_.ok_in_all;
     if (slot.status.ok() && opened_ != Moment{} && closed_ == Moment{}) ++tally_.completed_in_window;
     if (counted(slot.due)) note(slot, now);
+    else if (!slot.status.ok()) note_failure(slot);  // a warm-up that fails is no warm-up
     if (options_.rate > 0) {
       free_.push_back(&slot);
       start_due();
@@ -172,12 +173,14 @@ class Load {
     }
   }
 
-  void note(Slot& slot, Moment now) {
+  void note_failure(const Slot& slot) {
     ++tally_.by_status[int(slot.status.error_code())];
-    if (!slot.status.ok()) {
-      tally_.error_texts.emplace(int(slot.status.error_code()), slot.status.error_message());
-      return;
-    }
+    tally_.error_texts.emplace(int(slot.status.error_code()), slot.status.error_message());
+  }
+
+  void note(Slot& slot, Moment now) {
+    if (!slot.status.ok()) return note_failure(slot);
+    ++tally_.by_status[0];
     uint64_t size = slot.reply.Length();
     tally_.latencies_ns.push_back(std::chrono::duration_cast<std::chrono::nanoseconds>(now - slot.due).count());
     tally_.bytes_received += size;

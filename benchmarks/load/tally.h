@@ -22,7 +22,7 @@ struct Tally {
   uint64_t completed_in_window = 0;           // OK answers that arrived inside the window, whenever they were started
   uint64_t ok_in_all = 0;                     // OK answers from the first call to the last, warm-up included
   uint64_t unsent = 0;                        // due inside the window and never sent, because the server was too slow
-  std::map<int, uint64_t> by_status;          // how the requests ended, by gRPC status code
+  std::map<int, uint64_t> by_status;          // how the requests ended, by gRPC status code; failures of the warm-up count, too
   std::map<int, std::string> error_texts;     // the first message of each status but OK
   std::vector<int64_t> latencies_ns;          // of the OK ones, exact
   uint64_t bytes_received = 0;                // of the OK ones

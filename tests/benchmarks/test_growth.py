@@ -31,14 +31,18 @@ class _Filling:
 
 
 def test_a_copy_is_a_customer_of_its_own(clean_store_url: str) -> None:
-    """Each has its own key and id, and everything else of the one that it was copied from."""
+    """Each has its own keys and id, and all else of the one it was copied from: facts, history of consent, expiry."""
     with Redis.from_url(clean_store_url) as store:
         for name in ("ada", "bo"):
             store.hset(keys.context_key(name), mapping={"i": name, "s": f"facts of {name}", "c": "agreed"})
+            store.pexpire(keys.context_key(name), 600_000)
+            store.rpush(keys.history_key(name), "agreed")
         stage = cast(Stage, _Filling(store, _Population(("ada", "bo"))))
-        _filled(stage, 1_500)
-        names, _ = _filled(stage, 2_500)
+        _filled(stage, 2, 1_500)
+        names, _ = _filled(stage, 1_500, 2_500)
         found = [store.hgetall(keys.context_key(name)) for name in names]
+        assert all(store.pttl(keys.context_key(name)) > 0 for name in names)
+        assert all(store.lrange(keys.history_key(name), 0, -1) == [b"agreed"] for name in names)
     assert len(set(names)) == 2_500
     assert [one[b"i"].decode() for one in found] == list(names)
     assert {one[b"s"] for one in found} == {b"facts of ada", b"facts of bo"}
@@ -59,11 +63,12 @@ def changed(**more: float) -> Sequence[Look]:
         pytest.param(FLAT, [], id="flat"),
         pytest.param(changed(uss_mb=84.0), [0], id="memory grows"),
         pytest.param(changed(descriptors=31), [1], id="a descriptor is left"),
-        pytest.param(changed(p99_us=3_500.0), [2], id="latency grows"),
+        pytest.param(changed(p99_us=3_500.0), [2], id="the slowest calls grow slower"),
+        pytest.param(changed(p50_us=800.0), [3], id="most calls grow slower"),
     ],
 )
 def test_a_soak_says_what_is_not_flat(looks: Sequence[Look], broken: list[int]) -> None:
-    """Of three bounds the one about what grew does not hold."""
+    """Of four bounds the one about what grew does not hold."""
     bounds = _result(looks, 100.0).bounds
     assert [at for at, bound in enumerate(bounds) if not bound.holds] == broken
 

@@ -62,7 +62,7 @@ def test_a_method_that_does_not_exist_is_no_success(load_program: Path, load: Lo
     """Calls to an unknown method count as UNIMPLEMENTED, with what the server said, and never as answers."""
     seen = loadgen.drive(load_program, dataclasses.replace(load, method="/tact.benchmarks.Floor/Nothing"))
     assert set(seen.errors) == {"UNIMPLEMENTED"}
-    assert sum(seen.errors.values()) == seen.requests > 100
+    assert sum(seen.errors.values()) > seen.requests > 100  # those of the warm-up count, too
     assert seen.error_texts["UNIMPLEMENTED"]
     assert (seen.ok, seen.ok_in_all, seen.throughput, seen.bytes_received) == (0, 0, 0, 0)
 

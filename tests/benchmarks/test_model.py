@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from benchmarks import world
-from benchmarks.model import trained
+from benchmarks.model import MOST_LEARNED, trained
+from benchmarks.model_fit import learned
 from models.artifacts import load_folded, read_manifest
 from models.features import FeatureSpace
+from models.propensity import Folded
 from service.core.loader import load_strategy
 
 ACTIONS = 8  # as in test_run, so that both need one model
@@ -61,3 +63,25 @@ def test_the_model_is_made_once(strategy: Path) -> None:
     said: list[str] = []
     assert trained(strategy, said.append) == trained(strategy, said.append)
     assert said == []
+
+
+def test_of_very_many_actions_some_are_learned_of_every_kind() -> None:
+    """All of a thousand get models; of ten thousand a thousand, the same share of greetings, messages and offers."""
+    ids = {count: tuple(id_ for some in world.action_ids(count).values() for id_ in some) for count in (1_000, 10_000)}
+    assert learned(ids[1_000]) == ids[1_000]
+    few = learned(ids[10_000])
+    assert len({*few}) == MOST_LEARNED
+    shares = [sum(id_.startswith(kind) for id_ in few) / len(few) for kind in ("greeting", "offer", "message")]
+    assert shares == pytest.approx([0.1, 0.75, 0.15])
+
+
+def test_a_cold_action_costs_what_a_learned_one_costs() -> None:
+    """One pass multiplies as many rows whether a tenth of the actions has a model and a baseline or all have."""
+    ids = tuple(f"a{number}" for number in range(50))
+
+    def rows_for(actions: tuple[str, ...]) -> tuple[int, ...]:
+        weights, bias = np.ones((len(actions), 7)), np.ones(len(actions))
+        folded = Folded("m@0", "", actions, weights, bias, weights, bias, np.ones(len(actions), dtype=np.bool_))
+        return folded.aligned(ids, np.full(len(ids), 0.1)).weights.shape
+
+    assert rows_for(ids[::10]) == rows_for(ids) == (7, 100)

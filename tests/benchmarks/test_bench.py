@@ -1,0 +1,68 @@
+"""What a run makes before it measures, and what it may ask of a service."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.bench import Plan
+from benchmarks.loadgen import Measured
+from benchmarks.preparing import _work, prepare
+from benchmarks.two_workers import EACH_IN_FLIGHT, _together, family
+from benchmarks.windows import ROOM
+from service.rpc.server import OPTIONS
+
+
+def test_no_more_calls_are_open_on_a_schedule_than_the_server_takes_of_one_connection() -> None:
+    """What is refused beyond that limit would be told as a failure of the server, and is one of the benchmark."""
+    streams = dict(OPTIONS)["grpc.max_concurrent_streams"]
+    assert 2 * max(ROOM, EACH_IN_FLIGHT, *Plan().in_flight) < streams  # twice: those answered and not put away, too
+
+
+def test_a_quick_run_leaves_time_to_end_in_three_minutes() -> None:
+    """What is running when the time is up is stopped, and servers, tables and plots take some seconds then."""
+    assert Plan.short().within_s == pytest.approx(165.0)
+    assert Plan().within_s is None
+
+
+def test_only_what_the_sections_need_is_prepared(tmp_path: Path) -> None:
+    """One model for the decisions alone; three, and the generator of streams, for sections that serve more sizes."""
+    few, many = (len([*_work(tmp_path, 100, names, print)]) for names in (["decide"], ["decide", "matrix", "stream"]))
+    assert many - few in (2, 3)  # without gRPC for C++ nothing is built
+
+
+def test_what_cannot_be_prepared_is_left_to_its_section(tmp_path: Path) -> None:
+    """A strategy of three actions cannot be made: whoever wants it says so, and the others are measured."""
+    said: list[str] = []
+    prepare(tmp_path, 3, ["decide"], said.append)
+    assert said == []
+
+
+def test_a_family_is_a_process_and_all_below_it() -> None:
+    """Workers are children of their supervisor, and what they started counts too."""
+    script = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'print(1, flush=True); input()'])"
+    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        assert parent.stdin is not None
+        parent.stdout.readline()
+        found = family(parent.pid)
+        parent.stdin.write(b"\n")
+        parent.stdin.flush()
+    assert len(found) == 2
+    assert found[0] == parent.pid
+    assert {*found} < {*family(os.getpid()), *found}
+
+
+def test_clients_together_are_the_sum_of_their_rates() -> None:
+    """Two clients of 1,000 and 500 calls a second see the same two processes spend 0.6 s of a second: 400 µs a call."""
+    seen = [
+        Measured(2, 2, 2, {}, {}, 0, seconds, rate, {"p50": p50, "p99": 9.0}, 0, {}, 0.0, {1: cpu, 2: cpu})
+        for seconds, rate, p50, cpu in ((2.0, 1_000.0, 1.0, 0.6), (1.0, 500.0, 3.0, 0.3))
+    ]
+    together = _together(seen, ())
+    assert (together.throughput, together.p50_us, together.p99_us, together.memory_mb) == (1_500.0, 2.0, 9.0, 0.0)
+    assert together.cpu_us == pytest.approx(400.0)
