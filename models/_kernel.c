@@ -53,13 +53,13 @@ static void *copied(PyObject *from, Py_ssize_t n, Py_ssize_t size)
 typedef double Four __attribute__((vector_size(32), aligned(8)));
 typedef int64_t Fours __attribute__((vector_size(32), aligned(8)));
 
-static inline Four each(double number)
+static inline __attribute__((always_inline)) Four each(double number)
 {
     return (Four){number, number, number, number};
 }
 
 /* a where the mask says so, b elsewhere. */
-static inline Four either(Fours mask, Four a, Four b)
+static inline __attribute__((always_inline)) Four either(Fours mask, Four a, Four b)
 {
     return (Four)((mask & (Fours)a) | (~mask & (Fours)b));
 }
@@ -68,8 +68,8 @@ static inline Four either(Fours mask, Four a, Four b)
 static inline __attribute__((always_inline)) Four tanh_of(Four y)
 {
     Four t = y + y;
-    t = either(t > each(40.0), each(40.0), t);
-    t = either(t < each(-40.0), each(-40.0), t);
+    t = either((Fours)(t > each(40.0)), each(40.0), t);
+    t = either((Fours)(t < each(-40.0)), each(-40.0), t);
     Four k = t * each(1.4426950408889634);
     k = (k + each(6755399441055744.0)) - each(6755399441055744.0); /* to the nearest whole number */
     Four r = t - k * each(0.693145751953125);
@@ -83,7 +83,7 @@ static inline __attribute__((always_inline)) Four tanh_of(Four y)
     for (size_t i = 0; i < sizeof series / sizeof *series; i++)
         p = p * r + each(series[i]);
     Four power = k + each(1023.0); /* -58 <= k <= 58; of what is no number the power does not matter */
-    power = either(power == power, power, each(1023.0));
+    power = either((Fours)(power == power), power, each(1023.0));
     Fours shift = (Fours)(power + each(4503599627370496.0)); /* the whole number now stands in the low bits */
     Four e = p * (Four)(shift << 52);
     return (e - each(1.0)) / (e + each(1.0));
@@ -150,11 +150,15 @@ static int lay(Scoring *self, PyObject *feature, PyObject *threshold, PyObject *
 {
     int64_t *features = copied(feature, nodes, 8), *children = copied(child, nodes, 8);
     double *thresholds = copied(threshold, nodes, 8), *values = copied(value, nodes, 8);
-    int fits = features != NULL && children != NULL && thresholds != NULL && values != NULL && nodes < INT32_MAX ? 1 : -1;
+    int fits = features != NULL && children != NULL && thresholds != NULL && values != NULL ? 1 : -1;
+    if (fits == 1 && nodes >= INT32_MAX) {
+        PyErr_SetString(PyExc_ValueError, "there are too many nodes");
+        fits = -1;
+    }
     self->nodes = fits == 1 ? PyMem_Malloc((nodes ? nodes : 1) * sizeof(Node)) : NULL;
     for (Py_ssize_t i = 0; i < nodes && self->nodes != NULL; i++) {
         if (features[i] < 0 || features[i] >= self->columns || children[i] < i
-            || children[i] + (children[i] > i) >= nodes)
+            || children[i] >= nodes - (children[i] > i))
             fits = 0;
         double number = children[i] == i ? values[i] : thresholds[i];
         self->nodes[i] = (Node){number, (int32_t)children[i], (int32_t)features[i]};
@@ -228,6 +232,10 @@ static PyObject *scoring_new(PyTypeObject *type, PyObject *args, PyObject *Py_UN
     if (!PyArg_ParseTuple(args, "nnnOOOO!OOOOOOO", &columns, &models, &actions, &numbers, &moments, &text_places,
                           &PyTuple_Type, &texts, &weights, &bias, &gains, &anyways, &constant, &cost, &trees))
         return NULL;
+    if (columns < 0 || models < 0 || actions < 0 || (models && columns > PY_SSIZE_T_MAX / 8 / models)) {
+        PyErr_SetString(PyExc_ValueError, "the shapes do not fit together");
+        return NULL;
+    }
     Scoring *self = (Scoring *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
@@ -583,8 +591,11 @@ static PyObject *best(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssi
         return NULL;
     }
     Py_ssize_t most = PyLong_AsSsize_t(args[2]);
-    if (most == -1 && PyErr_Occurred())
+    if (most < 0) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_ValueError, "there cannot be less than none");
         return NULL;
+    }
     Py_buffer view;
     if (PyObject_GetBuffer(args[0], &view, PyBUF_C_CONTIGUOUS) < 0)
         return NULL;
@@ -1107,7 +1118,8 @@ static PyObject *looks_fill(Looks *self, PyObject *const *args, Py_ssize_t nargs
             PyErr_SetString(PyExc_IndexError, "the values are not those of the schema");
             return NULL;
         }
-        PyList_SetItem(args[0], look->index, value);
+        if (PyList_SetItem(args[0], look->index, value) < 0)
+            return NULL;
     }
     Py_RETURN_TRUE;
 }

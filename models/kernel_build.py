@@ -23,8 +23,10 @@ SOURCES = (
 )
 """Each is a module of its own, which is imported by the name of its source."""
 FLAGS = ("-O3", "-std=c11", "-fPIC", "-shared", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-Wall",
-         "-Wno-psabi")  # fmt: skip
-"""No contraction: a product and a sum must stay two roundings, as they are in numpy."""
+         "-Wno-psabi", "-fno-builtin-pow")  # fmt: skip
+"""No contraction: a product and a sum must stay two roundings, as they are in numpy. And no exp2 for a power of 2: clang
+would take it, and its last bit differs from that of pow, which Python takes.
+"""
 WITHIN_S = 120.0
 
 
@@ -34,24 +36,30 @@ def compiled_name(source: str) -> str:
 
 
 def compile_all(root: Path = ROOT, sources: Sequence[str] = SOURCES) -> str:
-    """Compile sources below a folder in place; return what went wrong with the first that failed, empty for nothing."""
-    return next((wrong for wrong in (_compile(root / one, root / compiled_name(one)) for one in sources) if wrong), "")
+    """Compile sources below a folder in place; return what went wrong, empty for nothing.
+
+    What cannot be compiled is left out, so that nothing older serves in its place; the others do without it.
+    """
+    return "\n".join(filter(None, [_compile(root / one, root / compiled_name(one)) for one in sources]))
 
 
 def _compile(source: Path, to: Path) -> str:
+    to.unlink(missing_ok=True)
     include = sysconfig.get_path("include")
     if not Path(include, "Python.h").exists():
         return f"the header files of Python are not in {include}"
     linked = ("-undefined", "dynamic_lookup") if sys.platform == "darwin" else ()
-    compiler = shlex.split(sysconfig.get_config_var("CC") or "cc")[0]
-    for program in (compiler, "cc", "gcc", "clang"):
-        command = [program, *FLAGS, f"-I{include}", str(source), "-o", str(to), *linked, "-lm"]
+    said = ""
+    for program in (shlex.split(sysconfig.get_config_var("CC") or "cc"), ["cc"], ["gcc"], ["clang"]):
+        command = [*program, *FLAGS, f"-I{include}", str(source), "-o", str(to), *linked, "-lm"]
         try:
             ran = subprocess.run(command, capture_output=True, text=True, timeout=WITHIN_S, check=False)
         except (OSError, subprocess.TimeoutExpired):
             continue
-        return "" if ran.returncode == 0 else f"{program} said: {ran.stderr.strip()[-2000:]}"
-    return "there is no C compiler (Debian: gcc)"
+        if ran.returncode == 0:
+            return ""
+        said = said or f"{program[0]} said: {ran.stderr.strip()[-2000:]}"
+    return said or "there is no C compiler (Debian: gcc)"
 
 
 try:
@@ -65,12 +73,15 @@ else:
 
         def initialize(self, version: str, build_data: dict[str, Any]) -> None:
             """Compile, and let the wheel carry what was compiled."""
+            if self.target_name != "wheel":  # others compile it where they install it
+                return
             wrong = compile_all(Path(self.root))
             if wrong:
-                self.app.display_warning(f"The kernel is not compiled, decisions will be slower: {wrong}")
-                return
-            build_data["pure_python"], build_data["infer_tag"] = False, True
-            build_data["artifacts"] += map(compiled_name, SOURCES)
+                self.app.display_warning(f"Not everything is compiled, decisions will be slower: {wrong}")
+            made = [name for name in map(compiled_name, SOURCES) if Path(self.root, name).exists()]
+            if made:
+                build_data["pure_python"], build_data["infer_tag"] = False, True
+                build_data["artifacts"] += made
 
 
 if __name__ == "__main__":

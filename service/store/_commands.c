@@ -459,10 +459,16 @@ static int learn_layout(Layout *layout, PyObject *type, const char *const *names
     return found < 0 ? -1 : 0;
 }
 
+/* Whether what was raised is to end the process, and not for the twin to look at. */
+static int ending(void)
+{
+    return PyErr_Occurred() != NULL && !PyErr_ExceptionMatches(PyExc_Exception);
+}
+
 /* What was made, or what the twin makes where nothing was; a NULL that is no exception becomes the twin's. */
 static PyObject *or_twin(PyObject *made, PyObject *twin, PyObject *const *args, Py_ssize_t n)
 {
-    if (made != NULL)
+    if (made != NULL || ending())
         return made;
     PyErr_Clear();
     return PyObject_Vectorcall(twin, args, (size_t)n, NULL);
@@ -470,7 +476,7 @@ static PyObject *or_twin(PyObject *made, PyObject *twin, PyObject *const *args, 
 
 static PyObject *or_none(PyObject *made)
 {
-    if (made != NULL)
+    if (made != NULL || ending())
         return made;
     PyErr_Clear();
     Py_RETURN_NONE;

@@ -301,7 +301,10 @@ def test_the_setting_takes_the_twin() -> None:
 
 @compiled_only
 def test_compiling_works_and_says_what_went_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The build gives a module that can be imported; without a compiler, or with bad source, it says why in words."""
+    """The build gives a module that can be imported; without a compiler, or with bad source, it says why in words.
+
+    What cannot be compiled takes nothing else along, and nothing older stays in its place.
+    """
     (tmp_path / "models").mkdir()
     shutil.copy(ROOT / "models" / "_kernel.c", tmp_path / "models")
     assert kernel_build.compile_all(tmp_path, ["models/_kernel.c"]) == ""
@@ -313,7 +316,12 @@ def test_compiling_works_and_says_what_went_wrong(tmp_path: Path, monkeypatch: p
     spec.loader.exec_module(module)
     assert module.best(np.array([1.0, 3.0, 2.0]), b"\x07", 2) == ([1, 2], False)
     (tmp_path / "bad.c").write_text("int this is no C")
+    made.unlink()
+    older = tmp_path / kernel_build.compiled_name("bad.c")
+    older.touch()
     assert "error" in kernel_build.compile_all(tmp_path, ["bad.c", "models/_kernel.c"])
+    assert made.exists()
+    assert not older.exists()
     monkeypatch.setenv("PATH", "")
     found = {"CC": "no-such-compiler", "EXT_SUFFIX": ".so"}
     monkeypatch.setattr(sysconfig, "get_config_var", found.get)
