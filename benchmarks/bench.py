@@ -112,7 +112,10 @@ class Workbench:
 
     @contextmanager
     def stage(self, size: Size | None = None) -> Iterator[Stage]:
-        """Give the world of a size, of the plan's unless named; it stays until one of another size is wanted."""
+        """Give the world of a size, of the plan's unless named; it stays until one of another size is wanted.
+
+        Its customers are as they were loaded.
+        """
         size = size or self.plan.size
         if self._stage is None or self._stage[0] != size:
             self._open.close()
@@ -120,6 +123,8 @@ class Workbench:
             folder = self.folder / f"stage-{time.monotonic_ns()}"
             folder.mkdir()
             self._stage = size, self._open.enter_context(Stage(folder, size, self._say))
+        else:
+            self._stage[1].put_back()
         yield self._stage[1]
 
     def drive(self, server: Pinned, method: str, requests: Path, **load: Any) -> loadgen.Measured:  # noqa: ANN401 - see loadgen.Load

@@ -19,6 +19,7 @@ from benchmarks.loading import load
 from benchmarks.model import trained
 from benchmarks.population import Population
 from benchmarks.processes import Pinned, pin
+from benchmarks.putting_back import kept, put_back
 from service.store.embedded import EmbeddedStore
 from tact.v1 import decision_pb2
 
@@ -145,6 +146,11 @@ class Stage:
         took = time.monotonic() - started
         self._say(f"{events:,} events of {self.size.customers:,} customers loaded through gRPC in {took:.1f} s")
         pin(self.store_pid, CLIENT_CORE)
+        self._as_loaded = kept(self.store, self.population.customers)
+
+    def put_back(self) -> None:
+        """Store the customers as they were loaded, so that every section finds them alike; the log goes on."""
+        put_back(self.store, self._as_loaded)
 
     def _server(self, name: str, command: Sequence[str], cores: int | Sequence[int]) -> Pinned:
         return Pinned(command, cores, self._folder / f"{name}.log", port_said)

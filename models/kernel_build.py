@@ -24,7 +24,7 @@ SOURCES = (
 """Each is a module of its own, which is imported by the name of its source."""
 FLAGS = ("-O3", "-std=c11", "-fPIC", "-shared", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-Wall",
          "-Wno-psabi", "-fno-builtin-pow")  # fmt: skip
-"""No contraction: a product and a sum must stay two roundings, as they are in numpy. And no exp2 for a power of 2, which
+"""No contraction: a product and a sum must stay two roundings, as they are in numpy. No exp2 for a power of 2, which
 clang would take: its last bit differs from that of pow, which Python takes.
 """
 WITHIN_S = 120.0

@@ -8,13 +8,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from benchmarks.bench import Plan
 from benchmarks.loadgen import Measured
 from benchmarks.preparing import _work, prepare
+from benchmarks.putting_back import kept, put_back
 from benchmarks.two_workers import EACH_IN_FLIGHT, _together, family
 from benchmarks.windows import ROOM
 from service.rpc.server import OPTIONS
+from service.store.keys import context_key
 
 
 def test_no_more_calls_are_open_on_a_schedule_than_the_server_takes_of_one_connection() -> None:
@@ -66,3 +69,20 @@ def test_clients_together_are_the_sum_of_their_rates() -> None:
     together = _together(seen, ())
     assert (together.throughput, together.p50_us, together.p99_us, together.memory_mb) == (1_500.0, 2.0, 9.0, 0.0)
     assert together.cpu_us == pytest.approx(400.0)
+
+
+def test_every_section_finds_customers_as_they_were_loaded(clean_store_url: str) -> None:
+    """What one section counted is gone in the next, and how long something lives stays; nobody is made up."""
+    ada, bo, nobody = map(context_key, ("ada", "bo", "nobody"))
+    with Redis.from_url(clean_store_url) as store:
+        store.hset(ada, mapping={"i": "ada", "f": b"\x00\xff"})
+        store.hset(bo, mapping={"i": "bo"})
+        store.pexpire(bo, 90_000)
+        loaded = kept(store, ("ada", "bo", "nobody"))
+        store.hset(ada, mapping={"u": "used", "f": "changed"})
+        store.persist(bo)
+        put_back(store, loaded)
+        assert store.hgetall(ada) == {b"i": b"ada", b"f": b"\x00\xff"}
+        assert 0 < store.pttl(bo) <= 90_000
+        assert store.pttl(ada) == -1
+        assert not store.exists(nobody)
