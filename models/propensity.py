@@ -119,12 +119,6 @@ class Scorer:
         """Return P(outcome | nothing said) of one action, or None where there is no baseline."""
         return (1.0 + float(lean[len(self.modelled) + index])) / 2.0 if self.baselines[index] else None
 
-    def both(self, lean: Floats, index: int) -> tuple[float, float | None]:
-        """Return the propensity and the baseline of one action, as `propensity` and `baseline` do."""
-        modelled = self.modelled
-        said = (1.0 + lean.item(index)) / 2.0 if modelled[index] else self.priors[index]
-        return said, (1.0 + lean.item(len(modelled) + index)) / 2.0 if self.baselines[index] else None
-
     def score(self, x: Floats) -> tuple[Floats, Floats]:
         """Return P(outcome | said) and P(outcome | nothing said) for every action, given a row of shape (columns,).
 

@@ -265,8 +265,6 @@ class Decider:
 
 def _dice(random: bytes) -> tuple[float, ...]:
     """Return one draw in [0, 1) for every four random bytes."""
-    if len(random) == 4:
-        return (int.from_bytes(random) / 2**32,)
     return tuple([int.from_bytes(random[at : at + 4]) / 2**32 for at in range(0, len(random), 4)])
 
 

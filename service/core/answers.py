@@ -91,7 +91,9 @@ class Texts:
         candidates = [
             Candidate(
                 actions[index].id,
-                *scores.told(index),
+                scores.propensity(index),
+                scores.baseline(index),
+                scores.net_value(index),
                 probability,
                 bool(preferred >> index & 1),
                 why.get(index),

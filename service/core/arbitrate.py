@@ -79,12 +79,6 @@ class Scores(Struct, frozen=True):
         """Return what an action is worth against saying nothing."""
         return float(self.net[index])
 
-    def told(self, index: int) -> tuple[float, float | None, float]:
-        """Return the propensity, the baseline and the net value of an action."""
-        if self.adjusted is not None:
-            return self.propensity(index), self.baseline(index), self.net_value(index)
-        return *self.scorer.both(self.lean, index), self.net.item(index)
-
 
 class Ranking(Struct, frozen=True):
     """Actions in the order in which they are tried, each with the exact probability of standing first.

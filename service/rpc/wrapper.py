@@ -140,7 +140,7 @@ def unary(method: Unary[R, Message | bytes], read: Callable[[bytes], R], times: 
             else:
                 async with ending_in(left):
                     answered = await method(request, left)
-            return answered if type(answered) is bytes else written(answered)
+            return written(answered)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - every error gets its status here
             await end(call, error)
 
