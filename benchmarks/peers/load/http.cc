@@ -76,7 +76,7 @@ class Load {
     while (waiting_ > 0) turn();
     watch_window(Clock::now());
     if (closed_ == Moment{}) {
-      std::cerr << "load: " << options_.target << " lost every connection: " << tally_.error_texts.begin()->second << "\n";
+      std::cerr << "load: " << options_.target << " lost every connection: " << why_lost() << "\n";
       return 1;
     }
     report(options_, tally_, std::chrono::duration<double>(closed_ - opened_).count(), cpu_begin_, cpu_end_);
@@ -176,6 +176,7 @@ class Load {
 
   // A failure counts whenever it happens, also in the warm-up: a peer that drops calls has no figure.
   void fail(Line& line, int status, const char* why) {
+    ++failures_;
     if (line.open) {
       if (!counted(line)) ++tally_.requests;
       ++tally_.by_status[status];
@@ -190,9 +191,13 @@ class Load {
     line.open = false;
     if (!still_there) {
       ::close(line.socket);
-      if (++reconnected_ > kFailuresAtMost || !connected(line)) return;
+      if (failures_ > kFailuresAtMost || !connected(line)) return;
     }
     if (Clock::now() < end_) start(line);
+  }
+
+  std::string why_lost() const {
+    return tally_.error_texts.empty() ? "no new one could be had" : tally_.error_texts.begin()->second;
   }
 
   const Options options_;
@@ -200,7 +205,7 @@ class Load {
   std::vector<std::string> requests_;
   std::vector<Line> lines_;
   int poll_ = -1;
-  int reconnected_ = 0;
+  int failures_ = 0;
   uint64_t next_ = 0;
   uint64_t waiting_ = 0;
   Tally tally_;

@@ -68,16 +68,16 @@ def chunked(handler: BaseHTTPRequestHandler, body: bytes) -> None:
         handler.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
 
 
-def drive(program: Path, folder: Path, target: str, timeout_s: float = 5.0) -> Measured:
+def drive(program: Path, folder: Path, target: str, timeout_s: float = 5.0, seconds: float = 0.3) -> Measured:
     """Post the requests for a moment and return what was seen."""
     write_requests(folder, REQUESTS)
-    return loadgen.drive(program, load(folder, target, timeout_s))
+    return loadgen.drive(program, load(folder, target, timeout_s, seconds))
 
 
-def load(folder: Path, target: str, timeout_s: float = 5.0) -> Load:
+def load(folder: Path, target: str, timeout_s: float = 5.0, seconds: float = 0.3) -> Load:
     """Return a short load."""
     return Load(
-        target, "/row", folder / "requests.bin", in_flight=3, seconds=0.3, warmup_s=0.05, timeout_s=timeout_s,
+        target, "/row", folder / "requests.bin", in_flight=3, seconds=seconds, warmup_s=0.05, timeout_s=timeout_s,
         samples=folder / "samples.bin", sample_every=1,
     )  # fmt: skip
 
@@ -157,7 +157,10 @@ def test_who_does_not_answer_in_time_has_not_answered(program: Path, tmp_path: P
 
 
 def test_an_answer_that_closes_its_connection_is_an_answer(program: Path, tmp_path: Path) -> None:
-    """Where the server says that it closes, the next call comes over another connection, and nothing is lost."""
+    """Where the server says that it closes, the next call comes over another connection, and nothing is lost.
+
+    However often: closing as was said is no failure, of which a thousand would end the load.
+    """
 
     def answer(handler: BaseHTTPRequestHandler, body: bytes) -> None:
         head = f"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode()
@@ -165,7 +168,7 @@ def test_an_answer_that_closes_its_connection_is_an_answer(program: Path, tmp_pa
         handler.close_connection = True
 
     with serving(answer) as target:
-        seen = drive(program, tmp_path, target)
+        seen = drive(program, tmp_path, target, seconds=1.5)
     assert seen.errors == {}
     assert seen.ok > 10
 
