@@ -23,7 +23,8 @@ from service.rpc.requests import MAX_REQUEST_BYTES
 from service.rpc.rights import Rights
 from service.rpc.supply import Supplies
 from service.rpc.tracing import traced
-from service.rpc.wrapper import Handler, Times, collecting, conversing, parsed, telling, unary
+from service.rpc.wrapper import Handler, Seen, Times, collecting, conversing, parsed, telling, unary
+from service.telemetry.sampling import CALLER
 from tact.v1 import (
     context_pb2,
     control_pb2,
@@ -60,9 +61,12 @@ _BATCHES = frozenset(
         "ListErased",
     }
 )
-TRACED = ("Decide", "DecideStream", "DecideBatches")
+TRACED = ("DecideStream", "DecideBatches")
+"""The streams that are traced; `Decide` is besides, and told as it begins, for a wrapper costs every call."""
+
 _READERS: Mapping[str, Callable[[bytes], Any]] = {"RecordEvents": read_batch, "Decide": bytes}
 Handlers: TypeAlias = dict[str, dict[str, Handler]]
+NOBODY: Mapping[str, Seen] = {}
 
 
 def handlers_of(current: Current, limits: Limits) -> Handlers:
@@ -78,18 +82,27 @@ def handlers_of(current: Current, limits: Limits) -> Handlers:
         "tact.v1.ControlService": Controls(current),
         "tact.v1.LogService": Log(current),
     }
-    handlers = wrapped(CONTRACT, implementations, limits)
+    seen: dict[str, Seen] = {"Decide": CALLER.set} if current.watch.traces else {}
+    handlers = wrapped(CONTRACT, implementations, limits, seen)
     if current.watch.traces:
         decisions = handlers["tact.v1.DecisionService"]
         decisions.update((name, traced(decisions[name])) for name in TRACED)
     return handlers
 
 
-def wrapped(contract: tuple[FileDescriptor, ...], implementations: Mapping[str, object], limits: Limits) -> Handlers:
-    """Wrap the implementation of every method, a service's full name to its methods' names to handlers."""
+def wrapped(
+    contract: tuple[FileDescriptor, ...],
+    implementations: Mapping[str, object],
+    limits: Limits,
+    seen: Mapping[str, Seen] = NOBODY,
+) -> Handlers:
+    """Wrap the implementation of every method, a service's full name to its methods' names to handlers.
+
+    `seen` is told of each call of a method with one answer, by the method's name.
+    """
     return {
         service.full_name: {
-            method.name: _handler(method, _implementation(method, implementations), limits)
+            method.name: _handler(method, _implementation(method, implementations), limits, seen.get(method.name))
             for method in service.methods
         }
         for file in contract
@@ -113,12 +126,17 @@ def _reader(method: MethodDescriptor) -> Callable[[bytes], Message]:
     return lambda raw: parsed(message_type, raw, most_bytes)
 
 
-def _handler(method: MethodDescriptor, implementation: Callable[..., Any], limits: Limits) -> Handler:
+def _handler(
+    method: MethodDescriptor,
+    implementation: Callable[..., Any],
+    limits: Limits,
+    seen: Seen | None,
+) -> Handler:
     is_batch = method.name in _BATCHES
     times = Times(limits.batch_s if is_batch else limits.deadline_s, limits.longest_s)
     match method.client_streaming, method.server_streaming:
         case False, False:
-            return unary(implementation, _READERS.get(method.name) or _reader(method), times)
+            return unary(implementation, _READERS.get(method.name) or _reader(method), times, seen)
         case True, False:
             return collecting(implementation, times)
         case False, True:

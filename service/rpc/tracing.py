@@ -1,4 +1,4 @@
-"""What tracing needs of a call that asks for decisions: who called is at hand where a decision begins."""
+"""What tracing needs of a stream that asks for decisions: who called is at hand where a decision begins."""
 
 from __future__ import annotations
 
@@ -26,25 +26,13 @@ class Stream:
 
 
 def traced(handler: Handler) -> Handler:
-    """Let what a handler does know who called: of one message with one answer, or of a stream of both."""
-    if handler.unary_unary is not None:
-        return grpc.unary_unary_rpc_method_handler(_of_one(handler.unary_unary))
+    """Let what answers a stream with a stream know who called."""
     if handler.stream_stream is None:
-        raise TypeError("only what answers one with one, or many with many, can be traced")
-    return grpc.stream_stream_rpc_method_handler(_of_many(handler.stream_stream))
+        raise TypeError("only what answers many with many can be traced here")
+    answer: Callable[..., Any] = handler.stream_stream
 
-
-def _of_one(answer: Callable[..., Any]) -> Any:  # noqa: ANN401 - gRPC types handlers of its own kinds
-    async def answered(raw: bytes, call: Any) -> Any:  # noqa: ANN401
-        CALLER.set(call)  # each call runs in a task, and so in a context, of its own
-        return await answer(raw, call)
-
-    return answered
-
-
-def _of_many(answer: Callable[..., Any]) -> Any:  # noqa: ANN401 - gRPC types handlers of its own kinds
-    async def answered(raws: Any, call: Any) -> Any:  # noqa: ANN401
-        CALLER.set(Stream(tuple(call.invocation_metadata() or ())))
+    async def answered(raws: Any, call: Any) -> Any:  # noqa: ANN401 - gRPC types handlers of its own kinds
+        CALLER.set(Stream(tuple(call.invocation_metadata() or ())))  # each call runs in a context of its own
         return await answer(raws, call)
 
-    return answered
+    return grpc.stream_stream_rpc_method_handler(answered)

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import NoReturn, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, NoReturn, Protocol, TypeAlias, TypeVar, cast
 
 import grpc
 from google.protobuf.internal import api_implementation
@@ -25,6 +25,9 @@ TimeLeft: TypeAlias = Callable[[], float]
 TimeToEnd: TypeAlias = Callable[[], float | None]
 Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
 ENDED_WITHIN = Refusal(grpc.StatusCode.UNAVAILABLE, "The work was ended from within; repeat the call.")
+Seen: TypeAlias = Callable[[Any], object]
+"""Is told of a call, as gRPC has it."""
+
 M = TypeVar("M", bound=Message)
 R = TypeVar("R")
 R_contra = TypeVar("R_contra", contravariant=True)
@@ -128,10 +131,17 @@ def written(answer: Message | bytes) -> bytes:
     return answer if type(answer) is bytes else cast(Message, answer).SerializeToString()
 
 
-def unary(method: Unary[R, Message | bytes], read: Callable[[bytes], R], times: Times) -> Handler:
-    """Wrap a method that answers one message, decoded by `read`, with one."""
+def unary(
+    method: Unary[R, Message | bytes],
+    read: Callable[[bytes], R],
+    times: Times,
+    seen: Seen | None = None,
+) -> Handler:
+    """Wrap a method that answers one message, decoded by `read`, with one. `seen` is told of each call as it begins."""
 
     async def answer(raw: bytes, call: Call) -> bytes:
+        if seen is not None:
+            seen(call)
         try:
             left = times.of(remaining := call.time_remaining())
             request = read(raw)
