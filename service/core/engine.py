@@ -30,7 +30,7 @@ from service.core.shadow import Challenger
 from service.core.snapshot import Sight, Snapshot
 from service.core.stock import NOTHING_KNOWN, Shelf, Stocks
 from service.core.stockroom import Stockroom
-from service.core.strategy import Strategy
+from service.core.strategy import ConsentLevel, Strategy
 from service.core.switched import OFF, is_off
 from service.core.validity import GONE, Issued, Standing, reasons_against, standings, unforeseen, worded_without_consent
 
@@ -74,6 +74,10 @@ class Engine:
     def unlisted(self, snapshot: Snapshot, stocks: Stocks) -> tuple[Shelf, ...]:
         """Return the items and places that the snapshot would need to know of and `stocks` does not list."""
         return self._sight.unlisted(snapshot, stocks)
+
+    def level(self, name: str) -> ConsentLevel | None:
+        """Return the consent level of a name; None where the strategy has none of it."""
+        return self._sight.level(name)
 
     def judge(self, snapshot: Snapshot, known: Known, request: Request) -> Judged:
         """Return every veto, and what survives at each placement."""
@@ -135,6 +139,7 @@ class Engine:
             learned=scores.adjusted.logged(self._names, self._texts.anywhere(request)) if scores.adjusted else (),
             segment=scores.adjusted.adapted.segment if scores.adjusted else "",
             shadow=challenger.shadow(request, snapshot, judged, draws, placements) if challenger else None,
+            seen=self._policy.seen(snapshot, judged),
         )
 
     def check(self, entry: Entry, snapshot: Snapshot, vetoes: Sequence[Veto] = ()) -> Checked:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from service.core.decision import Answer, Reason, Take
+from service.core.memory import Promised, Refusal
 
 
 class Candidate(Struct, frozen=True, array_like=True):
@@ -111,6 +113,25 @@ class Shadow(Struct, frozen=True, array_like=True):
     first: tuple[str, ...] = ()
 
 
+class Seen(Struct, frozen=True, array_like=True):
+    """What a decision was made from beside the values: so much that it can be made again.
+
+    `permitted` says whether the customer might be contacted unasked. `used` holds the uses (ms, ascending) of the cap
+    counters that were used up, the latest of each that decide. `refusals` and `promised` are remembered, where the
+    strategy looks at that; `off` and `all_off` were switched off.
+    """
+
+    permitted: bool = True
+    used: Mapping[str, tuple[int, ...]] = {}
+    refusals: tuple[Refusal, ...] = ()
+    promised: tuple[Promised, ...] = ()
+    off: tuple[str, ...] = ()
+    all_off: bool = False
+
+
+SEEN_NOTHING = Seen()
+
+
 class Entry(Struct, frozen=True, array_like=True):
     """One decision as it is logged. `values` follows the fields of that strategy version; None is unknown.
 
@@ -118,7 +139,8 @@ class Entry(Struct, frozen=True, array_like=True):
     something else instead, if one did. `takes` holds what candidates take of the supply when they are said.
     `kept` are the promises that held, as (key, action). `objections` are those of the independent check, whose
     placements say nothing. `shadow` is what a challenger would have said, where one is asked beside.
-    `learned` is what was learned between trainings of what has words here, and `segment` by whose counts.
+    `learned` is what was learned between trainings of what has words here, and `segment` by whose counts. `seen` is
+    unset in entries of before it was logged, which cannot be made again.
     """
 
     decision_id: str
@@ -139,6 +161,7 @@ class Entry(Struct, frozen=True, array_like=True):
     shadow: Shadow | None = None
     learned: tuple[Learnt, ...] = ()
     segment: str = ""
+    seen: Seen | None = None
 
 
 pack = msgspec.msgpack.Encoder().encode

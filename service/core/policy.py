@@ -14,7 +14,7 @@ from service.core.decision import Counter, Known, Reason, ReasonCode, Request, S
 from service.core.households import Households
 from service.core.judge import Verdicts, Veto
 from service.core.memory import NOTHING_OFF, Give
-from service.core.plan import Entry, PlacementPlan
+from service.core.plan import SEEN_NOTHING, Entry, PlacementPlan, Seen
 from service.core.promises import NOTHING_KEPT, Kept, Promises
 from service.core.selection import bits
 from service.core.snapshot import Snapshot
@@ -30,7 +30,8 @@ _Candidates = tuple[tuple[tuple[str, tuple[Counter, ...]], ...], ...]
 
 class Judged(Struct, frozen=True):
     """The verdicts of a request, and for each placement the vetoes of caps, the actions that survive, and what used up
-    caps ask for. `kept` are the promises that hold.
+    caps ask for. `kept` are the promises that hold. `used` holds the uses (ms, ascending) of the counters that are used
+    up at any placement, of each the latest that decide.
     """
 
     verdicts: Verdicts
@@ -38,6 +39,7 @@ class Judged(Struct, frozen=True):
     survivors: tuple[int, ...]
     asked: tuple[Asked, ...] = ()
     kept: Kept = NOTHING_KEPT
+    used: Mapping[str, tuple[int, ...]] = {}
 
     def preferred(self, place: int) -> int:
         """Return the actions that rules or used up caps ask for at a placement."""
@@ -94,6 +96,15 @@ class Policy:
         if known.off is not NOTHING_OFF and (off := veto_of(known.off, self._texts.index)):
             found.insert(0, off)
         return self._placed(_with(verdicts, found) if found else verdicts, snapshot, known, request, kept)
+
+    def seen(self, snapshot: Snapshot, judged: Judged) -> Seen:
+        """Return what a judgement was made from beside the values."""
+        memory, off = snapshot.memory, snapshot.off
+        remembers = self.remembers and bool(memory.refusals or memory.promised)
+        if snapshot.permitted and not (judged.used or remembers) and off is NOTHING_OFF:
+            return SEEN_NOTHING
+        refusals, promised = (memory.refusals, memory.promised) if remembers else ((), ())
+        return Seen(snapshot.permitted, judged.used, refusals, promised, tuple(sorted(off.actions)), off.everything)
 
     def held(self, snapshot: Snapshot, channel: str) -> list[Veto]:
         """Return what promises and earlier answers hold back now on a channel."""
@@ -165,15 +176,18 @@ class Policy:
         capped: list[tuple[Veto, ...]] = []
         survivors: list[int] = []
         asked: list[Asked] = []
+        bound: dict[str, int] = {}
         for placement in request.placements:
             used = self.caps.used_up(request.channel, placement, known.counters, snapshot.now_ms, day)
             left = self._texts.treated(request.channel, placement) & ~verdicts.vetoed
             for one, _ in used:
                 left &= ~one.mask
+                bound[one.counter.key] = one.counter.at_most
             survivors.append(left)
             capped.append(tuple(_veto(one, frees_ms) for one, frees_ms in used) if used else ())
             asked.append(_asked(used) if used else ())
-        return Judged(verdicts, tuple(capped), tuple(survivors), tuple(asked) if any(asked) else (), kept)
+        uses = {key: times[-bound[key] :] for key, times in known.counters.items() if key in bound} if bound else {}
+        return Judged(verdicts, tuple(capped), tuple(survivors), tuple(asked) if any(asked) else (), kept, uses)
 
 
 def _with(verdicts: Verdicts, found: list[Veto]) -> Verdicts:

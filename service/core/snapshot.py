@@ -84,6 +84,10 @@ class Sight:
         observed = shelves.fill(values, stocks, now_ms) if shelves is not None else NOT_OBSERVED
         return Snapshot(tuple(values), known.groups, now_ms, level, permitted, observed, known.memory, known.off)
 
+    def level(self, name: str) -> ConsentLevel | None:
+        """Return the consent level of a name, or None where the strategy has none of it."""
+        return self._levels.get(name)
+
     def unlisted(self, snapshot: Snapshot, stocks: Stocks) -> tuple[Shelf, ...]:
         """Return the items and places that the snapshot would need to know of and `stocks` does not list."""
         shelves = self._shelves[snapshot.level.id]
