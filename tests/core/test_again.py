@@ -46,7 +46,9 @@ def same(engine: Engine, entry: Entry, case: Case) -> Again:
     """See that a decision is made again to the byte, with the verdicts of then; return it."""
     made = again(engine, entry)
     assert pack(made.entry) == pack(entry)
-    first = engine.judge(engine.see(case.known, case.request), case.known, case.request)
+    seen = engine.see(case.known, case.request)
+    first = engine.judge(seen, case.known, case.request)
+    assert repr(made.snapshot.values) == repr(seen.values)
     assert made.judged == structs.replace(first, used=made.judged.used)
     return made
 
