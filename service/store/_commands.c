@@ -595,10 +595,10 @@ static const char *const commit_fields[] = {
 typedef struct {
     PyObject_HEAD
     PyObject *kept, *twin; /* the arguments: they own all that is borrowed below */
-    PyObject *told;
+    PyObject *told, *seal;
     Layout commit, counter;
     Text name, kept_ms;
-    Template context, decision, log, beside, counts;
+    Template context, decision, log, beside, counts; /* beside: with the head of the log */
 } Committing;
 
 /* Pack what the store is told beside what it hands on as it is; 0 where that is unusual. */
@@ -644,6 +644,18 @@ static int put_told(const Committing *self, Out *out, PyObject *commit, PyObject
     if (said != NULL && (usual = see_bytes(said, &told)))
         put_bulk(out, told);
     Py_XDECREF(said);
+    return usual;
+}
+
+/* Put what stands for the entry where the store chains entries. */
+static int put_seal(const Committing *self, Out *out, PyObject *entry)
+{
+    Text seal;
+    PyObject *made = PyObject_CallOneArg(self->seal, entry);
+    int usual = made != NULL && see_bytes(made, &seal);
+    if (usual)
+        put_bulk(out, seal);
+    Py_XDECREF(made);
     return usual;
 }
 
@@ -720,9 +732,9 @@ static int put_commit(const Committing *self, Out *out, PyObject *commit, PyObje
 {
     int counts = field[COUNTING] != Py_None;
     Py_ssize_t n = PyTuple_GET_SIZE(field[CANDIDATES]);
-    put_head(out, '*', 15 + counts + n);
+    put_head(out, '*', 17 + counts + n);
     put(out, self->name);
-    put_word(out, counts ? "$1\r\n6\r\n" : "$1\r\n5\r\n");
+    put_word(out, counts ? "$1\r\n7\r\n" : "$1\r\n6\r\n");
     put_key(out, &self->context, digits, parts->customer);
     put_template(out, &self->log, digits);
     put_key(out, &self->decision, digits, parts->id);
@@ -735,7 +747,7 @@ static int put_commit(const Committing *self, Out *out, PyObject *commit, PyObje
     put_bulk(out, parts->erased);
     put_bulk(out, parts->consent);
     put(out, self->kept_ms);
-    if (!put_told(self, out, commit, field, parts->customer))
+    if (!put_told(self, out, commit, field, parts->customer) || !put_seal(self, out, field[ENTRY]))
         return 0;
     for (Py_ssize_t i = 0; i < n; i++)
         if (!put_row(self, out, PyTuple_GET_ITEM(field[CANDIDATES], i)))
@@ -808,7 +820,7 @@ static PyObject *committing_new(PyTypeObject *type, PyObject *args, PyObject *na
     if (self == NULL)
         return NULL;
     self->kept = Py_NewRef(args);
-    if (PyArg_ParseTuple(args, "OOOOSSSSSSS", &self->twin, &self->told, &commit, &counter, &name, &kept_ms,
+    if (PyArg_ParseTuple(args, "OOOOOSSSSSSS", &self->twin, &self->told, &self->seal, &commit, &counter, &name, &kept_ms,
                          &context, &beside, &decision, &log, &counts)
         && learn_layout(&self->commit, commit, commit_fields) == 0
         && learn_layout(&self->counter, counter, counter_fields) == 0
@@ -873,7 +885,7 @@ static int skip_whole(Pack *pack)
 /* Read the level and the channels of a consent. What is not looked at must be of its type even so. */
 static int read_consent(const Reader *self, PyObject *packed, Told *told)
 {
-    Text text, level, source;
+    Text text, level, source, origin;
     Py_ssize_t n;
     if (packed == Py_None) {
         told->level = Py_None;
@@ -885,9 +897,10 @@ static int read_consent(const Reader *self, PyObject *packed, Told *told)
         return 0;
     Pack pack = pack_of(text);
     const Level *found;
-    if (!read_array(&pack, &n) || n < 4 || n > 5 || !read_text(&pack, &level)
+    if (!read_array(&pack, &n) || n < 4 || n > 6 || !read_text(&pack, &level)
         || (found = level_of(self, level)) == NULL || (told->channels = read_tuple(&pack, read_string)) == NULL
-        || !skip_whole(&pack) || !read_text(&pack, &source) || !ascii(source) || (n == 5 && !skip_whole(&pack)))
+        || !skip_whole(&pack) || !read_text(&pack, &source) || !ascii(source) || (n > 4 && !skip_whole(&pack))
+        || (n > 5 && (!read_text(&pack, &origin) || !ascii(origin))))
         return 0;
     told->level = found->level;
     told->allowed = found->allowed;

@@ -77,7 +77,7 @@ class ConsentStore:
         the customer was erased. Of two that were given in the same millisecond the one that is set last holds. A change
         of level, channels or source is kept in the history; the very same consent again changes nothing.
         """
-        told = _encode((consent.level, consent.channels, consent.given_ms, consent.source))
+        told = _encode((consent.level, consent.channels, consent.given_ms, consent.source, 0, consent.origin))
         arguments = (*self._kept_ms, told, CHANGES_KEPT, self._levels)
         fate, stored = await self._of_the_person("consent", customer, arguments, 3, deadline_s)
         if fate == _Fate.OLDER:

@@ -110,6 +110,7 @@ class EmbeddedStore:
             seen = log.stat().st_size if log.exists() else 0
             self._server = launch(server_command(program, self._folder, port), log, held)
             if answers(port, self._server):
+                (self._folder / "port").write_text(str(port), encoding="ascii")  # for those who read the log meanwhile
                 return port
             self._server.dismiss()
             self._server = None

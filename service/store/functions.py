@@ -10,6 +10,8 @@ from importlib.resources import files
 SOURCES = (
     "common",
     "entry",
+    "chain",
+    "audit",
     "uses",
     "packed_uses",
     "memory",

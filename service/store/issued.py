@@ -8,9 +8,12 @@ from typing import Any
 import msgspec
 
 from models.context import Scalar
+from service.core import plan
+from service.core.explained import Logged
 from service.core.validity import Issued
 from service.store import keys
 from service.store.calls import Calls, StoreUnreadable
+from service.store.replies import committed_of
 
 _said = msgspec.msgpack.Decoder(tuple[tuple[str, str], ...]).decode
 _scalar = msgspec.msgpack.Decoder(bool | int | float | str | tuple[str, ...] | None).decode
@@ -41,6 +44,20 @@ class IssuedStore:
         try:
             outcomes = tuple(sorted(_outcome(name.decode()) for name in names))
             return Issued(decision_id, *where, _said(said), outcomes, level.decode())
+        except (msgspec.DecodeError, ValueError):
+            raise StoreUnreadable("A stored decision cannot be read.") from None
+
+    async def logged(self, decision_id: str, deadline_s: float | None = None) -> Logged | None:
+        """Return a decision as it was logged, with what was known of the customer then; None when there is none."""
+        place = keys.decision_key(decision_id), keys.log_key(decision_id[:3])
+        reply = await self._calls.function(
+            "logged", place, (decision_id,), about=decision_id.encode(), length=5, deadline_s=deadline_s
+        )
+        customer, entry, chosen, bound = reply[1:]
+        if customer is None:
+            return None
+        try:
+            return Logged(plan.unpack(entry), committed_of(entry, b"", chosen, bound, repeated=True))
         except (msgspec.DecodeError, ValueError):
             raise StoreUnreadable("A stored decision cannot be read.") from None
 

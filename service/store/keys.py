@@ -13,12 +13,16 @@
                                        g the version of z and v
     tact:{0a3}:e:<customer>   string   digests (6 bytes each) of event ids before those in e: at least the last 4,096
     tact:{0a3}:h:<customer>   list     the last 100 changes of the consent, the oldest first
-    tact:{0a3}:log            stream   one entry a decision: i customer, e entry, c chosen, b bound, a actions,
+    tact:{0a3}:log            stream   one entry a decision: l link of the entry before it (chain.py), i customer,
+                                       e entry, c chosen, b bound, a actions,
                                        r what was reserved, by action and cap counter,
                                        q where its outcomes are counted for what is learned between trainings
     tact:{0a3}:d:<decision>   string   the decision's place in the log, the alias that was asked about if it
                                        was one, and the digest of its request
-    tact:{0a3}:out            stream   outcomes: d decision, i customer, a action, k kind, t time (ms), m amount
+    tact:{0a3}:out            stream   outcomes: l link of the one before it, d decision, i customer, a action, k kind,
+                                       t time (ms), m amount
+    tact:{0a3}:lh, oh         string   the heads of these two streams: the links of their newest entries
+    tact:{0a3}:lg, og         zset     what their erased entries left: id and link, by the moment (ms) of the id
     tact:{0a3}:o:<decision>   hash     action|kind to time|amount|when it was recorded (ms)
     tact:{0a3}:n              zset     customers whose context changed since a job asked the models about them, to the
                                        moment (ms) of the first such change, or, while lent to a job, of the loan's end
@@ -39,6 +43,10 @@ What is shared by all customers stands apart, the supply of each item and place 
     tact:{switch}:off               hash   what operators switched off (an action, * for everything) to since when,
                                            why and by whom; # version, = the version that every bucket has;
                                            kept for ever
+    tact:{switch}:aud               stream who changed what: l link of the entry before it, w what, s subject,
+                                           f from, t to, b by, o origin, y why; kept for ever
+    tact:{switch}:ah                string its head
+    tact:{switch}:now               hash   the versions that it noted last as in force
     tact:{h:6f1a…}:uses             hash   what a household was told: decision|action to [when (ms), when its last
                                            window ends, when it was granted (0: it was said), counters]; named by a
                                            digest
@@ -46,6 +54,7 @@ What is shared by all customers stands apart, the supply of each item and place 
                                            kept for ever
     tact:{fields}:purposes          hash   field key to the letter of the purpose that it is kept for; kept for ever
     tact:{words}:<version>          string ids and types of the fields of a strategy, kinds and texts of its actions
+    tact:{archive}:strategy:<version>  string the documents of a strategy, packed; so of model, what decides of a model
     tact:{demand}:log               stream what was wanted: n number, w rows
     tact:{demand}:n                 string number of the last entry
     tact:{demand}:p:<process>       string number of the last report of a process
@@ -120,6 +129,16 @@ def out_key(bucket: str) -> bytes:
     return f"tact:{{{bucket}}}:out".encode()
 
 
+def head_key(stream: bytes) -> bytes:
+    """Return the key of the link of the newest entry of a bucket's log or outcomes."""
+    return stream[:-2] + b"h"
+
+
+def gone_key(stream: bytes) -> bytes:
+    """Return the key of what erased entries of a bucket's log or outcomes left."""
+    return stream[:-2] + b"g"
+
+
 def changed_key(bucket: str) -> bytes:
     """Return the key of the bucket's customers of whom something changed since their predictions were made."""
     return f"tact:{{{bucket}}}:n".encode()
@@ -141,6 +160,26 @@ def switch_key(bucket: str) -> bytes:
 def counts_key(bucket: str) -> bytes:
     """Return the key of what was counted in a bucket for what is learned between trainings."""
     return f"tact:{{{bucket}}}:q".encode()
+
+
+def audit_key() -> bytes:
+    """Return the key of the record of what was changed by whom; beside the switches, to be written at once."""
+    return b"tact:{switch}:aud"
+
+
+def in_force_key() -> bytes:
+    """Return the key of the versions that the record noted last as in force."""
+    return b"tact:{switch}:now"
+
+
+def histories() -> bytes:
+    """Return the pattern of the keys of how customers' consents changed."""
+    return b"tact:{[0-9a-f][0-9a-f][0-9a-f]}:h:*"
+
+
+def customer_in(key: bytes) -> str:
+    """Return the customer whose id ends a key."""
+    return key.split(b":", 3)[3].decode()
 
 
 def switches_key() -> bytes:
@@ -166,6 +205,11 @@ def purposes_key() -> bytes:
 def words_key(version: str) -> bytes:
     """Return the key of the words of one version of a strategy."""
     return b"tact:{words}:" + version.encode()
+
+
+def part_key(kind: str, version: str) -> bytes:
+    """Return the key of a strategy or a model as it decided."""
+    return f"tact:{{archive}}:{kind}:{version}".encode()
 
 
 def decision_key(decision_id: str) -> bytes:

@@ -37,7 +37,8 @@ class OutcomeStore:
             return Came(OutcomeStatus.UNKNOWN_DECISION)
         bucket = decision[:3]
         own = keys.outcomes_key(decision), keys.decision_key(decision)
-        place = (own[0], keys.out_key(bucket), own[1], keys.log_key(bucket), keys.counts_key(bucket))
+        out = keys.out_key(bucket)
+        place = (own[0], out, own[1], keys.log_key(bucket), keys.counts_key(bucket), keys.head_key(out))
         at = "" if outcome.at_ms is None else outcome.at_ms
         told = (decision, outcome.action, outcome.kind, at, repr(float(outcome.amount)))
         reply = await self._calls.function(

@@ -18,6 +18,7 @@ from zlib import crc32
 import msgspec
 
 from models.compiled import compiled
+from service.core.chained import seal
 from service.core.decision import Commit, Counter, Counting
 from service.store import keys
 
@@ -43,13 +44,16 @@ def _bulk(part: bytes) -> bytes:
 
 
 class _Bucket(NamedTuple):
-    """What the keys of a bucket begin with, and those that its customers share, packed."""
+    """What the keys of a bucket begin with, and those that its customers share, packed: `beside` for a read, `settled`
+    for a commit.
+    """
 
     name: str
     context: bytes
     decision: bytes
     log: bytes
     beside: bytes
+    settled: bytes
     counts: bytes
 
 
@@ -59,8 +63,9 @@ def _bucket(number: int) -> _Bucket:
 
 
 def _named(name: str) -> _Bucket:
-    beside = _bulk(keys.suppression_key(name)) + _bulk(keys.switch_key(name))
-    return _Bucket(name, *keys.prefixes(name), _bulk(keys.log_key(name)), beside, _bulk(keys.counts_key(name)))
+    log, beside = keys.log_key(name), _bulk(keys.suppression_key(name)) + _bulk(keys.switch_key(name))
+    settled = beside + _bulk(keys.head_key(log))
+    return _Bucket(name, *keys.prefixes(name), _bulk(log), beside, settled, _bulk(keys.counts_key(name)))
 
 
 def _decision(bucket: _Bucket, decision_id: str) -> bytes:
@@ -128,18 +133,20 @@ class Committing:
         customer, entry, consent = commit.customer.encode(), commit.entry, commit.consent
         bucket, size = _bucket(crc32(customer) % keys.BUCKETS), len(customer)
         decision, told = _decision(bucket, commit.decision_id), _told(commit)
-        places, counts = (b"5", b"") if commit.counting is None else (b"6", bucket.counts)
+        places, counts = (b"6", b"") if commit.counting is None else (b"7", bucket.counts)
         candidates = [_BULK % (len(row), row) for row in map(in_a_row, commit.candidates)]
         return decision, _COMMIT % (
-            15 + bool(counts) + len(candidates), self.name, places,
+            17 + bool(counts) + len(candidates), self.name, places,
             len(bucket.context) + size, bucket.context, customer, bucket.log, len(decision), decision,
-            bucket.beside, counts, size, customer, len(entry), entry, len(commit.digest), commit.digest,
-            len(digest), digest, len(consent), consent, self.kept, len(told), told, b"".join(candidates),
+            bucket.settled, counts, size, customer, len(entry), entry, len(commit.digest), commit.digest,
+            len(digest), digest, len(consent), consent, self.kept, len(told), told, seal(entry), b"".join(candidates),
         )  # fmt: skip
 
 
-_COMMIT = b"".join((b"*%d\r\n%b$1\r\n%b\r\n$%d\r\n%b%b\r\n%b", _BULK, b"%b%b", 5 * _BULK, b"%b", _BULK, b"%b"))
-"""How many parts, the function; keys; customer, entry, digests, consent; times to live; the rest; candidates."""
+_COMMIT = b"".join(
+    (b"*%d\r\n%b$1\r\n%b\r\n$%d\r\n%b%b\r\n%b", _BULK, b"%b%b", 5 * _BULK, b"%b", _BULK, b"$32\r\n%b\r\n%b")
+)
+"""How many parts, the function; keys; customer, entry, digests, consent; times to live; the rest; seal; candidates."""
 
 
 def read_packer(reading: Reading) -> ReadPacker:
@@ -162,8 +169,10 @@ def commit_packer(committing: Committing) -> CommitPacker:
 def compiled_committing(committing: Committing) -> Any:  # noqa: ANN401 - it is compiled
     """Return the compiled side of a commit command."""
     any_ = _named(_ANY)
-    parts = (any_.context, any_.beside, any_.decision, any_.log, any_.counts)
-    return _COMMANDS.Committing(committing.packed, _told, Commit, Counter, committing.name, committing.kept, *parts)
+    parts = (any_.context, any_.settled, any_.decision, any_.log, any_.counts)
+    return _COMMANDS.Committing(
+        committing.packed, _told, seal, Commit, Counter, committing.name, committing.kept, *parts
+    )
 
 
 def _told(commit: Commit) -> bytes:

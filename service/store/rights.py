@@ -56,6 +56,7 @@ class RightsStore:
         self, calls: Calls, suppression: Suppression, people: People, supply: Supply, retention: Retention
     ) -> None:
         self._noted_ms = milliseconds(retention.decision)
+        self._kept_ms = milliseconds(retention.log), milliseconds(retention.outcomes)
         self._calls = calls
         self._supply = supply
         self._suppression = suppression
@@ -185,11 +186,12 @@ class RightsStore:
         if not (logged or outcomes):
             return Counter()
         bucket = keys.bucket(customer)
-        place = [keys.log_key(bucket), keys.out_key(bucket)]
+        streams = keys.log_key(bucket), keys.out_key(bucket)
+        place = [*streams, *map(keys.gone_key, streams)]
         for decision in decisions:
             place += (keys.decision_key(decision), keys.outcomes_key(decision))
         reply = await self._calls.function(
-            "forget", place, (customer, len(logged), *logged, *outcomes),
+            "forget", place, (customer, *self._kept_ms, len(logged), *logged, *outcomes),
             about=customer.encode(), length=5, deadline_s=deadline_s,
         )  # fmt: skip
         return Counter(dict(zip(("decisions", "repeatable", "outcome_records", "outcomes"), reply[1:], strict=True)))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from models.context import ContextSchema
 from models.fold_merge import stored_fields
+from service.core.archived import Part
+from service.store.archive import ArchiveStore
+from service.store.audit import AuditStore, InForce
 from service.store.calls import Calls
+from service.store.chain import ChainStore
 from service.store.changes import ChangeStore
 from service.store.connection import Connections
 from service.store.consents import ConsentStore
@@ -60,6 +64,9 @@ class Store:
     households: HouseholdStore
     log: LogStore
     counts: CountStore
+    chain: ChainStore
+    archive: ArchiveStore
+    audit: AuditStore
 
     @classmethod
     def over(
@@ -71,13 +78,16 @@ class Store:
         suppression: Suppression = _NO_KEY,
         mark_changes: bool = False,
         schema: ContextSchema | None = None,
+        parts: Sequence[Part] = (),
+        in_force: InForce | None = None,
     ) -> Store:
         """Put the store together.
 
         `groups_by_level` maps each consent level of the strategy to the purpose letters it allows; `lowest` is the
         level of customers without a consent. `suppression` keeps erased customers out; without its key nobody can be
         erased. `mark_changes` notes whom models are to be asked about again. `schema` says how
-        the fields that are kept of a person's identities merge, and for which purposes.
+        the fields that are kept of a person's identities merge, and for which purposes. `parts` are archived,
+        `in_force` is noted in the audit record.
         """
         calls = Calls(connections)
         recorder = OutcomeStore(calls, retention)
@@ -103,4 +113,7 @@ class Store:
             households=HouseholdStore(calls, retention),
             log=LogStore(calls, suppression),
             counts=CountStore(calls),
+            chain=ChainStore(calls, retention),
+            archive=ArchiveStore(calls, retention, parts),
+            audit=AuditStore(calls, suppression, in_force),
         )

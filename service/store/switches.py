@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from service.core.audit import NOBODY, Who
 from service.core.control import EVERYTHING, Off, Switches
 from service.core.memory import NOTHING_OFF, Switched
 from service.errors import TooManySwitches
@@ -54,15 +55,17 @@ class SwitchStore:
             raise StoreUnreadable(UNREADABLE) from None
 
     async def set(
-        self, action: str, details: tuple[str, str] | None, deadline_s: float | None = None
+        self, action: str, details: tuple[str, str] | None, deadline_s: float | None = None, who: Who = NOBODY
     ) -> tuple[Switches, bool]:
         """Switch an action or `EVERYTHING` off (with why and by whom), or on (no details), in the master copy alone.
 
-        Returns all that is off, and whether this changed anything. It holds only after `spread`. Raises
-        TooManySwitches when too many actions are off one by one.
+        The audit record notes at once who did it. Returns all that is off, and whether this changed anything. It holds
+        only after `spread`. Raises TooManySwitches when too many actions are off one by one.
         """
-        told = (action.encode() or _ALL, b"" if details is None else _encode(details))
-        changed, flat = await self._master("switch_set", told, deadline_s, 3)
+        packed, because = (b"", "") if details is None else (_encode(details), details[0])
+        told = (action.encode() or _ALL, packed, who.by, who.origin, because)
+        places = (keys.switches_key(), keys.audit_key(), keys.head_key(keys.audit_key()))
+        changed, flat = await self._master("switch_set", told, deadline_s, 3, places)
         if changed < 0:
             raise TooManySwitches("too much is switched off one by one")
         return _switches(flat), changed == 1
@@ -118,10 +121,15 @@ class SwitchStore:
         return switches if stored == packed else _of_copy(stored) or switches
 
     async def _master(
-        self, function: str, told: Sequence[Argument], deadline_s: float | None, length: int = 2
+        self,
+        function: str,
+        told: Sequence[Argument],
+        deadline_s: float | None,
+        length: int = 2,
+        places: Sequence[bytes] = (keys.switches_key(),),
     ) -> list[Any]:
-        place = keys.switches_key()
-        reply = await self._calls.function(function, (place,), told, about=place, length=length, deadline_s=deadline_s)
+        about = places[0]
+        reply = await self._calls.function(function, places, told, about=about, length=length, deadline_s=deadline_s)
         return reply[1:]
 
 

@@ -1,7 +1,7 @@
 -- A decision is taken, counted and logged at once.
 
 do  -- a library has no more than 200 locals of its own
-local PLACEMENTS_AT = 8
+local PLACEMENTS_AT = 9
 local NO_KEY = -2  -- says PTTL
 
 -- How long everything is kept, by how that is told with every commit: the times to live of the context, of decisions and of the
@@ -23,26 +23,40 @@ end
 local TRIMS = ('0'):byte()
 
 -- Adds the entry to the log, whose time to live it renews where a thousandth of it has passed; then it is looked at as well
--- whether there are older entries than are kept.
-local function add_to_log(keys, kept, now, ...)
+-- whether there are older entries than are kept, and the link says which. Returns its place, that link, and the
+-- time to live where it was renewed.
+local function add_to_log(keys, kept, now, link, ...)
   local lives, log = redis.call('PTTL', keys[2]) >= kept.log_renewed, keys[2]
-  if lives and keys[3]:byte(-1) ~= TRIMS then return redis.call('XADD', log, '*', ...) end
-  local at = redis.call('XADD', log, 'MINID', '~', string.format('%.0f', math.max(0, now - kept.log_ms)), '*', ...)
+  if lives and keys[3]:byte(-1) ~= TRIMS then return redis.call('XADD', log, '*', 'l', link, ...), link end
+  local oldest = string.format('%.0f', math.max(0, now - kept.log_ms))
+  link = link .. ' ' .. oldest
+  local at = redis.call('XADD', log, 'MINID', '~', oldest, '*', 'l', link, ...)
   if not lives then redis.call('PEXPIRE', log, kept.log) end
-  return at
+  return at, link, not lives and kept.log
 end
 
-local function log_decision(keys, argv, told, kept, now, chosen, bound, room)
-  local said, at = room.said, nil
-  local actions = #said == 1 and said[1] or table.concat(said, '\31')
+-- Returns the rare fields of an entry: all of them, their names with their lengths, and their values.
+local function rare_fields(room)
+  local more, sizes, values = {}, '', ''
+  if next(room.holds) ~= nil then more = {'r', cmsgpack.pack(room.holds)} end
+  if room.counting then more[#more + 1], more[#more + 2] = 'q', cmsgpack.pack(room.counting) end
+  for i = 1, #more, 2 do sizes, values = sizes .. more[i] .. #more[i + 1], values .. more[i + 1] end
+  return more, sizes, values
+end
+
+local function log_decision(keys, argv, told, kept, now, chosen, bound, room, head)
+  local said, log, customer, entry, link = room.said, keys[2], argv[1], argv[2], chain.before(keys[2], head)
+  local at, renewed
+  local actions, more, sizes, values = #said == 1 and said[1] or table.concat(said, '\31'), nil, '', ''
   if room.counting or next(room.holds) ~= nil then
-    local more = {}
-    if next(room.holds) ~= nil then more = {'r', cmsgpack.pack(room.holds)} end
-    if room.counting then more[#more + 1], more[#more + 2] = 'q', cmsgpack.pack(room.counting) end
-    at = add_to_log(keys, kept, now, 'i', argv[1], 'e', argv[2], 'c', chosen, 'b', bound, 'a', actions, unpack(more))
+    more, sizes, values = rare_fields(room)
+    at, link, renewed = add_to_log(keys, kept, now, link, 'i', customer, 'e', entry, 'c', chosen, 'b', bound, 'a', actions,
+      unpack(more))
   else
-    at = add_to_log(keys, kept, now, 'i', argv[1], 'e', argv[2], 'c', chosen, 'b', bound, 'a', actions)
+    at, link, renewed = add_to_log(keys, kept, now, link, 'i', customer, 'e', entry, 'c', chosen, 'b', bound, 'a', actions)
   end
+  sizes = string.format('l%di%de%dc%db%da%d', #link, #customer, #argv[8], #chosen, #bound, #actions) .. sizes
+  chain.note(keys[6], log, at, sizes, link .. customer .. argv[8] .. chosen .. bound .. actions .. values, renewed)
   redis.call('SET', keys[3], decision_place(at, told[4], argv[3]), 'PX', kept.decision)
 end
 
@@ -108,20 +122,22 @@ local function count_said(key, counting, at, said, ttl)
   return any and {counting[1], counting[2], counting[3], at, fields} or nil
 end
 
--- KEYS: context, log, decision, suppression, switch, and where anything is counted for what is learned the counts
+-- KEYS: context, log, decision, suppression, switch, the log's head, and where anything is counted for what is learned the
+-- counts
 -- ARGV: customer, entry, digest, keyed digest, the consent that it was decided under (empty: none is needed), how long everything
 -- is kept (`kept_as_told`), then as msgpack
 -- [now, when it was read, when nobody waits for it any more (ms, by this clock; 0: never), the identity that was asked about or ''
 -- where that is the customer, false or [version of the memory that it was decided with or false, channel or '',
 -- [[action, key, until, facts], ...] that are promised], false or what is counted for what is learned
--- [kind of the outcome, within, half-life (ms), {action: [field, expected outcomes]}]], then a placement each: its candidates as
--- msgpack values one after another. What is switched off binds as !off does.
+-- [kind of the outcome, within, half-life (ms), {action: [field, expected outcomes]}]], the seal of the entry, then a placement
+-- each: its candidates as msgpack values one after another. What is switched off binds as !off does.
 -- Answers 1 when it was decided before, chosen, bound, the bucket's copy of what is off, and the entry and digest of then.
 local function commit(keys, argv)
   local told = cmsgpack.unpack(argv[7])
   local now, ends, remembered = told[1], told[3], told[5]
   check_not_erased(keys, argv, told[2])
-  local off = redis.call('GET', keys[5])
+  local shared = redis.call('MGET', keys[5], keys[6])
+  local off = shared[1]
   local stored = recall_said(keys[3], keys[2])
   if stored then
     check_owner(stored[6], argv[1])
@@ -143,10 +159,10 @@ local function commit(keys, argv)
   if uses then fields[1], fields[2] = 'k', uses end
   if remembered or next(room.holds) ~= nil then keep_said(keys, known, room, remembered, fields) end
   if told[6] then
-    local _, counting = pcall(count_said, keys[6], told[6], now, room.said, kept.log)
+    local _, counting = pcall(count_said, keys[7], told[6], now, room.said, kept.log)
     room.counting = type(counting) == 'table' and #counting == 5 and counting or nil
   end
-  log_decision(keys, argv, told, kept, clock_ms, chosen, bound, room)
+  log_decision(keys, argv, told, kept, clock_ms, chosen, bound, room, shared[2])
   write_context(keys[1], argv[1], known[1], kept, room.lasts, fields)
   return {keys[3], 0, chosen, bound, off}
 end

@@ -37,7 +37,7 @@ end
 local function narrowed_consent(own, other, levels)
   local both = both_consents(own, other, levels)
   if both[1] == own[1] and #both[2] == #own[2] then return own end
-  return {both[1], both[2], both[3], 'linked identities', now_ms()}
+  return {both[1], both[2], both[3], 'linked identities', now_ms(), own[6] or ''}
 end
 
 local function pack_bound(bound, own_given)
@@ -98,8 +98,8 @@ local function store_consent(keys, argv, holds, bound)
 end
 
 -- KEYS: context, history, suppression [, changed, where the customer is to be marked as changed]
--- ARGV: customer, keyed digest, ttl of the context, of the history (ms), [level, [channel, ...], given or 0, source] as
--- msgpack, how many changes are kept, the table of levels, the identity that was asked about
+-- ARGV: customer, keyed digest, ttl of the context, of the history (ms), [level, [channel, ...], given or 0, source, 0, origin]
+-- as msgpack, how many changes are kept, the table of levels, the identity that was asked about
 -- Answers with what became of it and the consent that holds: 0 one given later is stored, 1 stored, 2 this id is an alias,
 -- or was one until now, or is not the person behind the identity that was asked about any more, 3 given before the customer
 -- was erased. Stored ones end with the moment of arrival (ms).

@@ -1,6 +1,6 @@
 -- Log entries, taken apart inside the store: what was known of the customer then may be hidden by the consent of now.
 
-local ENTRY_ITEMS, VALUES = 12, 10
+local ENTRY_ITEMS, VALUES, LOOKED_AT = 12, 10, 13
 
 -- Returns how many items a msgpack array has that begins at an offset, and the offset of the first; nil for no array.
 local function array_at(packed, at)
@@ -9,12 +9,13 @@ local function array_at(packed, at)
   if head == 0xdc and low then return high * 256 + low, at + 3 end
 end
 
--- Returns an entry's items and their offsets; service/core/plan.py says what each is.
+-- Returns an entry's items as far as they are looked at here, and their offsets; service/core/plan.py says what each is. Those
+-- behind may hold bytes (of refusals and promises), which cmsgpack does not read.
 local function entry_items(entry)
   local items, offsets = {}, {}
   local count, at = array_at(entry, 0)
   if not count or count < ENTRY_ITEMS then refuse('CORRUPT', 'a log entry cannot be read') end
-  for i = 1, count do
+  for i = 1, math.min(count, LOOKED_AT) do
     offsets[i] = at
     at, items[i] = cmsgpack.unpack_one(entry, at)
   end

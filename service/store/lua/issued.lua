@@ -49,5 +49,18 @@ local function given(keys, argv)
   return {argv[1], values}
 end
 
+do  -- a library has no more than 200 locals of its own
+-- KEYS: decision, log   ARGV: decision id
+-- Answers with customer, entry, chosen and bound as they were logged, what was known of the customer included; with none of
+-- them for an unknown decision.
+local function logged(keys, argv)
+  local stored = found(keys)
+  if not stored then return {argv[1], false, false, false, false} end
+  return {argv[1], stored[6], stored[1], stored[3], stored[4]}
+end
+
+redis.register_function{function_name = 'tact_logged' .. VERSION, callback = logged, flags = {'no-writes'}}
+end
+
 redis.register_function{function_name = 'tact_issued' .. VERSION, callback = issued, flags = {'no-writes'}}
 redis.register_function{function_name = 'tact_given' .. VERSION, callback = given, flags = {'no-writes'}}

@@ -26,7 +26,17 @@ local function count_came(key, packed, action, kind, at, ttl)
   adaptive.add(key, field, counting[2], counting[3], counting[4], {0, 0, 1}, ttl)
 end
 
--- KEYS: outcomes, out stream, decision, log, counts
+-- Adds an outcome to those of the bucket, with its link, and drops those that are older than they are kept (ms).
+local function add_to_out(keys, now, ttl, decision, customer, action, kind, at, amount)
+  local out, dropped = keys[2], string.format('%.0f', math.max(0, now - ttl))
+  local link = chain.before(out, redis.call('GET', keys[6])) .. ' ' .. dropped
+  local place = redis.call('XADD', out, 'MINID', '~', dropped, '*', 'l', link, 'd', decision, 'i', customer, 'a', action,
+    'k', kind, 't', at, 'm', amount)
+  local sizes = string.format('l%dd%di%da%dk%dt%dm%d', #link, #decision, #customer, #action, #kind, #at, #amount)
+  chain.note(keys[6], out, place, sizes, link .. decision .. customer .. action .. kind .. at .. amount, string.format('%.0f', ttl))
+end
+
+-- KEYS: outcomes, out stream, decision, log, counts, the head of out
 -- ARGV: decision id, action, kind, when (ms; empty: now), amount, ttl of the outcomes, of the out stream (ms)
 -- Answers with the status of the public contract, and, of what is recorded, with the decision's customer, its strategy, and 1
 -- where it reserved uses for the action.
@@ -41,8 +51,7 @@ local function outcome(keys, argv)
   end
   local now = now_ms()
   local at = argv[4] ~= '' and argv[4] or string.format('%.0f', now)
-  redis.call('XADD', keys[2], 'MINID', '~', string.format('%.0f', math.max(0, now - tonumber(argv[7]))), '*', 'd', argv[1],
-    'i', stored[6], 'a', argv[2], 'k', argv[3], 't', at, 'm', argv[5])
+  add_to_out(keys, now, tonumber(argv[7]), argv[1], stored[6], argv[2], argv[3], at, argv[5])
   redis.call('PEXPIRE', keys[2], argv[7])
   redis.call('HSET', keys[1], name, value .. '|' .. string.format('%.0f', now))
   redis.call('PEXPIRE', keys[1], argv[6])

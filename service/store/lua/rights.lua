@@ -52,18 +52,19 @@ end
 
 redis.register_function{function_name = 'tact_entries' .. VERSION, callback = entries, flags = {'no-writes'}}
 
--- KEYS: log, out, then the decision and the outcomes of each decision in turn
--- ARGV: customer, how many ids of the log follow, these ids, ids of out
--- Removes all of it, and answers how many entries of the log, decisions that could be repeated, outcomes beside their
+-- KEYS: log, out, what their erased entries left, then the decision and the outcomes of each decision in turn
+-- ARGV: customer, how long the log and out are kept (ms), how many ids of the log follow, these ids, ids of out
+-- Removes all of it but the links of entries, and answers how many entries of the log, decisions that could be repeated, outcomes beside their
 -- decisions and entries of out there were.
 local function forget(keys, argv)
-  local counts, from = {0, 0, 0, 0}, 2 + tonumber(argv[2])
-  for i = 3, #argv do
-    local stream = i <= from and 1 or 2
+  local counts, from, ids = {0, 0, 0, 0}, 4 + tonumber(argv[4]), {{}, {}}
+  for i = 5, #argv do table.insert(ids[i <= from and 1 or 2], argv[i]) end
+  for stream, going in ipairs(ids) do
     local place = stream == 1 and 1 or 4
-    counts[place] = counts[place] + redis.call('XDEL', keys[stream], argv[i])
+    chain.leave(keys[stream], keys[2 + stream], going, tonumber(argv[1 + stream]))
+    for _, id in ipairs(going) do counts[place] = counts[place] + redis.call('XDEL', keys[stream], id) end
   end
-  for i = 3, #keys, 2 do
+  for i = 5, #keys, 2 do
     counts[2] = counts[2] + redis.call('DEL', keys[i])
     counts[3] = counts[3] + redis.call('HLEN', keys[i + 1])
     redis.call('DEL', keys[i + 1])

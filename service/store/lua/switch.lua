@@ -23,7 +23,8 @@ local function switched_count(master)
   return redis.call('HLEN', master) - fields
 end
 
--- KEYS: master   ARGV: what to switch (an action, or '*' for everything), packed details (empty: switch it on)
+-- KEYS: master, the audit record, its head
+-- ARGV: what to switch (an action, or '*' for everything), packed details (empty: switch it on), by whom, from where, why
 -- Switched off again, it keeps since when it is off. Answers whether this changed anything (-1: too much is off), and the
 -- whole master, as field, value, ...
 local function switch_set(keys, argv)
@@ -38,6 +39,9 @@ local function switch_set(keys, argv)
     return {keys[1], 0, redis.call('HGETALL', keys[1])}
   end
   redis.call('HINCRBY', keys[1], VERSION_FIELD, 1)
+  local from, to = 'on', 'off'
+  if argv[2] == '' then from, to = to, from end
+  audit.add(keys[2], keys[3], {'switch', argv[1], from, to, argv[3], argv[4], argv[5]})
   return {keys[1], 1, redis.call('HGETALL', keys[1])}
 end
 
