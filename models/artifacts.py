@@ -12,7 +12,6 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
@@ -41,6 +40,7 @@ from .packed import (
     unpack,
 )
 from .propensity import Folded
+from .told_rows import Rows, check_rows
 from .values import values_of
 
 __all__ = [
@@ -59,9 +59,11 @@ __all__ = [
     "Manifest",
     "Parity",
     "Rows",
+    "Served",
     "array_of",
     "checked_file",
     "load_folded",
+    "load_served",
     "plain_file",
     "read_artifact",
     "read_manifest",
@@ -72,26 +74,9 @@ __all__ = [
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 VERSION = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}@[0-9a-f]{12}")
 
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _NEEDED = {FOLDED, ESTIMATORS}
 _OPTIONAL = {BOOSTED, VALUES, CARD}
 _OF_FORMAT_2 = ("of", "outcome", "influenced", "worth", "valued", "learning", "warnings", "fairness")
-
-
-class Rows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How much data the model was made from, by kind of row, and the first and last moment decided (RFC 3339).
-
-    A model made from a decision table counts 0 events: they were folded when the decision was made.
-    """
-
-    events: int
-    events_repeated: int
-    decisions: int
-    decisions_repeated: int
-    decisions_unlabelled: int
-    decisions_of_other_actions: int
-    first: str
-    last: str
 
 
 class Parity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -155,29 +140,61 @@ class Artifact:
     card: str = ""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Served:
+    """The arrays that decide, and by name the files of the artefact, but for the estimators."""
+
+    folded: Folded
+    files: Mapping[str, bytes]
+
+
 def load_folded(folder: Path, space: FeatureSpace) -> Folded:
     """Return the arrays of an artefact made for exactly these features; raise `ArtifactRefused` in words otherwise."""
-    artifact = read_artifact(folder)
-    if artifact.manifest.feature_hash != space.hash:
+    return load_served(folder, space).folded
+
+
+def load_served(folder: Path, space: FeatureSpace, *, archived: bool = False) -> Served:
+    """Return the same with the files that it was read from.
+
+    One that is `archived` lacks the estimators, by which nothing is decided, and which its version leaves out.
+    """
+    manifest, files = _read(folder, frozenset({ESTIMATORS}) if archived else frozenset())
+    if manifest.feature_hash != space.hash:
         raise ArtifactRefused(
-            f"{folder}: made for other features ({', '.join(artifact.manifest.features)}) or for other declarations "
+            f"{folder}: made for other features ({', '.join(manifest.features)}) or for other declarations "
             f"of them than those of the strategy ({', '.join(space.features)}); train it again"
         )
-    if artifact.folded.weights.shape[1] != len(space.columns):
+    try:
+        folded = _folded(manifest, files)
+    except ArtifactRefused as refused:
+        raise ArtifactRefused(f"{folder}: {refused}") from None
+    if folded.weights.shape[1] != len(space.columns):
         raise ArtifactRefused(f"{folder}: {FOLDED} has not one weight for each of the {len(space.columns)} columns")
-    return artifact.folded
+    deciding = {name: content for name, content in files.items() if name != ESTIMATORS}
+    return Served(folded, {MANIFEST: msgspec.json.encode(manifest), **deciding})
 
 
 def read_artifact(folder: Path) -> Artifact:
     """Read an artefact and check everything that can be checked without running what it holds."""
-    place = Path(os.path.realpath(folder))  # all files are of one version, whatever becomes champion meanwhile
+    manifest, files = _read(folder)
     try:
-        manifest = read_manifest(place)
-        files = {name: checked_file(place, name, manifest.files) for name in sorted(manifest.files)}
-        unpack(files[ESTIMATORS], ESTIMATORS)
         return Artifact(manifest, _folded(manifest, files), files[ESTIMATORS], _text(files.get(CARD, b"")))
     except ArtifactRefused as refused:
         raise ArtifactRefused(f"{folder}: {refused}") from None
+
+
+def _read(folder: Path, without: frozenset[str] = frozenset()) -> tuple[Manifest, dict[str, bytes]]:
+    """Read the manifest and the files that it lists, `without` some."""
+    place = Path(os.path.realpath(folder))  # all files are of one version, whatever becomes champion meanwhile
+    try:
+        manifest = read_manifest(place)
+        files = {name: checked_file(place, name, manifest.files) for name in sorted(manifest.files.keys() - without)}
+        if ESTIMATORS not in without:
+            unpack(files[ESTIMATORS], ESTIMATORS)
+        _text(files.get(CARD, b""))
+    except ArtifactRefused as refused:
+        raise ArtifactRefused(f"{folder}: {refused}") from None
+    return manifest, files
 
 
 class Versioned(Protocol):
@@ -212,7 +229,7 @@ def read_manifest(folder: Path) -> Manifest:
     _check_files(manifest)
     if len(set(manifest.actions)) < len(manifest.actions) or not set(manifest.baselines) <= set(manifest.actions):
         raise ArtifactRefused(f"{MANIFEST} lists an action twice or a baseline of an action that it does not list")
-    _check_rows(manifest.rows)
+    check_rows(manifest.rows)
     try:
         version = version_of(manifest)
     except (RecursionError, ValueError) as error:  # depth and surrogates that reading allows and writing does not
@@ -220,25 +237,6 @@ def read_manifest(folder: Path) -> Manifest:
     if manifest.version != version:
         raise ArtifactRefused(f"{MANIFEST} was changed: its contents do not give the version that it bears")
     return manifest
-
-
-def _check_rows(rows: Rows) -> None:
-    """See that the counts are counts and the moments are moments; a model of no decision at all has none."""
-    for name in rows.__struct_fields__:
-        told = getattr(rows, name)
-        if isinstance(told, int) and not 0 <= told < 1 << 53:
-            raise ArtifactRefused(f"{MANIFEST} says {name} of its rows in a number that counts nothing")
-        if isinstance(told, str) and told and not _is_moment(told):
-            raise ArtifactRefused(
-                f"{MANIFEST} says {name} of its rows in what is no moment, as in 2026-11-22T08:00:00Z"
-            )
-
-
-def _is_moment(text: str) -> bool:
-    try:
-        return _MOMENT.fullmatch(text) is not None and datetime.fromisoformat(text) is not None
-    except ValueError:
-        return False
 
 
 def _check_files(manifest: Manifest) -> None:

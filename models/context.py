@@ -65,6 +65,14 @@ class Told(StrEnum):
     SENSITIVE = "sensitive"
 
 
+class Audience(StrEnum):
+    """To whom it is explained that a field was looked at, and what it was: each is told what those before it are."""
+
+    CUSTOMER = "customer"
+    AGENT = "agent"
+    AUDITOR = "auditor"
+
+
 class FoldKind(StrEnum):
     """How events become the value of a field."""
 
@@ -144,7 +152,9 @@ class Field:
 
     `max_age_ms` is the age beyond which the value is unknown; unset means that it never grows stale.
     `bounds` checks values that come with a request and names the categories of text. `supplied` says what a field of
-    the supply counts. `told` says whether words may name the value; what models write is inferred.
+    the supply counts. `told` says whether words may name the value; what models write is inferred. `told_to` is the
+    audience that is written; without one it follows from what the field is (`audience`). `known_as` is what customers
+    are told it is, such as "your open tickets"; empty for what it `says`.
     """
 
     id: str
@@ -158,6 +168,18 @@ class Field:
     given_by: Source = Source.REQUEST
     supplied: Supplied | None = None
     told: Told = Told.EXPECTED
+    told_to: Audience | None = None
+    known_as: str = ""
+
+    @property
+    def audience(self) -> Audience:
+        """To whom explanations tell the field: what is sensitive to auditors, what is inferred or a stock to agents."""
+        if self.told_to is not None:
+            return self.told_to
+        if self.told is Told.SENSITIVE:
+            return Audience.AUDITOR
+        inferred = self.told is Told.INFERRED or self.source is Source.MODEL
+        return Audience.AGENT if inferred or self.supplied is not None else Audience.CUSTOMER
 
     @property
     def source(self) -> Source:

@@ -61,6 +61,11 @@ class Kind(StrEnum):
     CANDIDATES = "candidates"
     SHADOW = "shadow"
     OUTCOMES = "outcomes"
+    MOMENTS = "moments"
+    USES = "uses"
+    REFUSALS = "refusals"
+    PROMISES = "promises"
+    SEEN = "seen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,43 @@ SHADOW: tuple[Column, ...] = (
 )
 """The parts of `shadow`."""
 
+USE: tuple[Column, ...] = (
+    Column("counter", Kind.TEXT, "The counter: the id of the cap and, behind a vertical bar, what it counts for."),
+    Column("at", Kind.MOMENTS, "When it was used, the latest uses that decide, ascending."),
+)
+"""The parts of a counter that was used up."""
+
+REFUSAL: tuple[Column, ...] = (
+    Column("action", Kind.TEXT, "The action that the customer said no to."),
+    Column("group", Kind.TEXT, "Its group of then."),
+    Column("intents", Kind.TEXTS, "Its intents of then."),
+    Column("kind", Kind.TEXT, "refused, not_now or never."),
+    Column("at", Kind.MOMENT, "When the customer said so."),
+    Column("mark", Kind.TEXT, "Tells answers apart: the same answer told again has the same mark."),
+)
+"""The parts of a refusal."""
+
+PROMISE: tuple[Column, ...] = (
+    Column("key", Kind.TEXT, "The id of the rule and, behind a vertical bar, which actions it is about."),
+    Column("action", Kind.TEXT, "The action that is promised."),
+    Column("given", Kind.MOMENT, "Since when."),
+    Column("until", Kind.MOMENT, "Until when, if nothing else ends it."),
+    Column("decision_id", Kind.TEXT, "The decision that gave it."),
+    Column("held", Kind.TRUTH, "Whether it held in this decision: its material facts had not changed."),
+)
+"""The parts of a promise."""
+
+SEEN: tuple[Column, ...] = (
+    Column("draw", Kind.REAL, "The dice of the placement, at least 0 and below 1."),
+    Column("permitted", Kind.TRUTH, "Whether the customer might be contacted unasked on the channel."),
+    Column("used", Kind.USES, "The counters of caps that were used up."),
+    Column("refusals", Kind.REFUSALS, "What the customer had said no to, where the strategy looks at that."),
+    Column("promises", Kind.PROMISES, "What had been promised, where the strategy looks at that."),
+    Column("off", Kind.TEXTS, "The actions that operators had switched off."),
+    Column("everything_off", Kind.TRUTH, "Whether they had switched everything off."),
+)
+"""The parts of `seen`."""
+
 COLUMNS: tuple[Column, ...] = (
     Column("decision_id", Kind.TEXT, "The decision. Required."),
     Column("placement", Kind.TEXT, "The placement of the decision that this row is about; null where there is one."),
@@ -121,9 +163,21 @@ COLUMNS: tuple[Column, ...] = (
     Column("net_value", Kind.REAL, "The net value of what was said."),
     Column("allowed", Kind.TEXTS, "All actions that might have been said; null where that is not known."),
     Column("shadow", Kind.SHADOW, "What a challenger said of the same decision; null where there was none."),
+    Column("seen", Kind.SEEN, "What it was decided from beside the features; null where that is not known."),
     Column("outcomes", Kind.OUTCOMES, "What came of it; null in a folder with parts of outcomes."),
 )
 """The columns besides `feature.<field id>`, in their order."""
+
+PARTS: Mapping[Kind, tuple[Column, ...]] = {
+    Kind.CANDIDATES: CANDIDATE,
+    Kind.SHADOW: SHADOW,
+    Kind.OUTCOMES: OUTCOME,
+    Kind.USES: USE,
+    Kind.REFUSALS: REFUSAL,
+    Kind.PROMISES: PROMISE,
+    Kind.SEEN: SEEN,
+}
+"""The parts of the columns that have some."""
 
 REQUIRED = ("decision_id", "at", "customer_id", "action", "probability")
 """The columns without which a table is refused."""
@@ -166,12 +220,12 @@ def arrow_type(kind: Kind) -> pa.DataType:
             return pa.timestamp("ms", tz="UTC")
         case Kind.TEXTS:
             return pa.list_(pa.string())
-        case Kind.CANDIDATES:
-            return pa.list_(_struct(CANDIDATE))
-        case Kind.SHADOW:
-            return _struct(SHADOW)
-        case Kind.OUTCOMES:
-            return pa.list_(_struct(OUTCOME))
+        case Kind.MOMENTS:
+            return pa.list_(arrow_type(Kind.MOMENT))
+        case Kind.SHADOW | Kind.SEEN:
+            return _struct(PARTS[kind])
+        case _:
+            return pa.list_(_struct(PARTS[kind]))
 
 
 def decision_schema(features: Mapping[str, ValueType], metadata: Mapping[bytes, bytes] | None = None) -> pa.Schema:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping as Texts
+from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_ISREG
 
@@ -43,13 +44,15 @@ class Documents:
     """All documents of a folder in the order of their names.
 
     `digest` is the SHA-256, as hexadecimal digits, over the names and contents of all files. `problems` are those that
-    left the trees usable, such as repeated keys; whoever reads the trees reports them with its own.
+    left the trees usable, such as repeated keys; whoever reads the trees reports them with its own. `contents` are the
+    texts by name: written into a folder, they are the same documents again.
     """
 
     name: str
     roots: tuple[Mapping, ...]
     digest: str
     problems: tuple[Problem, ...]
+    contents: Texts[str, str] = field(default_factory=dict, repr=False)
 
     def section(self, key: str) -> Iterator[Node]:
         """Return the nodes under a top-level key, from every file that has it."""
@@ -68,7 +71,7 @@ def read_folder(path: Path) -> Documents:
     roots = [root for name, text in contents.items() if (root := grow(name, text, budget, problems))]
     if unread or len(roots) < len(contents):
         raise DocumentsRefused(problems)
-    return Documents(path.name, tuple(roots), _digest(contents), tuple(problems))
+    return Documents(path.name, tuple(roots), _digest(contents), tuple(problems), contents)
 
 
 def _digest(contents: dict[str, str]) -> str:

@@ -13,6 +13,7 @@ from models.clock import BUILT_IN, clock_fields
 from models.contact import OF_CONTACTS, contact_fields, names_contacts
 from models.context import (
     Attribute,
+    Audience,
     ContextSchema,
     EventType,
     Field,
@@ -164,6 +165,7 @@ def _field(record: Record, places: dict[str, str], events: abc.Mapping[str, Even
     fold, folded = _origin(record, kind, events)
     given_by = _given_by(record)
     told = _told(record, given_by)
+    told_to, known_as = _told_to(record, told), record.text("known_as", "")
     supplied = read_supplied(record, field_id, kind, purpose) if given_by is context.Source.SUPPLY else None
     record.rest_is_refused()
     if not field_id or not kind or not purpose:
@@ -172,7 +174,7 @@ def _field(record: Record, places: dict[str, str], events: abc.Mapping[str, Even
         bounds = _categories(record, bounds, folded)
     if given_by is context.Source.MODEL and fold is None:
         fold = _written_by_a_model(record, field_id)
-    return Field(field_id, kind, purpose, says, fold, max_age, bounds, key, given_by, supplied, told)
+    return Field(field_id, kind, purpose, says, fold, max_age, bounds, key, given_by, supplied, told, told_to, known_as)
 
 
 def _told(record: Record, given_by: context.Source) -> Told:
@@ -184,6 +186,16 @@ def _told(record: Record, given_by: context.Source) -> Told:
     if modelled and told is Told.EXPECTED:
         record.refuse("what a model writes is inferred, and words never name it; write `told: inferred`", "told")
     return told
+
+
+def _told_to(record: Record, told: Told) -> Audience | None:
+    """Return whom explanations tell the field, where that is written; customers only hear what they expect."""
+    if not record.has("told_to"):
+        return None
+    told_to = record.choice("told_to", Audience) or Audience.AUDITOR
+    if told_to is Audience.CUSTOMER and told is not Told.EXPECTED:
+        record.refuse(f"what is {told} is never told to customers; write `told_to: agent` or `auditor`", "told_to")
+    return told_to
 
 
 def _written_by_a_model(record: Record, field_id: str) -> Fold:
