@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from service.core.arbitrate import Scores
-from service.core.decision import Explanation, Fate, FieldSeen, Reason, ReasonCode
+from service.core.decision import Reason, ReasonCode
+from service.core.explained import Explanation, Fate, FieldSeen
 from service.core.judge import Veto
 from service.core.reasons import each_once
 from service.core.strategy import Strategy

@@ -21,7 +21,9 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from models.context import ContextSchema
+from service.rpc.bearing import bearing
 from service.rpc.calling import Answer, CallFailed, answer_to
+from service.rpc.client_audit import AuditClient
 from service.rpc.client_batches import PATIENT, Patience, Run, each
 from service.rpc.client_control import ControlClient
 from service.rpc.client_identity import IdentityClient
@@ -30,7 +32,7 @@ from service.rpc.client_predictions import PredictionClient
 from service.rpc.client_rights import RightsClient
 from service.rpc.client_supply import Report, SupplyCalls
 from service.rpc.plain import Moment, moment_message, plain
-from service.rpc.questions import Ask, Event, Outcome, Prediction, Types, outcome_message
+from service.rpc.questions import Ask, Event, Outcome, Prediction, Types, WhatIf, explain_message, outcome_message
 from tact.v1 import (
     context_pb2,
     context_pb2_grpc,
@@ -40,7 +42,18 @@ from tact.v1 import (
     outcome_pb2_grpc,
 )
 
-__all__ = ["Answer", "Ask", "CallFailed", "Event", "Outcome", "Patience", "Prediction", "Report", "TactClient"]
+__all__ = [
+    "Answer",
+    "Ask",
+    "CallFailed",
+    "Event",
+    "Outcome",
+    "Patience",
+    "Prediction",
+    "Report",
+    "TactClient",
+    "WhatIf",
+]
 
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
@@ -48,6 +61,7 @@ T = TypeVar("T")
 # Everything but a decision can be repeated as it is; a decision only with an idempotency key, which is the caller's.
 _REPEATED = [
     {"service": "tact.v1.DecisionService", "method": "ValidateDecision"},
+    {"service": "tact.v1.DecisionService", "method": "ExplainDecision"},
     {"service": "tact.v1.ContextService"},
     {"service": "tact.v1.OutcomeService"},
     {"service": "tact.v1.IdentityService"},
@@ -71,15 +85,22 @@ _OPTIONS: tuple[tuple[str, Any], ...] = (
 
 
 class TactClient:
-    """Calls one service at `target` (host:port) without TLS; calls take `timeout_s` at most, streams have no end."""
+    """Calls one service at `target` (host:port) without TLS; calls take `timeout_s` at most, streams have no end.
 
-    def __init__(self, target: str, *, schema: ContextSchema | None = None, timeout_s: float = 10.0) -> None:
+    `token` is the bearer token that is sent with each call, where the service is to know who calls.
+    """
+
+    def __init__(
+        self, target: str, *, schema: ContextSchema | None = None, timeout_s: float = 10.0, token: str = ""
+    ) -> None:
+        self._token = token
         self._target = target
         self._timeout_s = timeout_s
         self._types = Types.of(schema)
 
     async def __aenter__(self) -> Self:
-        self._channel = grpc.aio.insecure_channel(self._target, options=_OPTIONS)
+        interceptors = bearing(self._token) if self._token else None
+        self._channel = grpc.aio.insecure_channel(self._target, options=_OPTIONS, interceptors=interceptors)
         self._decisions = decision_pb2_grpc.DecisionServiceStub(self._channel)
         self._contexts = context_pb2_grpc.ContextServiceStub(self._channel)
         self._outcomes = outcome_pb2_grpc.OutcomeServiceStub(self._channel)
@@ -87,6 +108,7 @@ class TactClient:
         self._supply = SupplyCalls(self._channel)
         self.rights = RightsClient(self._channel, self._timeout_s)
         self.log = LogClient(self._channel, self._timeout_s)
+        self.audit = AuditClient(self._channel)
         self.control = ControlClient(self._channel, self._timeout_s)
         self.identities = IdentityClient(self._channel, answer_to, self._timeout_s)
         self._health: Any = health_pb2_grpc.HealthStub(self._channel)  # its types lack its methods
@@ -134,6 +156,13 @@ class TactClient:
             decision_id=decision_id, as_of=None if as_of is None else moment_message(as_of)
         )
         return await answer_to(self._decisions.ValidateDecision(asked, timeout=self._timeout_s))
+
+    async def explain_decision(
+        self, decision_id: str, depth: str = "", what_if: WhatIf | None = None, *, actions: Sequence[str] = ()
+    ) -> Answer:
+        """Return why a decision came out as it did, and what would have changed that where it is asked for."""
+        asked = explain_message(decision_id, depth, what_if, actions)
+        return await answer_to(self._decisions.ExplainDecision(asked, timeout=self._timeout_s))
 
     async def record_events(self, events: Iterable[Event]) -> Answer:
         """Record 1 to 1,000 events and return what became of each."""

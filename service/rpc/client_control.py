@@ -34,9 +34,9 @@ class ControlClient:
         """
         return await self._switch(action_id, control_pb2.SWITCH_STATE_OFF, because, by, even_unknown=even_unknown)
 
-    async def switch_on(self, action_id: str | None) -> Answer:
+    async def switch_on(self, action_id: str | None, by: str = "") -> Answer:
         """Switch an action on again, or everything (no action)."""
-        return await self._switch(action_id, control_pb2.SWITCH_STATE_ON, "", "")
+        return await self._switch(action_id, control_pb2.SWITCH_STATE_ON, "", by)
 
     async def _switch(
         self,

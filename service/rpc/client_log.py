@@ -11,9 +11,13 @@ from google.protobuf.message import Message
 
 from models.context import ValueType
 from models.decision_table import NOTHING, Policy
+from service.core.chain_walk import Found
+from service.core.chained import Stream
 from service.rpc.calling import CallFailed, answer_to
 from service.rpc.checks import moment_ms
-from service.rpc.plain import short_name
+from service.rpc.client_seen import KIND_NAMES, seen_cell
+from service.rpc.convert_chain import Anchors, found_of, request_message
+from service.rpc.convert_log import BUCKETS
 from tact.v1 import log_pb2 as pb
 from tact.v1 import log_pb2_grpc, outcome_pb2
 from tact.v1.values_pb2 import Value
@@ -21,7 +25,6 @@ from tact.v1.values_pb2 import Value
 Row: TypeAlias = dict[str, Any]
 """A row of a table of decisions or outcomes by column; moments are milliseconds since 1970."""
 
-_KIND_NAMES = {number: short_name(outcome_pb2.OutcomeKind.DESCRIPTOR, number) for number in range(7)}
 _POLICIES = {pb.ChoicePolicy.Value(f"CHOICE_POLICY_{policy.name}"): policy.value for policy in Policy}
 _SCORES = {"propensity": "propensity", "baseline_propensity": "baseline", "net_value": "net_value", "probability": ""}
 
@@ -83,6 +86,23 @@ class LogClient:
         if not ended:
             raise CallFailed("DATA_LOSS", "The log ended before it was told completely; begin again.", ())
 
+    async def verify(self, anchors: Anchors, unlinked_ms: int = 0) -> AsyncIterator[tuple[int, dict[Stream, Found]]]:
+        """Yield of each bucket in order whether its chains are whole, held against what was noted of them.
+
+        Up to a moment (ms) entries without a link are no fault. Raises `CallFailed`.
+        """
+        call, buckets = self._log.VerifyLog(request_message(anchors, unlinked_ms)), 0
+        try:
+            async for answer in call:
+                buckets += 1
+                yield answer.bucket, dict(filter(None, map(found_of, answer.chains)))
+        except grpc.aio.AioRpcError as error:
+            raise CallFailed.of(error) from None
+        finally:
+            call.cancel()
+        if buckets != BUCKETS:
+            raise CallFailed("DATA_LOSS", "The log was not looked at completely; begin again.", ())
+
     async def erased(self, customers: Sequence[str]) -> dict[str, str]:
         """Return when those of 1 to 1,000 customers were erased who were, as RFC 3339."""
         asked = pb.ListErasedRequest(customer_ids=customers)
@@ -126,8 +146,10 @@ def _decided(one: pb.LoggedDecision) -> Iterable[tuple[Row, tuple[Any, ...]]]:
         "model": one.versions.model or None,
         "level": one.consent_level,
     }
+    seen = seen_cell(one)
     for placed in one.placements:
-        yield {**shared, **_placed(placed)}, values
+        drawn = {"draw": placed.draw if placed.HasField("draw") else None}
+        yield {**shared, **_placed(placed), "seen": None if seen is None else {**drawn, **seen}}, values
 
 
 def _placed(placed: pb.LoggedPlacement) -> Row:
@@ -165,7 +187,7 @@ def _outcome(one: outcome_pb2.Outcome) -> Row:
     return {
         "decision_id": one.decision_id,
         "action": one.action_id,
-        "kind": _KIND_NAMES.get(one.kind, str(one.kind)),
+        "kind": KIND_NAMES.get(one.kind, str(one.kind)),
         "at": moment_ms(one.occurred_at),
         "amount": one.amount,
     }

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Sequence
 
 from models.bounds import has_control_characters
 from models.shapes import nearest
+from service.core.audit import Who
 from service.core.control import EVERYTHING, Off, RefusedVersion, Status, Switches, Worker
 from service.core.strategy import Strategy
 from service.errors import NotControlled
 from service.rpc.checks import Findings, check_length, shown, timestamp
 from service.rpc.edge import Current
-from service.rpc.ports import Control
+from service.rpc.origins import ORIGIN
+from service.rpc.ports_operating import Control
 from tact.v1 import control_pb2 as pb
 
 MAX_BECAUSE_BYTES = 500
@@ -36,7 +38,7 @@ class Controls:
         _check(request, self._current.edge.strategy)
         action = EVERYTHING if request.everything else request.action_id
         details = (request.because, request.by) if request.state == pb.SWITCH_STATE_OFF else None
-        switches, changed = await self._control().set_switch(action, details, deadline_s)
+        switches, changed = await self._control().set_switch(action, details, deadline_s, Who(request.by, ORIGIN.get()))
         return pb.SetSwitchResponse(changed=changed, switched_off=_off_messages(switches))
 
     async def list_switches(self, request: pb.ListSwitchesRequest, deadline_s: float) -> pb.ListSwitchesResponse:

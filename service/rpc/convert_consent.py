@@ -9,6 +9,7 @@ from service.core.strategy import ConsentLevel, Strategy
 from service.rpc import checks
 from service.rpc.checks import MAX_CUSTOMER_BYTES, Findings
 from service.rpc.edge import Edge
+from service.rpc.origins import ORIGIN
 from tact.v1 import context_pb2 as pb
 
 MAX_SOURCE_BYTES = 64
@@ -33,7 +34,7 @@ def consent_of(request: pb.SetConsentRequest, edge: Edge, now_ms: int) -> Consen
     if consent.HasField("given_at"):
         given_ms = checks.check_past(found, "consent.given_at", consent.given_at, now_ms)
     found.end()
-    return ConsentRecord(consent.level, channels, given_ms, consent.source)
+    return ConsentRecord(consent.level, channels, given_ms, consent.source, origin=ORIGIN.get())
 
 
 def _contact_channels(found: Findings, channels: tuple[str, ...], known: Mapping[str, object]) -> tuple[str, ...]:

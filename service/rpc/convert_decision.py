@@ -8,6 +8,7 @@ from models.clock import BUILT_IN
 from models.contact import OF_CONTACTS
 from models.context import Scalar
 from service.core.decision import Request
+from service.core.explained import Depth
 from service.rpc import checks
 from tact.v1 import decision_pb2 as pb
 
@@ -47,8 +48,15 @@ def request_of(message: pb.DecideRequest, edge: Known) -> Request:
     if request_id:
         checks.check_length(found, "request_id", request_id, MAX_KEY_BYTES)
     as_of = checks.check_as_of(found, message.as_of, edge.limits.allow_as_of) if message.HasField("as_of") else None
+    if depth := message.explain_depth:
+        _check_depth(found, depth)
     found.end()
-    return Request(customer, channel, placements, context, message.explain, key, request_id, as_of)
+    return Request(customer, channel, placements, context, message.explain, key, request_id, as_of, depth)
+
+
+def _check_depth(found: checks.Findings, depth: int) -> None:
+    if depth not in tuple(Depth):
+        found.add("explain_depth", f"is no depth: {depth}; send 0 to {max(Depth)}.")
 
 
 def _check_place(found: checks.Findings, channel: str, placements: tuple[str, ...], words: Vocabulary) -> None:

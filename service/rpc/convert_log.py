@@ -12,6 +12,7 @@ from service.core.plan import Candidate, Entry, PlacementPlan, Shadow, Shadowed
 from service.core.rights import KeptOutcome
 from service.core.words import Words
 from service.rpc.checks import Findings, timestamp
+from service.rpc.convert_seen import seen_message
 from service.rpc.values import value_of
 from tact.v1 import log_pb2 as pb
 from tact.v1 import outcome_pb2
@@ -61,9 +62,8 @@ def decision_message(entry: Entry, committed: Committed, words: Words | None, al
         versions=Versions(strategy=entry.strategy, model=entry.model),
         consent_level=entry.level,
         values=_values(entry.values, words, allowed) if words is not None else (),
-        placements=[
-            _placement(placed, place, committed, entry.shadow) for place, placed in enumerate(entry.placements)
-        ],
+        placements=[_placement(placed, place, committed, entry) for place, placed in enumerate(entry.placements)],
+        seen=seen_message(entry),
     )
 
 
@@ -76,7 +76,7 @@ def _values(values: Sequence[Scalar | None], words: Words, allowed: str) -> Iter
         yield value_of(value, kind) if shown and value is not None else _UNKNOWN
 
 
-def _placement(placed: PlacementPlan, place: int, committed: Committed, shadow: Shadow | None) -> pb.LoggedPlacement:
+def _placement(placed: PlacementPlan, place: int, committed: Committed, entry: Entry) -> pb.LoggedPlacement:
     said, chances = said_at(placed, place, committed), chances_at(placed)
     ranked = {candidate.action for candidate in placed.candidates}
     others = [pb.LoggedCandidate(action_id=a, probability=p) for a, p in chances.items() if a not in ranked]
@@ -88,7 +88,8 @@ def _placement(placed: PlacementPlan, place: int, committed: Committed, shadow: 
         action_id=said.action,
         probability=said.probability,
         allowed=StringList(values=chances) if placed.odds else None,
-        shadow=_shadow(shadow, place) if shadow is not None else None,
+        shadow=_shadow(entry.shadow, place) if entry.shadow is not None else None,
+        draw=entry.draws[place] if place < len(entry.draws) else None,
     )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from service.core.validity import Validity
 from service.rpc import checks
-from service.rpc.convert_answer import add_reasons
 from service.rpc.edge import Edge
+from service.rpc.reasons import add_reasons
 from tact.v1 import decision_pb2 as pb
 
 

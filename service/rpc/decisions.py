@@ -6,13 +6,17 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from service.core.counterfactual import NoSuchGoal
+from service.core.decision import Decision, Request
+from service.core.explained import Depth
 from service.errors import Undecodable
+from service.rpc import explanations
 from service.rpc.checks import violation_messages
 from service.rpc.conversation import Conversation
 from service.rpc.convert_decision import MAX_KEY_BYTES
 from service.rpc.convert_validity import validity_answer, validity_question
 from service.rpc.decision_batches import batches_of, requests_in
-from service.rpc.edge import Current
+from service.rpc.edge import Current, Edge
 from service.rpc.refusals import Refusal, code_of
 from service.rpc.requests import MAX_REQUEST_BYTES
 from service.rpc.undecodable import text_in
@@ -40,7 +44,8 @@ class Decisions:
             line.channel, line.admitted = wanted.channel, now_ns()
             decision = await edge.decider.decide(wanted, deadline_s, line)
             line.answered = now_ns()
-            answer = edge.answers.of(decision, wanted.request_id)
+            told = self._told(edge, decision, wanted) if wanted.explain or self._current.callers else decision
+            answer = edge.answers.of(told, wanted.request_id)
         except Undecodable:  # by a stranger at the port, perhaps: no request for a decision, and not counted as one
             raise
         except BaseException as error:
@@ -55,7 +60,29 @@ class Decisions:
         """Say whether what was decided may still be said."""
         edge = self._current.edge
         as_of_ms = validity_question(request, edge)
-        return validity_answer(await edge.validator.validate(request.decision_id, as_of_ms, deadline_s))
+        validity = await edge.validator.validate(request.decision_id, as_of_ms, deadline_s)
+        if callers := self._current.callers:
+            validity = edge.depths.validity(validity, callers.now.depth())
+        return validity_answer(validity)
+
+    async def explain_decision(
+        self, request: pb.ExplainDecisionRequest, deadline_s: float
+    ) -> pb.ExplainDecisionResponse:
+        """Explain a decision that was made, as deep as the caller may see."""
+        callers = self._current.callers
+        may = callers.now.checked_depth() if callers else Depth.AUDITOR
+        wanted, depth = explanations.question(request, may)
+        try:
+            told = await self._current.edge.explaining.explain(wanted, deadline_s)
+        except NoSuchGoal as wrong:
+            raise explanations.bad_goal(wrong) from None
+        return explanations.answer(told, depth)
+
+    def _told(self, edge: Edge, decision: Decision, wanted: Request) -> Decision:
+        """Return a decision as whoever calls may be told it."""
+        callers = self._current.callers
+        may = callers.now.depth() if callers else Depth.AUDITOR
+        return edge.depths.decision(decision, may, Depth(wanted.depth) if wanted.depth else None)
 
     async def decide_stream(self, raws: Raws, left: TimeLeft) -> AsyncGenerator[bytes, None]:
         """Decide for many customers, at most 64 at once; answers come in the order of the requests."""

@@ -6,14 +6,20 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import permutations
+from typing import NoReturn, Protocol
 
 from models.bounds import EventForm, event_forms
 from models.context import Field, Scalar, Source
 from models.folds import Folding
+from service.core.depths import Depths
 from service.core.strategy import DemandRule, Strategy
 from service.core.supplies import Wanting
+from service.core.wanted import Wanted
+from service.errors import UnknownDecision
 from service.rpc.answer_bytes import AnswerBytes
-from service.rpc.ports import Control, Decider, Stores, Tally, Validator
+from service.rpc.callers import Callers
+from service.rpc.ports import Decider, Explaining, Stores, Tally, Validator
+from service.rpc.ports_operating import Control
 from service.rpc.requests import RequestReader, reader_for
 from service.rpc.values import reader_of
 from service.telemetry.watch import UNWATCHED, Watch
@@ -86,11 +92,23 @@ class NotCounted:
 NOT_COUNTED = NotCounted()
 
 
+class NothingLogged:
+    """Explains nothing, for nothing was logged."""
+
+    async def explain(self, wanted: Wanted, deadline_s: float) -> NoReturn:
+        """Know no decision."""
+        raise UnknownDecision("nothing was logged")
+
+
+NOTHING_LOGGED = NothingLogged()
+
+
 @dataclass(frozen=True, slots=True)
 class Edge:
     """One strategy with the decider and the stores that serve it, the limits of calls and the wall clock.
 
-    `requests` reads requests for decisions, `answers` packs decisions.
+    `requests` reads requests for decisions, `answers` packs decisions, `explaining` explains those that were made, and
+    `depths` know what of an answer is told to whom.
     """
 
     strategy: Strategy
@@ -103,6 +121,8 @@ class Edge:
     tally: Tally
     requests: RequestReader
     answers: AnswerBytes
+    explaining: Explaining
+    depths: Depths
 
     @classmethod
     def of(
@@ -115,11 +135,23 @@ class Edge:
         clock: Clock,
         validator: Validator,
         tally: Tally = NOT_COUNTED,
+        explaining: Explaining = NOTHING_LOGGED,
     ) -> Edge:
         """Lay the strategy's words out for checking and keep the rest."""
         words, answers = Vocabulary.of(strategy), AnswerBytes(strategy.schema)
-        requests = reader_for(strategy, words, limits)
-        return cls(strategy, words, decider, stores, limits, clock, validator, tally, requests, answers)
+        requests, depths = reader_for(strategy, words, limits), Depths(strategy)
+        return cls(
+            strategy, words, decider, stores, limits, clock, validator, tally, requests, answers, explaining, depths
+        )
+
+
+class CallersNow(Protocol):
+    """The callers as they stand, which may change."""
+
+    @property
+    def now(self) -> Callers:
+        """The callers of this moment."""
+        ...
 
 
 @dataclass(slots=True)
@@ -128,7 +160,8 @@ class Current:
 
     While the server is `draining`, streams that would go on for ever end by themselves; those of requests do when it is
     `ending` and takes no new calls. `control` answers operators.
-    `watch` sees how long decisions take.
+    `watch` sees how long decisions take. `callers` says how deep whoever calls may see; without it everybody sees
+    everything.
     """
 
     edge: Edge
@@ -136,6 +169,7 @@ class Current:
     draining: bool = False
     ending: asyncio.Event = field(default_factory=asyncio.Event)
     control: Control | None = None
+    callers: CallersNow | None = None
 
 
 def _usual(strategy: Strategy) -> Iterator[tuple[str, tuple[str, ...]]]:

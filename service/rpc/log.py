@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 
+from service.core.chain_walk import Found
+from service.core.chained import Stream
 from service.core.logged import Position
 from service.core.rights import KeptDecision
 from service.core.words import Words
 from service.rpc import checks
 from service.rpc import convert_log as convert
 from service.rpc.batches import side_by_side
+from service.rpc.convert_chain import anchors_of, bucket_message, unlinked_ms
 from service.rpc.edge import Current, Edge
 from service.rpc.wrapper import TimeToEnd
 from tact.v1 import log_pb2 as pb
@@ -47,6 +50,24 @@ class Log:
                 async for item in bucket.items():
                     yield item
         yield pb.LogItem(end=pb.LogEnd(read_at=began))
+
+    async def verify_log(
+        self, request: pb.VerifyLogRequest, left: TimeToEnd
+    ) -> AsyncGenerator[pb.VerifyLogResponse, None]:
+        """Tell of each bucket whether its chains are whole."""
+        edge, anchors, unlinked = self._current.edge, anchors_of(request), unlinked_ms(request)
+        now_ms = edge.clock()
+
+        found: dict[tuple[int, Stream], Found] = {}
+
+        async def look_at(place: tuple[int, Stream]) -> None:
+            found[place] = await edge.stores.chain.verify(*place, now_ms, anchors.get(place), unlinked, left())
+
+        for first in range(0, convert.BUCKETS, AT_ONCE):
+            buckets = range(first, first + AT_ONCE)
+            await side_by_side(look_at, [(bucket, stream) for bucket in buckets for stream in Stream])
+            for bucket in buckets:
+                yield bucket_message(bucket, {stream: found.pop((bucket, stream)) for stream in Stream}, anchors)
 
     async def list_erased(self, request: pb.ListErasedRequest, deadline_s: float) -> pb.ListErasedResponse:
         """Tell which of some customers were erased, and when."""

@@ -10,6 +10,7 @@ from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from service.rpc.audit import Audits
 from service.rpc.contexts import Contexts
 from service.rpc.control import Controls
 from service.rpc.decisions import Decisions
@@ -17,6 +18,7 @@ from service.rpc.edge import Current, Limits
 from service.rpc.event_batches import MAX_BATCH_BYTES, read_batch
 from service.rpc.identities import Identities
 from service.rpc.log import Log
+from service.rpc.origins import AUDITED, note
 from service.rpc.outcomes import Outcomes
 from service.rpc.predictions import Predictions
 from service.rpc.requests import MAX_REQUEST_BYTES
@@ -26,6 +28,7 @@ from service.rpc.tracing import traced
 from service.rpc.wrapper import Handler, Seen, Times, collecting, conversing, parsed, telling, unary
 from service.telemetry.sampling import CALLER
 from tact.v1 import (
+    audit_pb2,
     context_pb2,
     control_pb2,
     decision_pb2,
@@ -47,6 +50,7 @@ CONTRACT: tuple[FileDescriptor, ...] = (
     supply_pb2.DESCRIPTOR,
     control_pb2.DESCRIPTOR,
     log_pb2.DESCRIPTOR,
+    audit_pb2.DESCRIPTOR,
 )
 _BATCHES = frozenset(
     {
@@ -63,6 +67,9 @@ _BATCHES = frozenset(
 )
 TRACED = ("DecideStream", "DecideBatches")
 """The streams that are traced; `Decide` is besides, and told as it begins, for a wrapper costs every call."""
+
+EXPLAINED = ("ValidateDecision", "ExplainDecision")
+"""The calls, beside those for decisions, whose answer depends on who calls."""
 
 _READERS: Mapping[str, Callable[[bytes], Any]] = {"RecordEvents": read_batch, "Decide": bytes}
 Handlers: TypeAlias = dict[str, dict[str, Handler]]
@@ -81,10 +88,16 @@ def handlers_of(current: Current, limits: Limits) -> Handlers:
         "tact.v1.SupplyService": Supplies(current),
         "tact.v1.ControlService": Controls(current),
         "tact.v1.LogService": Log(current),
+        "tact.v1.AuditService": Audits(current),
     }
-    seen: dict[str, Seen] = {"Decide": CALLER.set} if current.watch.traces else {}
+    asked = current.callers is not None
+    seen: dict[str, Seen] = dict.fromkeys(AUDITED, note)
+    if current.watch.traces or asked:
+        seen["Decide"] = CALLER.set
+    if asked:
+        seen |= dict.fromkeys(EXPLAINED, CALLER.set)
     handlers = wrapped(CONTRACT, implementations, limits, seen)
-    if current.watch.traces:
+    if current.watch.traces or asked:
         decisions = handlers["tact.v1.DecisionService"]
         decisions.update((name, traced(decisions[name])) for name in TRACED)
     return handlers

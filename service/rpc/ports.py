@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from service.core.control import Status, Switches
+from service.core.chain_walk import Found
+from service.core.chained import Link, Stream
 from service.core.decision import Committed, Decision, Known, Request
+from service.core.explained import Explained
 from service.core.logged import DecisionPage, OutcomePage
 from service.core.predictions import Change, PredictionFate, PredictionToStore
 from service.core.records import Agreed, ConsentRecord, EventFate, EventToFold, OutcomeRecord, OutcomeStatus, Person
 from service.core.rights import Erased, Kept, KeptDecision, KeptOutcome
 from service.core.supplies import DemandTold, SupplyFate, SupplyReport, Wanting
 from service.core.validity import Validity
+from service.core.wanted import Wanted
 from service.core.words import Words
+from service.rpc.ports_operating import Audit
 from service.telemetry.timeline import UNTIMED, Timeline
 
 
@@ -37,6 +41,14 @@ class Validator(Protocol):
 
     async def validate(self, decision_id: str, as_of_ms: int | None, deadline_s: float) -> Validity:
         """Judge a decision again; raise `UnknownDecision` when there is none."""
+        ...
+
+
+class Explaining(Protocol):
+    """Explains decisions that were made."""
+
+    async def explain(self, wanted: Wanted, deadline_s: float) -> Explained:
+        """Explain a decision; raise `UnknownDecision` when there is none."""
         ...
 
 
@@ -176,6 +188,22 @@ class StrategyWords(Protocol):
         ...
 
 
+class Chains(Protocol):
+    """Knows whether the log is as it was written."""
+
+    async def verify(
+        self,
+        bucket: int,
+        stream: Stream,
+        now_ms: int,
+        anchor: Link | None,
+        unlinked_ms: int,
+        deadline_s: float | None,
+    ) -> Found:
+        """Return whether the chain of a bucket's stream is whole."""
+        ...
+
+
 class Log(Protocol):
     """Tells what was logged, bucket by bucket."""
 
@@ -189,24 +217,6 @@ class Log(Protocol):
 
     async def erased(self, customers: Iterable[str], deadline_s: float | None) -> Mapping[str, int]:
         """Return when (ms) customers were erased, of those who were."""
-        ...
-
-
-class Control(Protocol):
-    """Answers operators of this process."""
-
-    def status(self) -> Status:
-        """Return what this process says of itself."""
-        ...
-
-    async def set_switch(
-        self, action: str, details: tuple[str, str] | None, deadline_s: float
-    ) -> tuple[Switches, bool]:
-        """Switch something off (with why and by whom) or on, in every process; return all, and whether it changed."""
-        ...
-
-    async def switches(self, deadline_s: float) -> Switches:
-        """Return all that is switched off."""
         ...
 
 
@@ -261,6 +271,16 @@ class Stores(Protocol):
     @property
     def words(self) -> StrategyWords:
         """What the strategies that decided looked at and said."""
+        ...
+
+    @property
+    def audit(self) -> Audit:
+        """Who changed what."""
+        ...
+
+    @property
+    def chain(self) -> Chains:
+        """Whether what was logged is as it was written."""
         ...
 
     @property

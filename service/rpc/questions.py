@@ -12,7 +12,7 @@ from tact.v1 import context_pb2, decision_pb2, outcome_pb2, prediction_pb2
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One question: what to say to a customer on a channel at these placements."""
+    """One question: what to say to a customer on a channel at these placements; `depth` is how deep to explain."""
 
     customer_id: str
     channel: str
@@ -22,6 +22,17 @@ class Ask:
     idempotency_key: str = ""
     request_id: str = ""
     as_of: Moment | None = None
+    depth: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIf:
+    """Which change of an answer is looked for: `goal` is win, lose, or empty for the other way round."""
+
+    action_id: str
+    goal: str = ""
+    placement: str = ""
+    most_changes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +93,7 @@ class Types:
             idempotency_key=ask.idempotency_key,
             request_id=ask.request_id,
             as_of=None if ask.as_of is None else moment_message(ask.as_of),
+            explain_depth=depth_number(ask.depth),
         )
 
     def predictions(self, predictions: Iterable[Prediction]) -> prediction_pb2.RecordPredictionsRequest:
@@ -108,6 +120,31 @@ class Types:
             occurred_at=moment_message(event.occurred_at),
             attributes=value_messages(event.attributes, self.events.get(event.type, {})),
         )
+
+
+def depth_number(depth: str) -> decision_pb2.ExplainDepth.ValueType:
+    """Return a depth by its name: customer, agent or auditor; empty for as deep as the caller may see."""
+    return decision_pb2.ExplainDepth.Value(f"EXPLAIN_DEPTH_{(depth or 'unspecified').upper()}")
+
+
+def explain_message(
+    decision_id: str, depth: str, what_if: WhatIf | None, actions: Sequence[str]
+) -> decision_pb2.ExplainDecisionRequest:
+    """Return a question about a decision as the contract writes it."""
+    message = decision_pb2.ExplainDecisionRequest(
+        decision_id=decision_id, depth=depth_number(depth), action_ids=actions
+    )
+    if what_if is not None:
+        goal = f"WHAT_IF_GOAL_{(what_if.goal or 'unspecified').upper()}"
+        message.what_if.CopyFrom(
+            decision_pb2.WhatIf(
+                action_id=what_if.action_id,
+                goal=decision_pb2.WhatIfGoal.Value(goal),
+                placement=what_if.placement,
+                most_changes=what_if.most_changes,
+            )
+        )
+    return message
 
 
 def outcome_message(outcome: Outcome) -> outcome_pb2.Outcome:

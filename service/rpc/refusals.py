@@ -30,6 +30,7 @@ from service.errors import (
     StoreError,
     TactError,
     TooManySwitches,
+    UnknownCaller,
     UnknownDecision,
     Violation,
 )
@@ -50,6 +51,10 @@ STATUS: dict[type[TactError], tuple[grpc.StatusCode, str]] = {
         grpc.StatusCode.NOT_FOUND,
         "There is no decision of this decision_id: it was never made, is older than decisions are kept, or was erased "
         "with its customer. What it said must not be said.",
+    ),
+    UnknownCaller: (
+        grpc.StatusCode.UNAUTHENTICATED,
+        "This bearer token is none of the service's callers'. Send the token that belongs to a caller, or none.",
     ),
     ConsentOlder: (
         grpc.StatusCode.FAILED_PRECONDITION,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
+from service.core.audit import Who
 from service.core.records import Person
 from service.core.rights import Kept, KeptDecision
 from service.core.words import Words
 from service.rpc import convert_rights as convert
 from service.rpc.convert_consent import customer_of
 from service.rpc.edge import Current, Edge
+from service.rpc.origins import ORIGIN
 from service.rpc.wrapper import TimeToEnd
 from tact.v1 import rights_pb2 as pb
 
@@ -39,6 +41,7 @@ class Rights:
         """Remove everything that is kept about a person, and keep it from coming back."""
         edge, customer = self._current.edge, customer_of(request.customer_id)
         erased = await edge.stores.rights.erase(customer, deadline_s)
+        await edge.stores.audit.note_erased(customer, Who(origin=ORIGIN.get()), deadline_s)
         rewrites = request.rewrite_append_only_file and await edge.stores.rights.rewrite(deadline_s)
         return convert.erased_answer(erased, rewrites)
 

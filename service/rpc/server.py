@@ -22,9 +22,9 @@ from grpc_reflection.v1alpha import reflection
 
 from service.errors import CannotListen
 from service.rpc import health
-from service.rpc.edge import Current, Edge
+from service.rpc.edge import CallersNow, Current, Edge
 from service.rpc.methods import handlers_of
-from service.rpc.ports import Control
+from service.rpc.ports_operating import Control
 from service.rpc.wrapper import Handler, require_fast_protobuf
 from service.telemetry.watch import UNWATCHED, Watch
 
@@ -73,10 +73,10 @@ class Listen:
 class Server:
     """Serves one edge at a time. Construct it anywhere; start and drain it in the loop that serves."""
 
-    def __init__(self, edge: Edge, listen: Listen, watch: Watch = UNWATCHED) -> None:
+    def __init__(self, edge: Edge, listen: Listen, watch: Watch = UNWATCHED, callers: CallersNow | None = None) -> None:
         require_fast_protobuf()
         self._listen = listen
-        self._current = Current(edge, watch)
+        self._current = Current(edge, watch, callers=callers)
         self._handlers = handlers_of(self._current, edge.limits)
         self._health = health.Health(tuple(self._handlers))
         self._server: grpc.aio.Server | None = None

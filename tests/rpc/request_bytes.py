@@ -142,6 +142,8 @@ USUAL = {
 RARE = {
     "nothing": b"",
     "another moment": ask(as_of=Timestamp(seconds=NOW_MS // 1000)).SerializeToString(),
+    "how deep": ask(explain=True, explain_depth=2).SerializeToString(),
+    "deeper than there is": raw_of(b"\x48\x09"),
     "no customer": part(2, "web") + part(3, "hero"),
     "no channel": part(1, "c") + part(3, "hero"),
     "no placement": part(1, "c") + part(2, "web"),

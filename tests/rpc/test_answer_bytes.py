@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from service.core.decision import Answer, Decision, Explanation, Reason, ReasonCode
+from service.core.decision import Answer, Decision, Reason, ReasonCode
+from service.core.explained import Explanation
 from service.core.rules import Kind
 from service.rpc import answer_bytes, answer_plainly
 from service.rpc.answer_bytes import AnswerBytes, packing

@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 import pytest
 
+from service.core.audit import Who
 from service.core.control import EVERYTHING, Switches
 from service.errors import TooManySwitches
 from service.rpc.client import CallFailed, TactClient
@@ -136,7 +137,7 @@ class Crowded(Controlling):
     """A control with no room for another switch."""
 
     async def set_switch(
-        self, action: str, details: tuple[str, str] | None, deadline_s: float
+        self, action: str, details: tuple[str, str] | None, deadline_s: float, who: Who
     ) -> tuple[Switches, bool]:
         """Refuse."""
         raise TooManySwitches("too much is switched off one by one")

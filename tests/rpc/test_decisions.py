@@ -14,13 +14,11 @@ from msgspec.structs import replace
 from service.core.decision import (
     Answer,
     Decision,
-    Explanation,
-    Fate,
-    FieldSeen,
     Reason,
     ReasonCode,
     Request,
 )
+from service.core.explained import Explanation, Fate, FieldSeen
 from service.rpc.convert_answer import answer_of
 from service.rpc.convert_decision import request_of
 from service.rpc.decisions import MAX_IN_WORK
@@ -151,9 +149,11 @@ def test_an_explanation_tells_fates() -> None:
     fates = (Fate("fibre", (WHY,), None, None, None), Fate("hello", (), 0.5, 0.0, -1.5))
     explained = answer_of(decision(explanation=Explanation(fates, (), "full")), "", strategy().schema).explanation
     veto = {"code": "guardrail", "sentence": WHY.sentence, "rule_id": "no-upsell", "fields": ["past.open_tickets"]}
+    no_more: dict[str, list[str]] = {"placements": [], "checks": [], "caps": []}
+    scores = {"propensity": 0.5, "baseline_propensity": 0.0, "net_value": -1.5}
     assert plain(explained)["actions"] == [
-        {"action_id": "fibre", "vetoes": [veto]},
-        {"action_id": "hello", "vetoes": [], "propensity": 0.5, "baseline_propensity": 0.0, "net_value": -1.5},
+        {"action_id": "fibre", "vetoes": [veto], **no_more},
+        {"action_id": "hello", "vetoes": [], **scores, **no_more},
     ]
     assert explained.consent_level == "full"
 
@@ -166,16 +166,18 @@ def test_an_explanation_tells_what_was_seen() -> None:
         FieldSeen("past.recent_products", ("a", "b"), 0),
         FieldSeen("past.paid_at", NOW_MS, 10),
         FieldSeen("present.waiting", False, None),
-        FieldSeen("past.spend", 12.5, 10, "spend@1"),
+        FieldSeen("past.spend", 12.5, 10, "spend@1", "personalization", 86_400_000, used=True),
     )
     explained = answer_of(decision(explanation=Explanation((), fields, "full")), "", strategy().schema)
+    not_used = {"purpose": "", "used": False}
+    for_offers = {"purpose": "personalization", "max_age_seconds": 86_400.0, "used": True}
     assert plain(explained.explanation)["fields"] == [
-        {"field_id": "past.open_tickets", "value": 1, "age_seconds": 1.5},
-        {"field_id": "past.tier"},
-        {"field_id": "past.recent_products", "value": ["a", "b"], "age_seconds": 0.0},
-        {"field_id": "past.paid_at", "value": "2027-01-15T08:00:00Z", "age_seconds": 0.01},
-        {"field_id": "present.waiting", "value": False},
-        {"field_id": "past.spend", "value": 12.5, "age_seconds": 0.01, "model_version": "spend@1"},
+        {"field_id": "past.open_tickets", "value": 1, "age_seconds": 1.5, **not_used},
+        {"field_id": "past.tier", **not_used},
+        {"field_id": "past.recent_products", "value": ["a", "b"], "age_seconds": 0.0, **not_used},
+        {"field_id": "past.paid_at", "value": "2027-01-15T08:00:00Z", "age_seconds": 0.01, **not_used},
+        {"field_id": "present.waiting", "value": False, **not_used},
+        {"field_id": "past.spend", "value": 12.5, "age_seconds": 0.01, "model_version": "spend@1", **for_offers},
     ]
 
 

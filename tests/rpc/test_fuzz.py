@@ -15,6 +15,8 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from service.core.audit import Audited, AuditPage, Who
+from service.core.chain_walk import Found
 from service.core.decision import Known
 from service.core.logged import DecisionPage, OutcomePage
 from service.core.predictions import Change, PredictionFate, PredictionToStore
@@ -93,6 +95,38 @@ class EmptyLog:
     async def erased(self, customers: Iterable[str], deadline_s: float | None = None) -> dict[str, int]:
         """Know of nobody."""
         return {}
+
+
+class EmptyChains:
+    """A log of which nothing was ever chained."""
+
+    async def verify(self, *asked: Any, **more: Any) -> Found:  # noqa: ANN401 - whatever is asked
+        """Find nothing."""
+        return Found()
+
+
+class EmptyRecord:
+    """An audit record in which nothing stands."""
+
+    async def note_erased(self, customer: str, who: Who, deadline_s: float) -> None:
+        """Note nothing."""
+
+    async def page(self, after: str = "", deadline_s: float | None = None) -> AuditPage:
+        """Hold nothing."""
+        return AuditPage((), after, True)
+
+    async def consents(self, customer: str, deadline_s: float | None = None) -> tuple[Audited, ...]:
+        """Know of none."""
+        return ()
+
+    async def consenting(self, deadline_s: float | None = None) -> AsyncIterator[str]:
+        """Know of nobody."""
+        for nobody in list[str]():
+            yield nobody
+
+    async def verify(self, *asked: Any, **more: Any) -> Found:  # noqa: ANN401 - whatever is asked
+        """Find nothing."""
+        return Found()
 
 
 class Yielding:
@@ -199,6 +233,8 @@ def target() -> Iterator[Target]:
     with asyncio.Runner() as runner:
         stores = Alone(Yielding())
         stores.log = EmptyLog()
+        stores.chain = EmptyChains()
+        stores.audit = EmptyRecord()
         serving = calling(edge_of(stores=stores))
         yield Target(runner, runner.run(_enter(serving)))
         runner.run(_leave(serving))

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 import grpc
 
+from service.core.audit import Who
 from service.core.control import Counted, Off, RefusedVersion, Status, Switches
 from service.core.decision import Answer, Committed, Decision, Reason, ReasonCode, Request
 from service.core.loader import load_strategy
@@ -131,6 +132,8 @@ class Alone:
         self.supply = self.demand = everything
         self.rights = self.words = everything
         self.log: Any = everything
+        self.audit: Any = everything
+        self.chain: Any = everything
 
 
 REFUSED = RefusedVersion("strategy", ("caps.yaml:3: a cap ends; write `within`", "and more"), NOW_MS - 1_000, True)
@@ -151,7 +154,7 @@ class Controlling:
         return STATUS
 
     async def set_switch(
-        self, action: str, details: tuple[str, str] | None, deadline_s: float
+        self, action: str, details: tuple[str, str] | None, deadline_s: float, who: Who
     ) -> tuple[Switches, bool]:
         """Switch, and tell all."""
         if self.fails:

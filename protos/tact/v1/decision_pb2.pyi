@@ -8,6 +8,7 @@ from google.protobuf import descriptor as descriptor
 from google.protobuf import message as message
 from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
+from google.protobuf.internal import enum_type_wrapper as enum_type_wrapper
 from tact.v1 import values_pb2 as values_pb2
 import builtins as builtins
 import sys
@@ -19,6 +20,177 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: descriptor.FileDescriptor
+
+class _ExplainDepth:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ExplainDepthEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ExplainDepth.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    EXPLAIN_DEPTH_UNSPECIFIED: _ExplainDepth.ValueType  # 0
+    """As deep as the caller may see."""
+    EXPLAIN_DEPTH_CUSTOMER: _ExplainDepth.ValueType  # 1
+    """For the customer: what they would expect to be known, in words to them. No ids of rules, no scores, and only the fields
+    that the strategy tells to customers; never what is inferred or sensitive.
+    """
+    EXPLAIN_DEPTH_AGENT: _ExplainDepth.ValueType  # 2
+    """For whoever talks to the customer: the rules with what was observed, the caps and the scores; the fields that the
+    strategy tells to agents.
+    """
+    EXPLAIN_DEPTH_AUDITOR: _ExplainDepth.ValueType  # 3
+    """For who must be able to check it: everything that the consent allows, the conditions, the odds and the draw included."""
+
+class ExplainDepth(_ExplainDepth, metaclass=_ExplainDepthEnumTypeWrapper):
+    """How deep something is explained, and to whom. Each depth tells what the one before it tells, and more. How deep a caller
+    may see is the service's to say: by the bearer token in the metadata `authorization`, where callers are declared; without
+    such a declaration a service that listens on its own machine only tells everything, and any other what customers see.
+    A caller who may see no more than customers gets no ids of rules and no scores in ordinary answers either.
+    """
+
+EXPLAIN_DEPTH_UNSPECIFIED: ExplainDepth.ValueType  # 0
+"""As deep as the caller may see."""
+EXPLAIN_DEPTH_CUSTOMER: ExplainDepth.ValueType  # 1
+"""For the customer: what they would expect to be known, in words to them. No ids of rules, no scores, and only the fields
+that the strategy tells to customers; never what is inferred or sensitive.
+"""
+EXPLAIN_DEPTH_AGENT: ExplainDepth.ValueType  # 2
+"""For whoever talks to the customer: the rules with what was observed, the caps and the scores; the fields that the
+strategy tells to agents.
+"""
+EXPLAIN_DEPTH_AUDITOR: ExplainDepth.ValueType  # 3
+"""For who must be able to check it: everything that the consent allows, the conditions, the odds and the draw included."""
+
+class _DecisionStage:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DecisionStageEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_DecisionStage.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    DECISION_STAGE_UNSPECIFIED: _DecisionStage.ValueType  # 0
+    """Not set; never sent by the service."""
+    DECISION_STAGE_TREATED: _DecisionStage.ValueType  # 1
+    """The action has words for this channel and placement."""
+    DECISION_STAGE_JUDGED: _DecisionStage.ValueType  # 2
+    """Nothing forbids it: consent and permission, guardrails, eligibility, refusals, promises, supply, switches."""
+    DECISION_STAGE_CAPPED: _DecisionStage.ValueType  # 3
+    """No cap that it uses is used up."""
+    DECISION_STAGE_SCORED: _DecisionStage.ValueType  # 4
+    """It is worth more than saying nothing, is promised, or is the safe greeting."""
+    DECISION_STAGE_RANKED: _DecisionStage.ValueType  # 5
+    """It was among the best, and no other placement of the same answer says it."""
+    DECISION_STAGE_CHECKED: _DecisionStage.ValueType  # 6
+    """The independent check found nothing against it."""
+    DECISION_STAGE_SAID: _DecisionStage.ValueType  # 7
+    """It still fitted every cap and every stock when it was recorded, was tried first of all that did, and was said."""
+
+class DecisionStage(_DecisionStage, metaclass=_DecisionStageEnumTypeWrapper):
+    """One stage of a decision, in the order in which they are gone through. Numbers are never reused."""
+
+DECISION_STAGE_UNSPECIFIED: DecisionStage.ValueType  # 0
+"""Not set; never sent by the service."""
+DECISION_STAGE_TREATED: DecisionStage.ValueType  # 1
+"""The action has words for this channel and placement."""
+DECISION_STAGE_JUDGED: DecisionStage.ValueType  # 2
+"""Nothing forbids it: consent and permission, guardrails, eligibility, refusals, promises, supply, switches."""
+DECISION_STAGE_CAPPED: DecisionStage.ValueType  # 3
+"""No cap that it uses is used up."""
+DECISION_STAGE_SCORED: DecisionStage.ValueType  # 4
+"""It is worth more than saying nothing, is promised, or is the safe greeting."""
+DECISION_STAGE_RANKED: DecisionStage.ValueType  # 5
+"""It was among the best, and no other placement of the same answer says it."""
+DECISION_STAGE_CHECKED: DecisionStage.ValueType  # 6
+"""The independent check found nothing against it."""
+DECISION_STAGE_SAID: DecisionStage.ValueType  # 7
+"""It still fitted every cap and every stock when it was recorded, was tried first of all that did, and was said."""
+
+class _WhatIfGoal:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WhatIfGoalEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_WhatIfGoal.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    WHAT_IF_GOAL_UNSPECIFIED: _WhatIfGoal.ValueType  # 0
+    """Win, or lose where it was said."""
+    WHAT_IF_GOAL_WIN: _WhatIfGoal.ValueType  # 1
+    """The action is what the placement says."""
+    WHAT_IF_GOAL_LOSE: _WhatIfGoal.ValueType  # 2
+    """The action is not what the placement says."""
+
+class WhatIfGoal(_WhatIfGoal, metaclass=_WhatIfGoalEnumTypeWrapper):
+    """What a change of facts shall bring about."""
+
+WHAT_IF_GOAL_UNSPECIFIED: WhatIfGoal.ValueType  # 0
+"""Win, or lose where it was said."""
+WHAT_IF_GOAL_WIN: WhatIfGoal.ValueType  # 1
+"""The action is what the placement says."""
+WHAT_IF_GOAL_LOSE: WhatIfGoal.ValueType  # 2
+"""The action is not what the placement says."""
+
+class _WhatIfVerdict:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WhatIfVerdictEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_WhatIfVerdict.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    WHAT_IF_VERDICT_UNSPECIFIED: _WhatIfVerdict.ValueType  # 0
+    """Not set; never sent by the service."""
+    WHAT_IF_VERDICT_ALREADY: _WhatIfVerdict.ValueType  # 1
+    """It is so without any change."""
+    WHAT_IF_VERDICT_FOUND: _WhatIfVerdict.ValueType  # 2
+    """With the changes it is so."""
+    WHAT_IF_VERDICT_NONE: _WhatIfVerdict.ValueType  # 3
+    """None is within reach: no combination of so many changes of what can be changed makes it so."""
+    WHAT_IF_VERDICT_GAVE_UP: _WhatIfVerdict.ValueType  # 4
+    """None was found in the time that is taken for it."""
+    WHAT_IF_VERDICT_WITHHELD: _WhatIfVerdict.ValueType  # 5
+    """Changes may have been found, and what they are must not be told to this caller, or is consented to no more."""
+
+class WhatIfVerdict(_WhatIfVerdict, metaclass=_WhatIfVerdictEnumTypeWrapper):
+    """What came of a search for changes."""
+
+WHAT_IF_VERDICT_UNSPECIFIED: WhatIfVerdict.ValueType  # 0
+"""Not set; never sent by the service."""
+WHAT_IF_VERDICT_ALREADY: WhatIfVerdict.ValueType  # 1
+"""It is so without any change."""
+WHAT_IF_VERDICT_FOUND: WhatIfVerdict.ValueType  # 2
+"""With the changes it is so."""
+WHAT_IF_VERDICT_NONE: WhatIfVerdict.ValueType  # 3
+"""None is within reach: no combination of so many changes of what can be changed makes it so."""
+WHAT_IF_VERDICT_GAVE_UP: WhatIfVerdict.ValueType  # 4
+"""None was found in the time that is taken for it."""
+WHAT_IF_VERDICT_WITHHELD: WhatIfVerdict.ValueType  # 5
+"""Changes may have been found, and what they are must not be told to this caller, or is consented to no more."""
+
+class _FactKind:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FactKindEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_FactKind.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    FACT_KIND_UNSPECIFIED: _FactKind.ValueType  # 0
+    """Not set; never sent by the service."""
+    FACT_KIND_FACT: _FactKind.ValueType  # 1
+    """A fact, which is a field."""
+    FACT_KIND_WAIT: _FactKind.ValueType  # 2
+    """The moment: it is waited."""
+    FACT_KIND_CONSENT: _FactKind.ValueType  # 3
+    """The consent level."""
+    FACT_KIND_PERMISSION: _FactKind.ValueType  # 4
+    """The permission to be contacted on the channel."""
+
+class FactKind(_FactKind, metaclass=_FactKindEnumTypeWrapper):
+    """What sort of thing a change changes."""
+
+FACT_KIND_UNSPECIFIED: FactKind.ValueType  # 0
+"""Not set; never sent by the service."""
+FACT_KIND_FACT: FactKind.ValueType  # 1
+"""A fact, which is a field."""
+FACT_KIND_WAIT: FactKind.ValueType  # 2
+"""The moment: it is waited."""
+FACT_KIND_CONSENT: FactKind.ValueType  # 3
+"""The consent level."""
+FACT_KIND_PERMISSION: FactKind.ValueType  # 4
+"""The permission to be contacted on the channel."""
 
 @typing.final
 class DecideRequest(message.Message):
@@ -55,6 +227,7 @@ class DecideRequest(message.Message):
     IDEMPOTENCY_KEY_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     AS_OF_FIELD_NUMBER: builtins.int
+    EXPLAIN_DEPTH_FIELD_NUMBER: builtins.int
     customer_id: builtins.str
     """The customer, as the caller's systems name them. 1 to 128 bytes of UTF-8, not blank, no control
     or invisible formatting characters. Required. An alias stands for its person (`IdentityService`): what is decided
@@ -81,6 +254,10 @@ class DecideRequest(message.Message):
     request_id: builtins.str
     """Returned as it is in the answer, to match answers to requests on a stream. It does not make the call safe to repeat:
     `idempotency_key` does. At most 64 bytes. May be empty.
+    """
+    explain_depth: ExplainDepth.ValueType
+    """How deep to explain, where `explain` is set; unset means as deep as the caller may see. What is deeper than that is not
+    told: `explanation.depth` says how deep it is.
     """
     @builtins.property
     def placements(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -112,10 +289,11 @@ class DecideRequest(message.Message):
         idempotency_key: builtins.str = ...,
         request_id: builtins.str = ...,
         as_of: timestamp_pb2.Timestamp | None = ...,
+        explain_depth: ExplainDepth.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["as_of", b"as_of"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["as_of", b"as_of", "channel", b"channel", "context", b"context", "customer_id", b"customer_id", "explain", b"explain", "idempotency_key", b"idempotency_key", "placements", b"placements", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["as_of", b"as_of", "channel", b"channel", "context", b"context", "customer_id", b"customer_id", "explain", b"explain", "explain_depth", b"explain_depth", "idempotency_key", b"idempotency_key", "placements", b"placements", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -392,15 +570,23 @@ class Explanation(message.Message):
     ACTIONS_FIELD_NUMBER: builtins.int
     FIELDS_FIELD_NUMBER: builtins.int
     CONSENT_LEVEL_FIELD_NUMBER: builtins.int
+    DEPTH_FIELD_NUMBER: builtins.int
+    PLACEMENTS_FIELD_NUMBER: builtins.int
     consent_level: builtins.str
-    """The customer's consent level at the time."""
+    """The customer's consent level at the time. Empty at customer depth."""
+    depth: ExplainDepth.ValueType
+    """How deep this is told. Never unspecified."""
     @builtins.property
     def actions(self) -> containers.RepeatedCompositeFieldContainer[ActionFate]:
-        """One entry for each action of the strategy, in the strategy's order."""
+        """One entry for each action of the strategy, in the strategy's order. At customer depth only what was said."""
 
     @builtins.property
     def fields(self) -> containers.RepeatedCompositeFieldContainer[FieldState]:
-        """What was known of each context field. Only fields that the consent allows."""
+        """What was known of each context field. Only fields that the consent allows, and that are told at this depth."""
+
+    @builtins.property
+    def placements(self) -> containers.RepeatedCompositeFieldContainer[PlacementStory]:
+        """The way of each placement from all actions to what was said, in the order of the request."""
 
     def __init__(
         self,
@@ -408,10 +594,126 @@ class Explanation(message.Message):
         actions: abc.Iterable[ActionFate] | None = ...,
         fields: abc.Iterable[FieldState] | None = ...,
         consent_level: builtins.str = ...,
+        depth: ExplainDepth.ValueType = ...,
+        placements: abc.Iterable[PlacementStory] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["actions", b"actions", "consent_level", b"consent_level", "fields", b"fields"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["actions", b"actions", "consent_level", b"consent_level", "depth", b"depth", "fields", b"fields", "placements", b"placements"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class PlacementStory(message.Message):
+    """How it came to what is said at one placement: how many actions each stage left."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PLACEMENT_FIELD_NUMBER: builtins.int
+    SENTENCE_FIELD_NUMBER: builtins.int
+    ACTION_ID_FIELD_NUMBER: builtins.int
+    STAGES_FIELD_NUMBER: builtins.int
+    POLICY_FIELD_NUMBER: builtins.int
+    EXPLORED_FIELD_NUMBER: builtins.int
+    DRAW_FIELD_NUMBER: builtins.int
+    ODDS_FIELD_NUMBER: builtins.int
+    ASKED_BY_FIELD_NUMBER: builtins.int
+    placement: builtins.str
+    """The placement, as it was asked for."""
+    sentence: builtins.str
+    """Why this is seen there, in words to the customer. Example: "You see this because it fits what we know of you: Mobile
+    lines that you have." Names only fields that are told to customers, and no value.
+    """
+    action_id: builtins.str
+    """What was said: the action, empty for nothing."""
+    policy: builtins.str
+    """What chose the first candidate: `greedy`, `epsilon_greedy`, `softmax`, `thompson`, `random` or `holdout`. Empty at
+    customer depth, and where nothing was to be chosen.
+    """
+    explored: builtins.bool
+    """Whether what stands first was drawn to learn from, and not the best. False at customer depth."""
+    draw: builtins.float
+    """The die that was cast for this placement, from 0 up to but not including 1. Only at auditor depth."""
+    @builtins.property
+    def stages(self) -> containers.RepeatedCompositeFieldContainer[StageLeft]:
+        """How many actions were left after each stage that was gone through, in their order. Empty at customer depth."""
+
+    @builtins.property
+    def odds(self) -> containers.RepeatedCompositeFieldContainer[ActionOdds]:
+        """How likely each action was to stand first, and nothing, whose action is empty. Only at auditor depth."""
+
+    @builtins.property
+    def asked_by(self) -> values_pb2.Reason:
+        """What this placement was given instead of: the sentence of the guardrail, permitting rule or cap that asked for
+        something else. Unset where none did, and at customer depth.
+        """
+
+    def __init__(
+        self,
+        *,
+        placement: builtins.str = ...,
+        sentence: builtins.str = ...,
+        action_id: builtins.str = ...,
+        stages: abc.Iterable[StageLeft] | None = ...,
+        policy: builtins.str = ...,
+        explored: builtins.bool = ...,
+        draw: builtins.float | None = ...,
+        odds: abc.Iterable[ActionOdds] | None = ...,
+        asked_by: values_pb2.Reason | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["_draw", b"_draw", "asked_by", b"asked_by", "draw", b"draw"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_draw", b"_draw", "action_id", b"action_id", "asked_by", b"asked_by", "draw", b"draw", "explored", b"explored", "odds", b"odds", "placement", b"placement", "policy", b"policy", "sentence", b"sentence", "stages", b"stages"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__draw: _TypeAlias = typing.Literal["draw"]  # noqa: Y015
+    _WhichOneofArgType__draw: _TypeAlias = typing.Literal["_draw", b"_draw"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__draw) -> _WhichOneofReturnType__draw | None: ...
+
+@typing.final
+class StageLeft(message.Message):
+    """How many actions one stage left."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    STAGE_FIELD_NUMBER: builtins.int
+    ACTIONS_FIELD_NUMBER: builtins.int
+    stage: DecisionStage.ValueType
+    """The stage."""
+    actions: builtins.int
+    """How many actions passed it."""
+    def __init__(
+        self,
+        *,
+        stage: DecisionStage.ValueType = ...,
+        actions: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["actions", b"actions", "stage", b"stage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ActionOdds(message.Message):
+    """How likely an action was to stand first."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ACTION_ID_FIELD_NUMBER: builtins.int
+    PROBABILITY_FIELD_NUMBER: builtins.int
+    action_id: builtins.str
+    """The action; empty for saying nothing."""
+    probability: builtins.float
+    """The probability of the draw for this person, from 0 to 1."""
+    def __init__(
+        self,
+        *,
+        action_id: builtins.str = ...,
+        probability: builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["action_id", b"action_id", "probability", b"probability"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -426,6 +728,10 @@ class ActionFate(message.Message):
     PROPENSITY_FIELD_NUMBER: builtins.int
     BASELINE_PROPENSITY_FIELD_NUMBER: builtins.int
     NET_VALUE_FIELD_NUMBER: builtins.int
+    PLACEMENTS_FIELD_NUMBER: builtins.int
+    CHECKS_FIELD_NUMBER: builtins.int
+    CAPS_FIELD_NUMBER: builtins.int
+    SCORE_FIELD_NUMBER: builtins.int
     action_id: builtins.str
     """The action, as the strategy spells it."""
     propensity: builtins.float
@@ -440,6 +746,24 @@ class ActionFate(message.Message):
     def vetoes(self) -> containers.RepeatedCompositeFieldContainer[values_pb2.Reason]:
         """Everything that forbids it. Empty when it may be said."""
 
+    @builtins.property
+    def placements(self) -> containers.RepeatedCompositeFieldContainer[PlacementFate]:
+        """Where it came at each placement, in the order of the request."""
+
+    @builtins.property
+    def checks(self) -> containers.RepeatedCompositeFieldContainer[RuleCheck]:
+        """The rules with a condition that hold it back, with what was observed. Empty at customer depth."""
+
+    @builtins.property
+    def caps(self) -> containers.RepeatedCompositeFieldContainer[CapUse]:
+        """The caps that count it, with how much of each was used. Of a decision that is explained later only those that were used
+        up. Empty at customer depth.
+        """
+
+    @builtins.property
+    def score(self) -> ScoreParts:
+        """What its net value is made of. Unset at customer depth, and where what it rests on is withheld."""
+
     def __init__(
         self,
         *,
@@ -448,10 +772,14 @@ class ActionFate(message.Message):
         propensity: builtins.float | None = ...,
         baseline_propensity: builtins.float | None = ...,
         net_value: builtins.float | None = ...,
+        placements: abc.Iterable[PlacementFate] | None = ...,
+        checks: abc.Iterable[RuleCheck] | None = ...,
+        caps: abc.Iterable[CapUse] | None = ...,
+        score: ScoreParts | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_baseline_propensity", b"_baseline_propensity", "_net_value", b"_net_value", "_propensity", b"_propensity", "baseline_propensity", b"baseline_propensity", "net_value", b"net_value", "propensity", b"propensity"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_baseline_propensity", b"_baseline_propensity", "_net_value", b"_net_value", "_propensity", b"_propensity", "baseline_propensity", b"baseline_propensity", "net_value", b"net_value", "propensity", b"propensity", "score", b"score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_baseline_propensity", b"_baseline_propensity", "_net_value", b"_net_value", "_propensity", b"_propensity", "action_id", b"action_id", "baseline_propensity", b"baseline_propensity", "net_value", b"net_value", "propensity", b"propensity", "vetoes", b"vetoes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_baseline_propensity", b"_baseline_propensity", "_net_value", b"_net_value", "_propensity", b"_propensity", "action_id", b"action_id", "baseline_propensity", b"baseline_propensity", "caps", b"caps", "checks", b"checks", "net_value", b"net_value", "placements", b"placements", "propensity", b"propensity", "score", b"score", "vetoes", b"vetoes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__baseline_propensity: _TypeAlias = typing.Literal["baseline_propensity"]  # noqa: Y015
     _WhichOneofArgType__baseline_propensity: _TypeAlias = typing.Literal["_baseline_propensity", b"_baseline_propensity"]  # noqa: Y015
@@ -467,6 +795,259 @@ class ActionFate(message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__propensity) -> _WhichOneofReturnType__propensity | None: ...
 
 @typing.final
+class PlacementFate(message.Message):
+    """Where one action came at one placement."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PLACEMENT_FIELD_NUMBER: builtins.int
+    PASSED_FIELD_NUMBER: builtins.int
+    BEATEN_BY_FIELD_NUMBER: builtins.int
+    placement: builtins.str
+    """The placement, as it was asked for."""
+    passed: DecisionStage.ValueType
+    """The last stage that it passed; unspecified for none."""
+    beaten_by: builtins.str
+    """The action that was said instead, where it was beaten by that; empty otherwise."""
+    def __init__(
+        self,
+        *,
+        placement: builtins.str = ...,
+        passed: DecisionStage.ValueType = ...,
+        beaten_by: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["beaten_by", b"beaten_by", "passed", b"passed", "placement", b"placement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RuleCheck(message.Message):
+    """One rule that holds an action back, with what it looked at."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    RULE_ID_FIELD_NUMBER: builtins.int
+    HOLDS_FIELD_NUMBER: builtins.int
+    CONDITION_FIELD_NUMBER: builtins.int
+    COMPARISONS_FIELD_NUMBER: builtins.int
+    rule_id: builtins.str
+    """The rule, as the strategy spells it."""
+    holds: builtins.bool
+    """Whether its condition holds for this action. Unset where that is not known, which forbids."""
+    condition: builtins.str
+    """The condition, in CEL. Only at auditor depth."""
+    @builtins.property
+    def comparisons(self) -> containers.RepeatedCompositeFieldContainer[Comparison]:
+        """The comparisons that made it so, and no others. Only those whose fields are all told at this depth."""
+
+    def __init__(
+        self,
+        *,
+        rule_id: builtins.str = ...,
+        holds: builtins.bool | None = ...,
+        condition: builtins.str = ...,
+        comparisons: abc.Iterable[Comparison] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["_holds", b"_holds", "holds", b"holds"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_holds", b"_holds", "comparisons", b"comparisons", "condition", b"condition", "holds", b"holds", "rule_id", b"rule_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__holds: _TypeAlias = typing.Literal["holds"]  # noqa: Y015
+    _WhichOneofArgType__holds: _TypeAlias = typing.Literal["_holds", b"_holds"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__holds) -> _WhichOneofReturnType__holds | None: ...
+
+@typing.final
+class Comparison(message.Message):
+    """One comparison of a condition: what was observed against what it is compared with."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    EXPRESSION_FIELD_NUMBER: builtins.int
+    FIELDS_FIELD_NUMBER: builtins.int
+    OBSERVED_FIELD_NUMBER: builtins.int
+    BOUND_FIELD_NUMBER: builtins.int
+    HOLDS_FIELD_NUMBER: builtins.int
+    expression: builtins.str
+    """The comparison, in CEL, such as `past.open_tickets > 0`."""
+    holds: builtins.bool
+    """Whether it holds. Unset where that is not known."""
+    @builtins.property
+    def fields(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The fields that it reads, and what it reads of the action, such as `action.monthly`."""
+
+    @builtins.property
+    def observed(self) -> values_pb2.Value:
+        """What is known of the customer, such as the number of open tickets. Unset for unknown. What has no type here, such as
+        a duration, is told as text.
+        """
+
+    @builtins.property
+    def bound(self) -> values_pb2.Value:
+        """What that is compared with: the bound. Unset for unknown, and where it is not compared."""
+
+    def __init__(
+        self,
+        *,
+        expression: builtins.str = ...,
+        fields: abc.Iterable[builtins.str] | None = ...,
+        observed: values_pb2.Value | None = ...,
+        bound: values_pb2.Value | None = ...,
+        holds: builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["_holds", b"_holds", "bound", b"bound", "holds", b"holds", "observed", b"observed"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_holds", b"_holds", "bound", b"bound", "expression", b"expression", "fields", b"fields", "holds", b"holds", "observed", b"observed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__holds: _TypeAlias = typing.Literal["holds"]  # noqa: Y015
+    _WhichOneofArgType__holds: _TypeAlias = typing.Literal["_holds", b"_holds"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__holds) -> _WhichOneofReturnType__holds | None: ...
+
+@typing.final
+class CapUse(message.Message):
+    """How much of one cap was used when it was decided."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    RULE_ID_FIELD_NUMBER: builtins.int
+    PLACEMENT_FIELD_NUMBER: builtins.int
+    USES_FIELD_NUMBER: builtins.int
+    AT_MOST_FIELD_NUMBER: builtins.int
+    WITHIN_SECONDS_FIELD_NUMBER: builtins.int
+    DAILY_FIELD_NUMBER: builtins.int
+    FREES_AT_FIELD_NUMBER: builtins.int
+    rule_id: builtins.str
+    """The cap, as the strategy spells it."""
+    placement: builtins.str
+    """The placement where it counts this action."""
+    uses: builtins.int
+    """How often it had been used within its window."""
+    at_most: builtins.int
+    """How many uses it allows."""
+    within_seconds: builtins.float
+    """Its window in seconds. With `daily` the longest that a calendar day lasts."""
+    daily: builtins.bool
+    """Whether its window is the calendar day where the customer is."""
+    @builtins.property
+    def frees_at(self) -> timestamp_pb2.Timestamp:
+        """When it frees. Unset while it is not used up."""
+
+    def __init__(
+        self,
+        *,
+        rule_id: builtins.str = ...,
+        placement: builtins.str = ...,
+        uses: builtins.int = ...,
+        at_most: builtins.int = ...,
+        within_seconds: builtins.float = ...,
+        daily: builtins.bool = ...,
+        frees_at: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["frees_at", b"frees_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["at_most", b"at_most", "daily", b"daily", "frees_at", b"frees_at", "placement", b"placement", "rule_id", b"rule_id", "uses", b"uses", "within_seconds", b"within_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ScoreParts(message.Message):
+    """What a net value is made of.
+
+    `net = lever * weights * (propensity * (value - reward) - baseline * value) - cost`, where the term of the baseline is left
+    out when none is known. Where `learned` is set the net value was learned from what saying it earned instead.
+    """
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PROPENSITY_FIELD_NUMBER: builtins.int
+    MODELLED_FIELD_NUMBER: builtins.int
+    BASELINE_PROPENSITY_FIELD_NUMBER: builtins.int
+    VALUE_FIELD_NUMBER: builtins.int
+    REWARD_FIELD_NUMBER: builtins.int
+    COST_FIELD_NUMBER: builtins.int
+    LEVER_FIELD_NUMBER: builtins.int
+    WEIGHTS_FIELD_NUMBER: builtins.int
+    LEARNED_FACTOR_FIELD_NUMBER: builtins.int
+    LEARNED_FIELD_NUMBER: builtins.int
+    NET_VALUE_FIELD_NUMBER: builtins.int
+    propensity: builtins.float
+    """The probability of the outcome when it is said, from 0 to 1, as it counted."""
+    modelled: builtins.bool
+    """Whether a model said so; otherwise it is the strategy's prior."""
+    baseline_propensity: builtins.float
+    """The probability of the outcome when nothing is said, from 0 to 1. Unset where none is known."""
+    value: builtins.float
+    """What is earned when the outcome happens, in the strategy's currency."""
+    reward: builtins.float
+    """What is paid when the outcome happens."""
+    cost: builtins.float
+    """What is paid whenever it is said."""
+    lever: builtins.float
+    """By how much the business wants it, as a factor."""
+    learned_factor: builtins.float
+    """By what factor outcomes since the training correct the propensity. Unset where nothing is learned between trainings."""
+    learned: builtins.bool
+    """Whether the net value was learned from what saying it earned, and not made by the formula."""
+    net_value: builtins.float
+    """What comes out, in the strategy's currency."""
+    @builtins.property
+    def weights(self) -> containers.RepeatedCompositeFieldContainer[WeightUsed]:
+        """The weights that were in force for it."""
+
+    def __init__(
+        self,
+        *,
+        propensity: builtins.float = ...,
+        modelled: builtins.bool = ...,
+        baseline_propensity: builtins.float | None = ...,
+        value: builtins.float = ...,
+        reward: builtins.float = ...,
+        cost: builtins.float = ...,
+        lever: builtins.float = ...,
+        weights: abc.Iterable[WeightUsed] | None = ...,
+        learned_factor: builtins.float | None = ...,
+        learned: builtins.bool = ...,
+        net_value: builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["_baseline_propensity", b"_baseline_propensity", "_learned_factor", b"_learned_factor", "baseline_propensity", b"baseline_propensity", "learned_factor", b"learned_factor"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_baseline_propensity", b"_baseline_propensity", "_learned_factor", b"_learned_factor", "baseline_propensity", b"baseline_propensity", "cost", b"cost", "learned", b"learned", "learned_factor", b"learned_factor", "lever", b"lever", "modelled", b"modelled", "net_value", b"net_value", "propensity", b"propensity", "reward", b"reward", "value", b"value", "weights", b"weights"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__baseline_propensity: _TypeAlias = typing.Literal["baseline_propensity"]  # noqa: Y015
+    _WhichOneofArgType__baseline_propensity: _TypeAlias = typing.Literal["_baseline_propensity", b"_baseline_propensity"]  # noqa: Y015
+    _WhichOneofReturnType__learned_factor: _TypeAlias = typing.Literal["learned_factor"]  # noqa: Y015
+    _WhichOneofArgType__learned_factor: _TypeAlias = typing.Literal["_learned_factor", b"_learned_factor"]  # noqa: Y015
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__baseline_propensity) -> _WhichOneofReturnType__baseline_propensity | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__learned_factor) -> _WhichOneofReturnType__learned_factor | None: ...
+
+@typing.final
+class WeightUsed(message.Message):
+    """One weight that counted."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    RULE_ID_FIELD_NUMBER: builtins.int
+    FACTOR_FIELD_NUMBER: builtins.int
+    rule_id: builtins.str
+    """The weight, as the strategy spells it."""
+    factor: builtins.float
+    """Its factor."""
+    def __init__(
+        self,
+        *,
+        rule_id: builtins.str = ...,
+        factor: builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["factor", b"factor", "rule_id", b"rule_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
 class FieldState(message.Message):
     """One field of the snapshot that the decision saw."""
 
@@ -476,17 +1057,26 @@ class FieldState(message.Message):
     VALUE_FIELD_NUMBER: builtins.int
     AGE_SECONDS_FIELD_NUMBER: builtins.int
     MODEL_VERSION_FIELD_NUMBER: builtins.int
+    PURPOSE_FIELD_NUMBER: builtins.int
+    MAX_AGE_SECONDS_FIELD_NUMBER: builtins.int
+    USED_FIELD_NUMBER: builtins.int
     field_id: builtins.str
     """The field, such as `past.open_tickets`."""
     age_seconds: builtins.float
     """Seconds since the event that it dates from; negative when that event's clock runs ahead. Set for what is too old as
-    well, and is then why the value is unset. Unset for what was never heard of, for what came with the request, and
-    for what the clock says.
+    well, and is then why the value is unset. Unset for what was never heard of, for what came with the request, for
+    what the clock says, and for decisions that are explained later.
     """
     model_version: builtins.str
     """The version of the model that computed it, such as `churn@3f9a0c11d2e4`; set for what is too old as well. Unset for
-    what no model computes, and while none has.
+    what no model computes, while none has, and for decisions that are explained later.
     """
+    purpose: builtins.str
+    """What the customer agreed to, by which it may be known: `service`, `personalization` or `profiling`."""
+    max_age_seconds: builtins.float
+    """The age in seconds from which on it is unknown. Unset where it does not grow stale."""
+    used: builtins.bool
+    """Whether anything that was decided here looked at it: a rule, the model, words, or what is consumed."""
     @builtins.property
     def value(self) -> values_pb2.Value:
         """Its value. Unset means unknown: never seen, or too old."""
@@ -498,19 +1088,320 @@ class FieldState(message.Message):
         value: values_pb2.Value | None = ...,
         age_seconds: builtins.float | None = ...,
         model_version: builtins.str | None = ...,
+        purpose: builtins.str = ...,
+        max_age_seconds: builtins.float | None = ...,
+        used: builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_age_seconds", b"_age_seconds", "_model_version", b"_model_version", "age_seconds", b"age_seconds", "model_version", b"model_version", "value", b"value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_age_seconds", b"_age_seconds", "_max_age_seconds", b"_max_age_seconds", "_model_version", b"_model_version", "age_seconds", b"age_seconds", "max_age_seconds", b"max_age_seconds", "model_version", b"model_version", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_age_seconds", b"_age_seconds", "_model_version", b"_model_version", "age_seconds", b"age_seconds", "field_id", b"field_id", "model_version", b"model_version", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_age_seconds", b"_age_seconds", "_max_age_seconds", b"_max_age_seconds", "_model_version", b"_model_version", "age_seconds", b"age_seconds", "field_id", b"field_id", "max_age_seconds", b"max_age_seconds", "model_version", b"model_version", "purpose", b"purpose", "used", b"used", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__age_seconds: _TypeAlias = typing.Literal["age_seconds"]  # noqa: Y015
     _WhichOneofArgType__age_seconds: _TypeAlias = typing.Literal["_age_seconds", b"_age_seconds"]  # noqa: Y015
+    _WhichOneofReturnType__max_age_seconds: _TypeAlias = typing.Literal["max_age_seconds"]  # noqa: Y015
+    _WhichOneofArgType__max_age_seconds: _TypeAlias = typing.Literal["_max_age_seconds", b"_max_age_seconds"]  # noqa: Y015
     _WhichOneofReturnType__model_version: _TypeAlias = typing.Literal["model_version"]  # noqa: Y015
     _WhichOneofArgType__model_version: _TypeAlias = typing.Literal["_model_version", b"_model_version"]  # noqa: Y015
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__age_seconds) -> _WhichOneofReturnType__age_seconds | None: ...
     @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_age_seconds) -> _WhichOneofReturnType__max_age_seconds | None: ...
+    @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__model_version) -> _WhichOneofReturnType__model_version | None: ...
+
+@typing.final
+class ExplainDecisionRequest(message.Message):
+    """Which decision to explain, and how deep."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    DECISION_ID_FIELD_NUMBER: builtins.int
+    DEPTH_FIELD_NUMBER: builtins.int
+    WHAT_IF_FIELD_NUMBER: builtins.int
+    ACTION_IDS_FIELD_NUMBER: builtins.int
+    decision_id: builtins.str
+    """The decision, as it was answered: 26 characters. Required."""
+    depth: ExplainDepth.ValueType
+    """How deep. Unset, or deeper than the caller may see, means as deep as that."""
+    @builtins.property
+    def what_if(self) -> WhatIf:
+        """Looks for the smallest changes that would have made another action win, or this one lose. Unset looks for none. Heeded
+        at agent depth and deeper.
+        """
+
+    @builtins.property
+    def action_ids(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Tells the fate of these actions alone, at most 100. Empty: of all; where there are more than 500 that have words here,
+        the rules, caps and parts of the score of those 500 that are worth most.
+        """
+
+    def __init__(
+        self,
+        *,
+        decision_id: builtins.str = ...,
+        depth: ExplainDepth.ValueType = ...,
+        what_if: WhatIf | None = ...,
+        action_ids: abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["what_if", b"what_if"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["action_ids", b"action_ids", "decision_id", b"decision_id", "depth", b"depth", "what_if", b"what_if"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class WhatIf(message.Message):
+    """Which change of the answer is asked for."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ACTION_ID_FIELD_NUMBER: builtins.int
+    GOAL_FIELD_NUMBER: builtins.int
+    PLACEMENT_FIELD_NUMBER: builtins.int
+    MOST_CHANGES_FIELD_NUMBER: builtins.int
+    action_id: builtins.str
+    """The action, as the strategy spells it. Required."""
+    goal: WhatIfGoal.ValueType
+    """What it shall do. Unset: win, or lose where it was said."""
+    placement: builtins.str
+    """The placement that is meant. Empty: the first that has words for the action."""
+    most_changes: builtins.int
+    """How many facts may be changed at once: 1 to 4. 0 stands for 3."""
+    def __init__(
+        self,
+        *,
+        action_id: builtins.str = ...,
+        goal: WhatIfGoal.ValueType = ...,
+        placement: builtins.str = ...,
+        most_changes: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["action_id", b"action_id", "goal", b"goal", "most_changes", b"most_changes", "placement", b"placement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ExplainDecisionResponse(message.Message):
+    """Why a decision came out as it did."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    DECISION_ID_FIELD_NUMBER: builtins.int
+    CHANNEL_FIELD_NUMBER: builtins.int
+    ANSWERS_FIELD_NUMBER: builtins.int
+    VERSIONS_FIELD_NUMBER: builtins.int
+    DECIDED_AT_FIELD_NUMBER: builtins.int
+    EXPLANATION_FIELD_NUMBER: builtins.int
+    INCOMPLETE_FIELD_NUMBER: builtins.int
+    WITHHELD_FIELD_NUMBER: builtins.int
+    WHAT_WOULD_CHANGE_FIELD_NUMBER: builtins.int
+    decision_id: builtins.str
+    """The decision."""
+    channel: builtins.str
+    """The channel that it was made for."""
+    incomplete: builtins.str
+    """Why no more than the answers can be told: the sentence says what is missing, such as the strategy of then. Empty
+    where all is told.
+    """
+    withheld: builtins.bool
+    """Whether something is left out because the customer's consent of now no longer allows it."""
+    @builtins.property
+    def answers(self) -> containers.RepeatedCompositeFieldContainer[PlacementAnswer]:
+        """What was answered at each placement, in words of now, with the reasons as far as they are told at this depth."""
+
+    @builtins.property
+    def versions(self) -> values_pb2.Versions:
+        """The versions that made it."""
+
+    @builtins.property
+    def decided_at(self) -> timestamp_pb2.Timestamp:
+        """The moment that it was made for."""
+
+    @builtins.property
+    def explanation(self) -> Explanation:
+        """The stages, each action's fate, and what was known. Unset where the decision cannot be made again (`incomplete`)."""
+
+    @builtins.property
+    def what_would_change(self) -> WhatWouldChange:
+        """What would have changed the answer, where that was asked for."""
+
+    def __init__(
+        self,
+        *,
+        decision_id: builtins.str = ...,
+        channel: builtins.str = ...,
+        answers: abc.Iterable[PlacementAnswer] | None = ...,
+        versions: values_pb2.Versions | None = ...,
+        decided_at: timestamp_pb2.Timestamp | None = ...,
+        explanation: Explanation | None = ...,
+        incomplete: builtins.str = ...,
+        withheld: builtins.bool = ...,
+        what_would_change: WhatWouldChange | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["decided_at", b"decided_at", "explanation", b"explanation", "versions", b"versions", "what_would_change", b"what_would_change"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["answers", b"answers", "channel", b"channel", "decided_at", b"decided_at", "decision_id", b"decision_id", "explanation", b"explanation", "incomplete", b"incomplete", "versions", b"versions", "what_would_change", b"what_would_change", "withheld", b"withheld"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class WhatWouldChange(message.Message):
+    """The smallest changes of facts that would have changed what was said; what was found was checked by deciding again."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ACTION_ID_FIELD_NUMBER: builtins.int
+    GOAL_FIELD_NUMBER: builtins.int
+    VERDICT_FIELD_NUMBER: builtins.int
+    CHANGES_FIELD_NUMBER: builtins.int
+    THEN_ACTION_ID_FIELD_NUMBER: builtins.int
+    STANDS_FIELD_NUMBER: builtins.int
+    ASSUMES_FIELD_NUMBER: builtins.int
+    TRIES_FIELD_NUMBER: builtins.int
+    AHEAD_ACTION_IDS_FIELD_NUMBER: builtins.int
+    REACH_FIELD_NUMBER: builtins.int
+    action_id: builtins.str
+    """The action that was asked about."""
+    goal: WhatIfGoal.ValueType
+    """What it was to do. Never unspecified."""
+    verdict: WhatIfVerdict.ValueType
+    """What came of the search."""
+    then_action_id: builtins.str
+    """What the placement would say with them: the action, empty for nothing."""
+    tries: builtins.int
+    """How many decisions were made to find out."""
+    @builtins.property
+    def changes(self) -> containers.RepeatedCompositeFieldContainer[FactChange]:
+        """The changes, to be made all together. Empty unless they were found."""
+
+    @builtins.property
+    def stands(self) -> containers.RepeatedCompositeFieldContainer[values_pb2.Reason]:
+        """The reasons against the action that no change removed, where none was found."""
+
+    @builtins.property
+    def assumes(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The fields of which the log does not tell what waiting or another consent makes of them: they were taken as they are."""
+
+    @builtins.property
+    def ahead_action_ids(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The actions that come before it where it may be said, the best first, where none was found."""
+
+    @builtins.property
+    def reach(self) -> WhatIfReach:
+        """How far was looked: what was tried, alone and together."""
+
+    def __init__(
+        self,
+        *,
+        action_id: builtins.str = ...,
+        goal: WhatIfGoal.ValueType = ...,
+        verdict: WhatIfVerdict.ValueType = ...,
+        changes: abc.Iterable[FactChange] | None = ...,
+        then_action_id: builtins.str = ...,
+        stands: abc.Iterable[values_pb2.Reason] | None = ...,
+        assumes: abc.Iterable[builtins.str] | None = ...,
+        tries: builtins.int = ...,
+        ahead_action_ids: abc.Iterable[builtins.str] | None = ...,
+        reach: WhatIfReach | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["reach", b"reach"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["action_id", b"action_id", "ahead_action_ids", b"ahead_action_ids", "assumes", b"assumes", "changes", b"changes", "goal", b"goal", "reach", b"reach", "stands", b"stands", "then_action_id", b"then_action_id", "tries", b"tries", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class WhatIfReach(message.Message):
+    """How far was looked for changes. What is not named here was not tried."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    MOST_CHANGES_FIELD_NUMBER: builtins.int
+    FIELD_IDS_FIELD_NUMBER: builtins.int
+    WAIT_UNTIL_FIELD_NUMBER: builtins.int
+    CONSENT_LEVELS_FIELD_NUMBER: builtins.int
+    PERMISSION_FIELD_NUMBER: builtins.int
+    most_changes: builtins.int
+    """How many changes were tried together, at most."""
+    permission: builtins.bool
+    """Whether the permission to be contacted was tried; never where it is there or not needed."""
+    @builtins.property
+    def field_ids(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The fields that the strategy calls actionable and on which this decision depends, as far as they are told."""
+
+    @builtins.property
+    def wait_until(self) -> timestamp_pb2.Timestamp:
+        """Until when waiting was tried. Unset where the strategy rules waiting out."""
+
+    @builtins.property
+    def consent_levels(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The higher consent levels."""
+
+    def __init__(
+        self,
+        *,
+        most_changes: builtins.int = ...,
+        field_ids: abc.Iterable[builtins.str] | None = ...,
+        wait_until: timestamp_pb2.Timestamp | None = ...,
+        consent_levels: abc.Iterable[builtins.str] | None = ...,
+        permission: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["wait_until", b"wait_until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["consent_levels", b"consent_levels", "field_ids", b"field_ids", "most_changes", b"most_changes", "permission", b"permission", "wait_until", b"wait_until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class FactChange(message.Message):
+    """One fact that would have to be another."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: builtins.int
+    FIELD_ID_FIELD_NUMBER: builtins.int
+    BEFORE_FIELD_NUMBER: builtins.int
+    AFTER_FIELD_NUMBER: builtins.int
+    WAIT_UNTIL_FIELD_NUMBER: builtins.int
+    CONSENT_LEVEL_FIELD_NUMBER: builtins.int
+    SENTENCE_FIELD_NUMBER: builtins.int
+    kind: FactKind.ValueType
+    """What is changed."""
+    field_id: builtins.str
+    """The field, such as `past.open_tickets`, of a fact; empty otherwise."""
+    consent_level: builtins.str
+    """The consent level that it takes."""
+    sentence: builtins.str
+    """The change in words, such as "The support tickets are solved and closed." Without any value."""
+    @builtins.property
+    def before(self) -> values_pb2.Value:
+        """What the fact was. Unset for unknown."""
+
+    @builtins.property
+    def after(self) -> values_pb2.Value:
+        """What the fact would have to be."""
+
+    @builtins.property
+    def wait_until(self) -> timestamp_pb2.Timestamp:
+        """Until when to wait."""
+
+    def __init__(
+        self,
+        *,
+        kind: FactKind.ValueType = ...,
+        field_id: builtins.str = ...,
+        before: values_pb2.Value | None = ...,
+        after: values_pb2.Value | None = ...,
+        wait_until: timestamp_pb2.Timestamp | None = ...,
+        consent_level: builtins.str = ...,
+        sentence: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["after", b"after", "before", b"before", "wait_until", b"wait_until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["after", b"after", "before", b"before", "consent_level", b"consent_level", "field_id", b"field_id", "kind", b"kind", "sentence", b"sentence", "wait_until", b"wait_until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
 class ValidateDecisionRequest(message.Message):

@@ -55,6 +55,11 @@ class DecisionServiceStub:
                 request_serializer=tact_dot_v1_dot_decision__pb2.ValidateDecisionRequest.SerializeToString,
                 response_deserializer=tact_dot_v1_dot_decision__pb2.ValidateDecisionResponse.FromString,
                 _registered_method=True)
+        self.ExplainDecision = channel.unary_unary(
+                '/tact.v1.DecisionService/ExplainDecision',
+                request_serializer=tact_dot_v1_dot_decision__pb2.ExplainDecisionRequest.SerializeToString,
+                response_deserializer=tact_dot_v1_dot_decision__pb2.ExplainDecisionResponse.FromString,
+                _registered_method=True)
 
 
 class DecisionServiceServicer:
@@ -148,6 +153,22 @@ class DecisionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainDecision(self, request, context):
+        """Explains a decision that was made, from what was logged of it: why this was said, why nothing else was, and on request
+        what would have changed that.
+
+        The decision is made again from its log entry by the strategy and the models of then, so nothing is guessed. How deep
+        it is told depends on who calls (`ExplainDepth`). What the customer's consent of now no longer allows is withheld,
+        whatever was allowed when it was decided: the values, and everything that would give them away.
+
+        Errors: INVALID_ARGUMENT with the path of each bad field; UNAUTHENTICATED for a bearer token that is none of the
+        service's callers'; NOT_FOUND for a decision that was never made, is older than decisions are kept (14 days), or
+        was erased with its customer; UNAVAILABLE when the store cannot be read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DecisionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -170,6 +191,11 @@ def add_DecisionServiceServicer_to_server(servicer, server):
                     servicer.ValidateDecision,
                     request_deserializer=tact_dot_v1_dot_decision__pb2.ValidateDecisionRequest.FromString,
                     response_serializer=tact_dot_v1_dot_decision__pb2.ValidateDecisionResponse.SerializeToString,
+            ),
+            'ExplainDecision': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainDecision,
+                    request_deserializer=tact_dot_v1_dot_decision__pb2.ExplainDecisionRequest.FromString,
+                    response_serializer=tact_dot_v1_dot_decision__pb2.ExplainDecisionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -281,6 +307,33 @@ class DecisionService:
             '/tact.v1.DecisionService/ValidateDecision',
             tact_dot_v1_dot_decision__pb2.ValidateDecisionRequest.SerializeToString,
             tact_dot_v1_dot_decision__pb2.ValidateDecisionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainDecision(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tact.v1.DecisionService/ExplainDecision',
+            tact_dot_v1_dot_decision__pb2.ExplainDecisionRequest.SerializeToString,
+            tact_dot_v1_dot_decision__pb2.ExplainDecisionResponse.FromString,
             options,
             channel_credentials,
             insecure,

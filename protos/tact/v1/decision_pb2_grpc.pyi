@@ -104,6 +104,18 @@ class DecisionServiceStub:
     than decisions are kept (14 days), or was erased with its customer; UNAVAILABLE when the store cannot be read. After
     any error nothing may be said.
     """
+    ExplainDecision: grpc.UnaryUnaryMultiCallable[decision_pb2.ExplainDecisionRequest, decision_pb2.ExplainDecisionResponse]
+    """Explains a decision that was made, from what was logged of it: why this was said, why nothing else was, and on request
+    what would have changed that.
+
+    The decision is made again from its log entry by the strategy and the models of then, so nothing is guessed. How deep
+    it is told depends on who calls (`ExplainDepth`). What the customer's consent of now no longer allows is withheld,
+    whatever was allowed when it was decided: the values, and everything that would give them away.
+
+    Errors: INVALID_ARGUMENT with the path of each bad field; UNAUTHENTICATED for a bearer token that is none of the
+    service's callers'; NOT_FOUND for a decision that was never made, is older than decisions are kept (14 days), or
+    was erased with its customer; UNAVAILABLE when the store cannot be read.
+    """
 
 @typing.type_check_only
 class DecisionServiceAsyncStub(DecisionServiceStub):
@@ -180,6 +192,18 @@ class DecisionServiceAsyncStub(DecisionServiceStub):
     Errors: INVALID_ARGUMENT with the path of each bad field; NOT_FOUND for a decision that was never made, is older
     than decisions are kept (14 days), or was erased with its customer; UNAVAILABLE when the store cannot be read. After
     any error nothing may be said.
+    """
+    ExplainDecision: aio.UnaryUnaryMultiCallable[decision_pb2.ExplainDecisionRequest, decision_pb2.ExplainDecisionResponse]  # type: ignore[assignment]
+    """Explains a decision that was made, from what was logged of it: why this was said, why nothing else was, and on request
+    what would have changed that.
+
+    The decision is made again from its log entry by the strategy and the models of then, so nothing is guessed. How deep
+    it is told depends on who calls (`ExplainDepth`). What the customer's consent of now no longer allows is withheld,
+    whatever was allowed when it was decided: the values, and everything that would give them away.
+
+    Errors: INVALID_ARGUMENT with the path of each bad field; UNAUTHENTICATED for a bearer token that is none of the
+    service's callers'; NOT_FOUND for a decision that was never made, is older than decisions are kept (14 days), or
+    was erased with its customer; UNAVAILABLE when the store cannot be read.
     """
 
 class DecisionServiceServicer(metaclass=abc_1.ABCMeta):
@@ -278,6 +302,24 @@ class DecisionServiceServicer(metaclass=abc_1.ABCMeta):
         Errors: INVALID_ARGUMENT with the path of each bad field; NOT_FOUND for a decision that was never made, is older
         than decisions are kept (14 days), or was erased with its customer; UNAVAILABLE when the store cannot be read. After
         any error nothing may be said.
+        """
+
+    @abc_1.abstractmethod
+    def ExplainDecision(
+        self,
+        request: decision_pb2.ExplainDecisionRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[decision_pb2.ExplainDecisionResponse, abc.Awaitable[decision_pb2.ExplainDecisionResponse]]:
+        """Explains a decision that was made, from what was logged of it: why this was said, why nothing else was, and on request
+        what would have changed that.
+
+        The decision is made again from its log entry by the strategy and the models of then, so nothing is guessed. How deep
+        it is told depends on who calls (`ExplainDepth`). What the customer's consent of now no longer allows is withheld,
+        whatever was allowed when it was decided: the values, and everything that would give them away.
+
+        Errors: INVALID_ARGUMENT with the path of each bad field; UNAUTHENTICATED for a bearer token that is none of the
+        service's callers'; NOT_FOUND for a decision that was never made, is older than decisions are kept (14 days), or
+        was erased with its customer; UNAVAILABLE when the store cannot be read.
         """
 
 def add_DecisionServiceServicer_to_server(servicer: DecisionServiceServicer, server: typing.Union[grpc.Server, aio.Server]) -> None: ...

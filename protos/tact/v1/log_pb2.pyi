@@ -61,6 +61,76 @@ CHOICE_POLICY_CONTROL: ChoicePolicy.ValueType  # 5
 CHOICE_POLICY_HOLDOUT: ChoicePolicy.ValueType  # 6
 """Nothing, for a customer who is held out."""
 
+class _LogChain:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LogChainEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_LogChain.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    LOG_CHAIN_UNSPECIFIED: _LogChain.ValueType  # 0
+    """Not set."""
+    LOG_CHAIN_DECISIONS: _LogChain.ValueType  # 1
+    """The decisions."""
+    LOG_CHAIN_OUTCOMES: _LogChain.ValueType  # 2
+    """The outcomes, in the order in which they arrived."""
+
+class LogChain(_LogChain, metaclass=_LogChainEnumTypeWrapper):
+    """What is chained in each bucket. Numbers are never reused."""
+
+LOG_CHAIN_UNSPECIFIED: LogChain.ValueType  # 0
+"""Not set."""
+LOG_CHAIN_DECISIONS: LogChain.ValueType  # 1
+"""The decisions."""
+LOG_CHAIN_OUTCOMES: LogChain.ValueType  # 2
+"""The outcomes, in the order in which they arrived."""
+
+class _LogFaultKind:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LogFaultKindEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_LogFaultKind.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    LOG_FAULT_KIND_UNSPECIFIED: _LogFaultKind.ValueType  # 0
+    """Not set; sent for faults that this version of the contract has no name for."""
+    LOG_FAULT_KIND_CHANGED: _LogFaultKind.ValueType  # 1
+    """It is not as it was written. Of the newest entry it may be the head instead; of one before an erased one, what that left."""
+    LOG_FAULT_KIND_MISSING: _LogFaultKind.ValueType  # 2
+    """It is gone, and maybe more before it, though nobody was erased and it is not too old."""
+    LOG_FAULT_KIND_INSERTED: _LogFaultKind.ValueType  # 3
+    """It stands where the chain has no entry."""
+    LOG_FAULT_KIND_UNLINKED: _LogFaultKind.ValueType  # 4
+    """It has no link among others that have one: inserted, or written by an earlier version of Tact."""
+    LOG_FAULT_KIND_ANEW: _LogFaultKind.ValueType  # 5
+    """The chain begins anew with it, so that nothing vouches for those before it: the head had been lost."""
+    LOG_FAULT_KIND_HEADLESS: _LogFaultKind.ValueType  # 6
+    """It is the newest, and its link is gone or was changed, so that nothing vouches for it."""
+    LOG_FAULT_KIND_REWRITTEN: _LogFaultKind.ValueType  # 7
+    """It was noted in the anchor, and is another one: the chain was written anew."""
+    LOG_FAULT_KIND_CUT: _LogFaultKind.ValueType  # 8
+    """It was noted in the anchor, and the chain ends before it: entries were cut off."""
+
+class LogFaultKind(_LogFaultKind, metaclass=_LogFaultKindEnumTypeWrapper):
+    """What can be wrong with an entry. Numbers are never reused."""
+
+LOG_FAULT_KIND_UNSPECIFIED: LogFaultKind.ValueType  # 0
+"""Not set; sent for faults that this version of the contract has no name for."""
+LOG_FAULT_KIND_CHANGED: LogFaultKind.ValueType  # 1
+"""It is not as it was written. Of the newest entry it may be the head instead; of one before an erased one, what that left."""
+LOG_FAULT_KIND_MISSING: LogFaultKind.ValueType  # 2
+"""It is gone, and maybe more before it, though nobody was erased and it is not too old."""
+LOG_FAULT_KIND_INSERTED: LogFaultKind.ValueType  # 3
+"""It stands where the chain has no entry."""
+LOG_FAULT_KIND_UNLINKED: LogFaultKind.ValueType  # 4
+"""It has no link among others that have one: inserted, or written by an earlier version of Tact."""
+LOG_FAULT_KIND_ANEW: LogFaultKind.ValueType  # 5
+"""The chain begins anew with it, so that nothing vouches for those before it: the head had been lost."""
+LOG_FAULT_KIND_HEADLESS: LogFaultKind.ValueType  # 6
+"""It is the newest, and its link is gone or was changed, so that nothing vouches for it."""
+LOG_FAULT_KIND_REWRITTEN: LogFaultKind.ValueType  # 7
+"""It was noted in the anchor, and is another one: the chain was written anew."""
+LOG_FAULT_KIND_CUT: LogFaultKind.ValueType  # 8
+"""It was noted in the anchor, and the chain ends before it: entries were cut off."""
+
 @typing.final
 class ReadLogRequest(message.Message):
     """Where to begin."""
@@ -271,6 +341,7 @@ class LoggedDecision(message.Message):
     CONSENT_LEVEL_FIELD_NUMBER: builtins.int
     VALUES_FIELD_NUMBER: builtins.int
     PLACEMENTS_FIELD_NUMBER: builtins.int
+    SEEN_FIELD_NUMBER: builtins.int
     decision_id: builtins.str
     """The decision."""
     customer_id: builtins.str
@@ -297,6 +368,12 @@ class LoggedDecision(message.Message):
     def placements(self) -> containers.RepeatedCompositeFieldContainer[LoggedPlacement]:
         """One entry a placement, in the order of the request."""
 
+    @builtins.property
+    def seen(self) -> LoggedSeen:
+        """What it was made from beside the values, so that another strategy can be tried on it. Unset in decisions that were
+        logged before this was.
+        """
+
     def __init__(
         self,
         *,
@@ -308,10 +385,173 @@ class LoggedDecision(message.Message):
         consent_level: builtins.str = ...,
         values: abc.Iterable[values_pb2.Value] | None = ...,
         placements: abc.Iterable[LoggedPlacement] | None = ...,
+        seen: LoggedSeen | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["decided_at", b"decided_at", "versions", b"versions"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["decided_at", b"decided_at", "seen", b"seen", "versions", b"versions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["channel", b"channel", "consent_level", b"consent_level", "customer_id", b"customer_id", "decided_at", b"decided_at", "decision_id", b"decision_id", "placements", b"placements", "values", b"values", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["channel", b"channel", "consent_level", b"consent_level", "customer_id", b"customer_id", "decided_at", b"decided_at", "decision_id", b"decision_id", "placements", b"placements", "seen", b"seen", "values", b"values", "versions", b"versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class LoggedSeen(message.Message):
+    """What a decision was made from beside the values of fields."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PERMITTED_FIELD_NUMBER: builtins.int
+    USED_FIELD_NUMBER: builtins.int
+    REFUSALS_FIELD_NUMBER: builtins.int
+    PROMISES_FIELD_NUMBER: builtins.int
+    OFF_FIELD_NUMBER: builtins.int
+    EVERYTHING_OFF_FIELD_NUMBER: builtins.int
+    permitted: builtins.bool
+    """Whether the customer might be contacted unasked on the channel; true on channels that need no permission."""
+    everything_off: builtins.bool
+    """Whether operators had switched off everything."""
+    @builtins.property
+    def used(self) -> containers.RepeatedCompositeFieldContainer[LoggedUses]:
+        """The counters of contact caps that were used up. Counters that allowed a further use are not told."""
+
+    @builtins.property
+    def refusals(self) -> containers.RepeatedCompositeFieldContainer[LoggedRefusal]:
+        """What the customer had said no to. Empty where the strategy looks at no refusals."""
+
+    @builtins.property
+    def promises(self) -> containers.RepeatedCompositeFieldContainer[LoggedPromise]:
+        """What had been promised to the customer. Empty where the strategy gives no promises."""
+
+    @builtins.property
+    def off(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The actions that operators had switched off, by id."""
+
+    def __init__(
+        self,
+        *,
+        permitted: builtins.bool = ...,
+        used: abc.Iterable[LoggedUses] | None = ...,
+        refusals: abc.Iterable[LoggedRefusal] | None = ...,
+        promises: abc.Iterable[LoggedPromise] | None = ...,
+        off: abc.Iterable[builtins.str] | None = ...,
+        everything_off: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["everything_off", b"everything_off", "off", b"off", "permitted", b"permitted", "promises", b"promises", "refusals", b"refusals", "used", b"used"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class LoggedUses(message.Message):
+    """A counter of a contact cap that was used up."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    COUNTER_FIELD_NUMBER: builtins.int
+    USED_AT_FIELD_NUMBER: builtins.int
+    counter: builtins.str
+    """The counter: the id of the cap and, after a `|`, what it counts for, such as `a:winter-tyres`."""
+    @builtins.property
+    def used_at(self) -> containers.RepeatedCompositeFieldContainer[timestamp_pb2.Timestamp]:
+        """When it was used, ascending: of its uses the latest, which decide."""
+
+    def __init__(
+        self,
+        *,
+        counter: builtins.str = ...,
+        used_at: abc.Iterable[timestamp_pb2.Timestamp] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["counter", b"counter", "used_at", b"used_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class LoggedRefusal(message.Message):
+    """An action to which the customer had said no."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ACTION_ID_FIELD_NUMBER: builtins.int
+    GROUP_FIELD_NUMBER: builtins.int
+    INTENTS_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    REFUSED_AT_FIELD_NUMBER: builtins.int
+    MARK_FIELD_NUMBER: builtins.int
+    action_id: builtins.str
+    """The action."""
+    group: builtins.str
+    """Its group of then. Empty where it had none."""
+    kind: outcome_pb2.OutcomeKind.ValueType
+    """How the customer said no: REFUSED, NOT_NOW or NEVER."""
+    mark: builtins.bytes
+    """Tells answers apart: the same answer, told again, has the same mark."""
+    @builtins.property
+    def intents(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Its intents of then."""
+
+    @builtins.property
+    def refused_at(self) -> timestamp_pb2.Timestamp:
+        """When the customer said so."""
+
+    def __init__(
+        self,
+        *,
+        action_id: builtins.str = ...,
+        group: builtins.str = ...,
+        intents: abc.Iterable[builtins.str] | None = ...,
+        kind: outcome_pb2.OutcomeKind.ValueType = ...,
+        refused_at: timestamp_pb2.Timestamp | None = ...,
+        mark: builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["refused_at", b"refused_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["action_id", b"action_id", "group", b"group", "intents", b"intents", "kind", b"kind", "mark", b"mark", "refused_at", b"refused_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class LoggedPromise(message.Message):
+    """A promise that was given to the customer in an earlier decision."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: builtins.int
+    ACTION_ID_FIELD_NUMBER: builtins.int
+    GIVEN_AT_FIELD_NUMBER: builtins.int
+    UNTIL_FIELD_NUMBER: builtins.int
+    DECISION_ID_FIELD_NUMBER: builtins.int
+    HELD_FIELD_NUMBER: builtins.int
+    key: builtins.str
+    """The id of the rule and, after a `|`, the part of the actions that it is about."""
+    action_id: builtins.str
+    """The action that is promised."""
+    decision_id: builtins.str
+    """The decision in which it was given."""
+    held: builtins.bool
+    """Whether it held in this decision: false where a material fact had changed."""
+    @builtins.property
+    def given_at(self) -> timestamp_pb2.Timestamp:
+        """Since when it holds."""
+
+    @builtins.property
+    def until(self) -> timestamp_pb2.Timestamp:
+        """Until when it holds, if nothing else ends it."""
+
+    def __init__(
+        self,
+        *,
+        key: builtins.str = ...,
+        action_id: builtins.str = ...,
+        given_at: timestamp_pb2.Timestamp | None = ...,
+        until: timestamp_pb2.Timestamp | None = ...,
+        decision_id: builtins.str = ...,
+        held: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["given_at", b"given_at", "until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["action_id", b"action_id", "decision_id", b"decision_id", "given_at", b"given_at", "held", b"held", "key", b"key", "until", b"until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -329,6 +569,7 @@ class LoggedPlacement(message.Message):
     PROBABILITY_FIELD_NUMBER: builtins.int
     ALLOWED_FIELD_NUMBER: builtins.int
     SHADOW_FIELD_NUMBER: builtins.int
+    DRAW_FIELD_NUMBER: builtins.int
     placement: builtins.str
     """The placement."""
     pool: builtins.int
@@ -339,6 +580,8 @@ class LoggedPlacement(message.Message):
     """What was said. Empty when nothing was."""
     probability: builtins.float
     """The exact probability that this was said, what caps held back included. Above 0, at most 1."""
+    draw: builtins.float
+    """The dice that it was decided with, at least 0 and below 1. Unset where they are not known."""
     @builtins.property
     def candidates(self) -> containers.RepeatedCompositeFieldContainer[LoggedCandidate]:
         """The candidates: first those that were ranked, the one that was tried first in front, then all others that could
@@ -364,12 +607,15 @@ class LoggedPlacement(message.Message):
         probability: builtins.float = ...,
         allowed: values_pb2.StringList | None = ...,
         shadow: LoggedShadow | None = ...,
+        draw: builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["allowed", b"allowed", "shadow", b"shadow"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_draw", b"_draw", "allowed", b"allowed", "draw", b"draw", "shadow", b"shadow"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["action_id", b"action_id", "allowed", b"allowed", "candidates", b"candidates", "placement", b"placement", "policy", b"policy", "pool", b"pool", "probability", b"probability", "shadow", b"shadow"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_draw", b"_draw", "action_id", b"action_id", "allowed", b"allowed", "candidates", b"candidates", "draw", b"draw", "placement", b"placement", "policy", b"policy", "pool", b"pool", "probability", b"probability", "shadow", b"shadow"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__draw: _TypeAlias = typing.Literal["draw"]  # noqa: Y015
+    _WhichOneofArgType__draw: _TypeAlias = typing.Literal["_draw", b"_draw"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__draw) -> _WhichOneofReturnType__draw | None: ...
 
 @typing.final
 class LoggedCandidate(message.Message):
@@ -483,6 +729,164 @@ class LoggedOutcome(message.Message):
     _HasFieldArgType: _TypeAlias = typing.Literal["arrived_at", b"arrived_at", "outcome", b"outcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["arrived_at", b"arrived_at", "customer_id", b"customer_id", "outcome", b"outcome"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class VerifyLogRequest(message.Message):
+    """What the log is held against."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ANCHORS_FIELD_NUMBER: builtins.int
+    UNLINKED_UNTIL_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def anchors(self) -> containers.RepeatedCompositeFieldContainer[LogAnchor]:
+        """Heads that were told before, at most one of each chain. A chain without one is only held against itself."""
+
+    @builtins.property
+    def unlinked_until(self) -> timestamp_pb2.Timestamp:
+        """Entries without a link up to this moment are no fault: where several instances were updated one by one, those of
+        before wrote some between the first that have one. Unset: only those before the first with a link are none.
+        """
+
+    def __init__(
+        self,
+        *,
+        anchors: abc.Iterable[LogAnchor] | None = ...,
+        unlinked_until: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["unlinked_until", b"unlinked_until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["anchors", b"anchors", "unlinked_until", b"unlinked_until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class LogAnchor(message.Message):
+    """The head of a chain as it was told once, which vouches for everything before it."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    BUCKET_FIELD_NUMBER: builtins.int
+    CHAIN_FIELD_NUMBER: builtins.int
+    HEAD_FIELD_NUMBER: builtins.int
+    bucket: builtins.int
+    """The bucket: 0 to 1,023."""
+    chain: LogChain.ValueType
+    """Which of its chains."""
+    head: builtins.str
+    """The head, as `VerifiedChain.head` told it: 40 hexadecimal digits and the id of the newest entry."""
+    def __init__(
+        self,
+        *,
+        bucket: builtins.int = ...,
+        chain: LogChain.ValueType = ...,
+        head: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["bucket", b"bucket", "chain", b"chain", "head", b"head"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class VerifyLogResponse(message.Message):
+    """One bucket."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    BUCKET_FIELD_NUMBER: builtins.int
+    CHAINS_FIELD_NUMBER: builtins.int
+    bucket: builtins.int
+    """The bucket: 0 to 1,023."""
+    @builtins.property
+    def chains(self) -> containers.RepeatedCompositeFieldContainer[VerifiedChain]:
+        """Its chains; those in which there is nothing, and never was, are left out."""
+
+    def __init__(
+        self,
+        *,
+        bucket: builtins.int = ...,
+        chains: abc.Iterable[VerifiedChain] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["bucket", b"bucket", "chains", b"chains"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class VerifiedChain(message.Message):
+    """What was found of one chain."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CHAIN_FIELD_NUMBER: builtins.int
+    HEAD_FIELD_NUMBER: builtins.int
+    ENTRIES_FIELD_NUMBER: builtins.int
+    ERASED_FIELD_NUMBER: builtins.int
+    UNCHAINED_FIELD_NUMBER: builtins.int
+    ANCHORED_FIELD_NUMBER: builtins.int
+    FAULTS_FIELD_NUMBER: builtins.int
+    MORE_FAULTS_FIELD_NUMBER: builtins.int
+    chain: LogChain.ValueType
+    """Which chain."""
+    head: builtins.str
+    """Its head, to be kept as an anchor. Empty where there is none: then nothing is chained here yet, or it is gone."""
+    entries: builtins.int
+    """How many entries are as they were written."""
+    erased: builtins.int
+    """How many entries are gone with customers who were erased."""
+    unchained: builtins.int
+    """How many entries are from before the log was chained: nobody can tell whether these are as they were written."""
+    anchored: builtins.bool
+    """Whether the anchor is in the chain, as it was noted. False too where the entries of then are gone by their age."""
+    more_faults: builtins.int
+    """How many more faults there are."""
+    @builtins.property
+    def faults(self) -> containers.RepeatedCompositeFieldContainer[LogFault]:
+        """What is wrong, the newest first, at most 100. Empty: the chain is whole."""
+
+    def __init__(
+        self,
+        *,
+        chain: LogChain.ValueType = ...,
+        head: builtins.str = ...,
+        entries: builtins.int = ...,
+        erased: builtins.int = ...,
+        unchained: builtins.int = ...,
+        anchored: builtins.bool = ...,
+        faults: abc.Iterable[LogFault] | None = ...,
+        more_faults: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["anchored", b"anchored", "chain", b"chain", "entries", b"entries", "erased", b"erased", "faults", b"faults", "head", b"head", "more_faults", b"more_faults", "unchained", b"unchained"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class LogFault(message.Message):
+    """Something wrong in a chain."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ENTRY_ID_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    entry_id: builtins.str
+    """The entry, as the store names it: when it was written (ms since 1970) and, after a hyphen, a number."""
+    kind: LogFaultKind.ValueType
+    """What is wrong with it."""
+    def __init__(
+        self,
+        *,
+        entry_id: builtins.str = ...,
+        kind: LogFaultKind.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["entry_id", b"entry_id", "kind", b"kind"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -45,6 +45,11 @@ class LogServiceStub:
                 request_serializer=tact_dot_v1_dot_log__pb2.ListErasedRequest.SerializeToString,
                 response_deserializer=tact_dot_v1_dot_log__pb2.ListErasedResponse.FromString,
                 _registered_method=True)
+        self.VerifyLog = channel.unary_stream(
+                '/tact.v1.LogService/VerifyLog',
+                request_serializer=tact_dot_v1_dot_log__pb2.VerifyLogRequest.SerializeToString,
+                response_deserializer=tact_dot_v1_dot_log__pb2.VerifyLogResponse.FromString,
+                _registered_method=True)
 
 
 class LogServiceServicer:
@@ -85,6 +90,21 @@ class LogServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def VerifyLog(self, request, context):
+        """Tells whether the log is as it was written: each decision and each outcome vouches for all before it in its bucket,
+        by digests, and none was changed, removed, inserted or moved since. What erasures and age took is no fault.
+
+        Sends an answer a bucket, all 1,024 in order; without the last of them it has not looked at everything, then begin
+        again. Keep the heads that it tells where nobody can write who can write the store, and send them as `anchors` the next
+        time: whoever can write the store can write a whole chain anew, which only anchors tell. It reads the whole
+        log, which takes some 50 µs an entry; nothing else waits for that. Nothing of what was logged is told.
+
+        Errors: INVALID_ARGUMENT for a bad anchor; UNAVAILABLE when the store cannot be read, then begin again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LogServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -97,6 +117,11 @@ def add_LogServiceServicer_to_server(servicer, server):
                     servicer.ListErased,
                     request_deserializer=tact_dot_v1_dot_log__pb2.ListErasedRequest.FromString,
                     response_serializer=tact_dot_v1_dot_log__pb2.ListErasedResponse.SerializeToString,
+            ),
+            'VerifyLog': grpc.unary_stream_rpc_method_handler(
+                    servicer.VerifyLog,
+                    request_deserializer=tact_dot_v1_dot_log__pb2.VerifyLogRequest.FromString,
+                    response_serializer=tact_dot_v1_dot_log__pb2.VerifyLogResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -154,6 +179,33 @@ class LogService:
             '/tact.v1.LogService/ListErased',
             tact_dot_v1_dot_log__pb2.ListErasedRequest.SerializeToString,
             tact_dot_v1_dot_log__pb2.ListErasedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyLog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/tact.v1.LogService/VerifyLog',
+            tact_dot_v1_dot_log__pb2.VerifyLogRequest.SerializeToString,
+            tact_dot_v1_dot_log__pb2.VerifyLogResponse.FromString,
             options,
             channel_credentials,
             insecure,

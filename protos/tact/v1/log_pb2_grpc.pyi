@@ -59,6 +59,17 @@ class LogServiceStub:
     Errors: INVALID_ARGUMENT when there are none or more than 1,000, or for a bad id; UNAVAILABLE when the store cannot be
     read, then repeat the call.
     """
+    VerifyLog: grpc.UnaryStreamMultiCallable[log_pb2.VerifyLogRequest, log_pb2.VerifyLogResponse]
+    """Tells whether the log is as it was written: each decision and each outcome vouches for all before it in its bucket,
+    by digests, and none was changed, removed, inserted or moved since. What erasures and age took is no fault.
+
+    Sends an answer a bucket, all 1,024 in order; without the last of them it has not looked at everything, then begin
+    again. Keep the heads that it tells where nobody can write who can write the store, and send them as `anchors` the next
+    time: whoever can write the store can write a whole chain anew, which only anchors tell. It reads the whole
+    log, which takes some 50 µs an entry; nothing else waits for that. Nothing of what was logged is told.
+
+    Errors: INVALID_ARGUMENT for a bad anchor; UNAVAILABLE when the store cannot be read, then begin again.
+    """
 
 @typing.type_check_only
 class LogServiceAsyncStub(LogServiceStub):
@@ -90,6 +101,17 @@ class LogServiceAsyncStub(LogServiceStub):
 
     Errors: INVALID_ARGUMENT when there are none or more than 1,000, or for a bad id; UNAVAILABLE when the store cannot be
     read, then repeat the call.
+    """
+    VerifyLog: aio.UnaryStreamMultiCallable[log_pb2.VerifyLogRequest, log_pb2.VerifyLogResponse]  # type: ignore[assignment]
+    """Tells whether the log is as it was written: each decision and each outcome vouches for all before it in its bucket,
+    by digests, and none was changed, removed, inserted or moved since. What erasures and age took is no fault.
+
+    Sends an answer a bucket, all 1,024 in order; without the last of them it has not looked at everything, then begin
+    again. Keep the heads that it tells where nobody can write who can write the store, and send them as `anchors` the next
+    time: whoever can write the store can write a whole chain anew, which only anchors tell. It reads the whole
+    log, which takes some 50 µs an entry; nothing else waits for that. Nothing of what was logged is told.
+
+    Errors: INVALID_ARGUMENT for a bad anchor; UNAVAILABLE when the store cannot be read, then begin again.
     """
 
 class LogServiceServicer(metaclass=abc_1.ABCMeta):
@@ -131,6 +153,23 @@ class LogServiceServicer(metaclass=abc_1.ABCMeta):
 
         Errors: INVALID_ARGUMENT when there are none or more than 1,000, or for a bad id; UNAVAILABLE when the store cannot be
         read, then repeat the call.
+        """
+
+    @abc_1.abstractmethod
+    def VerifyLog(
+        self,
+        request: log_pb2.VerifyLogRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[abc.Iterator[log_pb2.VerifyLogResponse], abc.AsyncIterator[log_pb2.VerifyLogResponse]]:
+        """Tells whether the log is as it was written: each decision and each outcome vouches for all before it in its bucket,
+        by digests, and none was changed, removed, inserted or moved since. What erasures and age took is no fault.
+
+        Sends an answer a bucket, all 1,024 in order; without the last of them it has not looked at everything, then begin
+        again. Keep the heads that it tells where nobody can write who can write the store, and send them as `anchors` the next
+        time: whoever can write the store can write a whole chain anew, which only anchors tell. It reads the whole
+        log, which takes some 50 µs an entry; nothing else waits for that. Nothing of what was logged is told.
+
+        Errors: INVALID_ARGUMENT for a bad anchor; UNAVAILABLE when the store cannot be read, then begin again.
         """
 
 def add_LogServiceServicer_to_server(servicer: LogServiceServicer, server: typing.Union[grpc.Server, aio.Server]) -> None: ...

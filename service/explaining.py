@@ -1,0 +1,119 @@
+"""Explain later: why a decision came out as it did, from what was logged of it, as far as the consent of now allows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from models.context import Purpose, Scalar
+from service.beside import beside
+from service.core import plan
+from service.core.again import Again, NotRepeatable, again, without_challenger
+from service.core.counterfactual import Counterfactual, Goal, counterfactual
+from service.core.decision import Known, Request
+from service.core.engine import Engine
+from service.core.explained import Explained, Logged
+from service.core.plan import Entry
+from service.core.wanted import Wanted
+from service.errors import UnknownDecision
+
+TRIES = 2_000
+"""How many decisions a search for changes makes at most here, where other decisions wait: 0.2 s of processor time."""
+OTHERWISE = "made again by the strategy and the model of then it comes out otherwise; see `tact replay`"
+
+
+class LoggedDecisions(Protocol):
+    """The decisions that were made. Raises StoreError when the store fails or is too slow."""
+
+    async def logged(self, decision_id: str, deadline_s: float) -> Logged | None:
+        """Return a decision as it was logged; None when there is none (any more)."""
+        ...
+
+
+class Customers(Protocol):
+    """Knows customers. Raises StoreError when the store fails or is too slow."""
+
+    async def context(self, customer: str, deadline_s: float) -> Known:
+        """Return what the customer's consent allows to be known."""
+        ...
+
+
+class Engines(Protocol):
+    """The engines of the versions that decided."""
+
+    async def of(self, strategy: str, model: str, deadline_s: float) -> Engine:
+        """Return the engine of a version; raise `NotRepeatable` in words where it cannot be had."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Explaining:
+    """Explains decisions. `engine()` gives the engine that decides now."""
+
+    engine: Callable[[], Engine]
+    engines: Engines
+    decisions: LoggedDecisions
+    customers: Customers
+    _one: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def explain(self, wanted: Wanted, deadline_s: float) -> Explained:
+        """Explain a decision. Raises `UnknownDecision`, and NoSuchGoal for an action that it knows nothing of.
+
+        What is told of it is for the caller's depth to say; what the consent of now forbids is named as `lost`.
+        """
+        logged = await self.decisions.logged(wanted.decision_id, deadline_s)
+        if logged is None:
+            raise UnknownDecision("there is no such decision, or it was made too long ago")
+        known = await self.customers.context(logged.entry.customer, deadline_s)
+        if known.erased:
+            raise UnknownDecision("its customer was erased")
+        try:
+            engine = await self.engines.of(logged.entry.strategy, logged.entry.model, deadline_s)
+            made = again(engine, logged.entry)
+        except NotRepeatable as why:
+            return self._answered(self.engine(), wanted, logged, known, str(why))
+        if plan.pack(without_challenger(made.entry)) != plan.pack(without_challenger(logged.entry)):
+            return self._answered(engine, wanted, logged, known, OTHERWISE)
+        would = await self._would(engine, made, logged, wanted) if wanted.goal else None
+        return self._answered(engine, wanted, logged, known, "", made, would)
+
+    def _answered(
+        self,
+        engine: Engine,
+        wanted: Wanted,
+        logged: Logged,
+        known: Known,
+        incomplete: str,
+        made: Again | None = None,
+        would: Counterfactual | None = None,
+    ) -> Explained:
+        now, entry = self.engine(), logged.entry
+        told = engine.explainer.explained(made, logged.committed, later=True, only=wanted.only) if made else None
+        decision = engine.answer(logged.committed, None, told, _words_for(engine, entry, known))
+        then, agreed = engine.level(entry.level), now.level(known.level or "") or now.strategy.levels[0]
+        lost = frozenset(then.purposes if then else Purpose).difference(agreed.purposes)
+        depths = (engine.explainer.depths, now.explainer.depths)
+        return Explained(decision, entry.channel, engine.strategy.schema, depths, lost, incomplete, would)
+
+    async def _would(self, engine: Engine, made: Again, logged: Logged, wanted: Wanted) -> Counterfactual | None:
+        goal = wanted.goal
+        if goal is None:
+            return None
+        if wanted.either_way:
+            goal = Goal(goal.action, goal.action not in _said(logged), goal.placement)
+        async with self._one:  # of those that look, one at a time takes the processor from decisions
+            return await beside(lambda: counterfactual(engine, made, goal, wanted.most, TRIES))
+
+
+def _said(logged: Logged) -> frozenset[str]:
+    both = zip(logged.entry.placements, logged.committed.chosen, strict=True)
+    return frozenset(placed.candidates[rank].action for placed, rank in both if 0 <= rank < len(placed.candidates))
+
+
+def _words_for(engine: Engine, entry: Entry, known: Known) -> tuple[Scalar | None, ...]:
+    """Return the values that words may be filled from by the consent of now; none where no such channel is left."""
+    if all(channel.id != entry.channel for channel in engine.strategy.channels):
+        return ()
+    return engine.known_now(known, Request(entry.customer, entry.channel, (), {}))
