@@ -27,6 +27,7 @@ from .learning import command as learning
 from .offpolicy import command as offpolicy
 from .predicting import command as predicting
 from .promoting import command as promoting
+from .simulating import command as simulating
 
 # Before numpy is imported: these models are small, and more threads would only take cores from the service.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -92,7 +93,8 @@ def _parser() -> argparse.ArgumentParser:
     promote = promoting.add_to(commands, _seed, _names)
     shadow = promoting.add_shadow_to(commands)
     drift = drifting.add_to(commands, _seed, _names)
-    for command in (fit, verify, features, evaluate, promote, shadow, *drift, predict):
+    page = simulating.add_to(commands)
+    for command in (fit, verify, features, evaluate, promote, shadow, *drift, predict, page):
         command.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
 

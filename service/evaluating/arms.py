@@ -22,8 +22,6 @@ from zlib import crc32
 import msgspec
 from msgspec import Struct
 
-from models.clock import Clock
-from models.context import Purpose
 from models.propensity import Folded
 from service.core.arbitrate import Scores
 from service.core.decision import Known, Request
@@ -34,6 +32,7 @@ from service.core.selection import bits
 from service.core.snapshot import Snapshot
 from service.core.strategy import Strategy
 from service.evaluating.rows import Row
+from service.evaluating.told import Telling
 
 STRATEGY, AGAINST = "strategy", "against"
 NO_LEVERS, PROPENSITY_ONLY = "no_levers", "propensity_only"
@@ -71,7 +70,7 @@ class Arms:
         self._within = within
         self._engine = Engine(strategy, model)
         self._plain = Engine(_without_levers(strategy), model)
-        self._clock = Clock.of(strategy.schema)
+        self._telling = Telling(strategy)
         self._placements = {channel.id: channel.placements for channel in strategy.channels}
         self._index = {action.id: action.index for action in strategy.actions}
         self._ids = tuple(action.id for action in strategy.actions)
@@ -123,23 +122,12 @@ class Arms:
         placements = (row.asked,) if row.asked else self._placements[row.channel]
         request = Request(row.customer, row.channel, placements, {})
         known = Known(row.at_ms, row.level, (row.channel,), {}, {})
-        snapshot = self._told(row, self._engine.see(known, request))
+        snapshot = self._telling.told(self._engine.see(known, request), row.values)
         judged = self._engine.judge(snapshot, known, request)
         anywhere = reduce(or_, judged.survivors)
         if self._within and row.allowed is not None:
             anywhere &= sum(1 << self._index[name] for name in row.allowed if name in self._index)
         return request, snapshot, msgspec.structs.replace(judged, survivors=(anywhere,) * len(placements))
-
-    def _told(self, row: Row, snapshot: Snapshot) -> Snapshot:
-        """Return the snapshot with what the log says was known, of what the consent allows."""
-        values = list(snapshot.values)
-        fields, purposes = self._strategy.schema.fields, snapshot.level.purposes
-        for index, value in row.values.items():
-            if fields[index].purpose in purposes:
-                values[index] = value
-        if self._clock is not None and Purpose.SERVICE in purposes:
-            self._clock.fill(values, snapshot.now_ms)  # again, now that the customer's zone is there
-        return msgspec.structs.replace(snapshot, values=tuple(values))
 
     def _likeliest(self, pool: tuple[int, ...], scores: Scores, customer: str) -> int | None:
         """Return the action of highest propensity; ties go by a hash of the customer, as in arbitration."""

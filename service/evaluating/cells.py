@@ -5,9 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import math
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from models.context import Scalar, ValueType
 
@@ -76,3 +77,14 @@ def texts(cell: str) -> tuple[str, ...]:
     if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
         raise Unreadable("is no list of texts in JSON")
     return tuple(found)
+
+
+def parts(cell: str) -> Mapping[str, Any]:
+    """Return the parts of a struct, from JSON."""
+    try:
+        found = json.loads(cell)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise Unreadable("is no object in JSON")
+    return found

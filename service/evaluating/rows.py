@@ -15,9 +15,9 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from models.context import ContextSchema, Scalar, ValueType
-from models.decision_table import DECISIONS, FEATURE, feature_column, readable
+from models.decision_table import DECISIONS, FEATURE, KINDS, Kind, arrow_type, feature_column, readable
 from service.core.strategy import Strategy
-from service.evaluating.cells import LogRefused, Unreadable, opened, texts, whole_moment, written
+from service.evaluating.cells import LogRefused, Unreadable, opened, parts, texts, whole_moment, written
 from service.evaluating.lines import lines_of
 
 ENDS = (".parquet", ".csv", ".csv.gz")
@@ -88,11 +88,7 @@ class Reader:
 
     def _row(self, name: str, number: int, cells: Mapping[str, Any]) -> Row:
         own: dict[str, Any] = {column: cells.get(column) for column in _OWN}
-        for column in ("decision_id", "customer_id", "action"):
-            if not isinstance(own[column], str) or not own[column]:
-                raise LogRefused(f"{name}:{number}: `{column}` is empty, or no text")
-        if not isinstance(cells.get("at"), int):
-            raise LogRefused(f"{name}:{number}: `at` is no moment with a time zone")
+        see_needed(f"{name}:{number}", cells)
         self.left_out += not own["placement"]
         channel, asked = self._place(own["channel"], own["placement"] or self._placement, f"{name}:{number}")
         level = own["level"] if own["level"] in self._levels else self._fullest
@@ -123,11 +119,21 @@ class Reader:
         return channel, str(placement or "")
 
 
+def see_needed(where: str, cells: Mapping[str, Any]) -> None:
+    """Raise `LogRefused` for a row that lacks what every row needs; `where` says which it is."""
+    for column in ("decision_id", "customer_id", "action"):
+        if not isinstance(cells.get(column), str) or not cells[column]:
+            raise LogRefused(f"{where}: `{column}` is empty, or no text")
+    if not isinstance(cells.get("at"), int):
+        raise LogRefused(f"{where}: `at` is no moment with a time zone")
+
+
 @dataclass(frozen=True, slots=True)
 class TableLog:
-    """A log as a table of these files."""
+    """A log as a table of these files; `also` names further columns that are read, lists and structs of texts."""
 
     files: tuple[Path, ...]
+    also: tuple[str, ...] = ()
 
     def count(self) -> int:
         """See `Log`."""
@@ -136,7 +142,13 @@ class TableLog:
     def read(self, kinds: Mapping[str, ValueType]) -> Iterator[tuple[str, Batches]]:
         """See `Log`."""
         for file in self.files:
-            yield file.name, _batches(file, kinds)
+            yield file.name, _batches(file, kinds, self.also)
+
+    def otherwise(self, kinds: Mapping[str, ValueType]) -> tuple[str, ...]:
+        """Return the columns of fields that the log has in another type, which cannot be read as the one wanted."""
+        parquet = [_parquet(file).schema_arrow for file in self.files if file.suffix == ".parquet"]
+        told = {(name, table.field(name).type) for table in parquet for name in table.names if name in kinds}
+        return tuple(sorted({name for name, kind in told if not _readable_as(kind, kinds[name])}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +195,16 @@ def _columns(file: Path) -> tuple[str, ...]:
         return tuple(next(csv.reader(lines), ()))
 
 
-def _batches(file: Path, kinds: Mapping[str, ValueType]) -> Iterator[list[Mapping[str, Any]]]:
+def _readable_as(told: Any, wanted: ValueType) -> bool:  # noqa: ANN401  pyarrow has no types
+    """Tell whether a column of one type holds values of another: whole numbers are numbers, too."""
+    import pyarrow as pa
+
+    if wanted is ValueType.TIMESTAMP:
+        return bool(pa.types.is_timestamp(told))
+    return bool(told == arrow_type(KINDS[wanted]) or (wanted is ValueType.DOUBLE and told == arrow_type(Kind.WHOLE)))
+
+
+def _batches(file: Path, kinds: Mapping[str, ValueType], also: tuple[str, ...]) -> Iterator[list[Mapping[str, Any]]]:
     there = _columns(file)
     missing = [name for name in _NEEDED if name not in there]
     if missing:
@@ -194,7 +215,7 @@ def _batches(file: Path, kinds: Mapping[str, ValueType]) -> Iterator[list[Mappin
             f"{file.name}: this is the log of another strategy: none of its {len(told)} feature columns, such as "
             f"{told[0]}, is a field of this one; name its own with --strategy"
         )
-    wanted = [name for name in there if name in _OWN or name in kinds]
+    wanted = [name for name in there if name in _OWN or name in kinds or name in also]
     yield from (_of_parquet if file.suffix == ".parquet" else _of_csv)(file, wanted, kinds)
 
 
@@ -259,6 +280,8 @@ def _cell(file: Path, number: int, name: str, cell: str, kinds: Mapping[str, Val
             return whole_moment(cell)
         if name == "allowed":
             return texts(cell)
+        if name == "seen":
+            return parts(cell)
         return written(cell, kinds[name]) if name in kinds else cell
     except Unreadable as wrong:
         raise LogRefused(f"{file.name}:{number}: `{name}` {wrong}") from None

@@ -45,6 +45,8 @@ def add_to(
     evaluate.add_argument("--dask", metavar="WHERE", help=dask)
     evaluate.add_argument("--report", type=Path, metavar="FILE", help="write a report as one HTML file")
     evaluate.add_argument("--seed", type=seed, default=0, metavar="N", help="the seed of the bootstrap (0)")
+    for bound, which in (("--from-ms", "from this moment on"), ("--until-ms", "before this moment")):
+        evaluate.add_argument(bound, type=int, metavar="MS", help=f"only decisions {which} (ms since 1970)")
     return evaluate
 
 
@@ -84,6 +86,7 @@ def _evaluate(asked: argparse.Namespace) -> Report:
         dask=asked.dask,
         report=asked.report,
         seed=asked.seed,
+        within=(asked.from_ms, asked.until_ms),
     )
     with progress() as bars:
         return evaluated(order, bars)

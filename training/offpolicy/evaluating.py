@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ from .telling import IN_SAMPLE, arms_told, differences_told, numbers
 from .uplift import uplift_of
 
 Document = dict[str, Any]
+Window = tuple[int | None, int | None]
+"""From which moment on, and before which other (ms), decisions are looked at; None is no bound."""
 _AT_ONCE = 65_536
 
 
@@ -37,7 +39,8 @@ _AT_ONCE = 65_536
 class Order:
     """What to evaluate: the strategy, its log, the policies on it, and how to value and to tell it.
 
-    `models` decide in the policies: what they learned from is left out, unless `also_learned_from`.
+    `models` decide in the policies: what they learned from is left out, unless `also_learned_from`; and so is what lies
+    outside of `within`, which the policies do not have.
     """
 
     strategy: Path
@@ -55,6 +58,7 @@ class Order:
     dask: str | None = None
     report: Path | None = None
     seed: int = 0
+    within: Window = (None, None)
 
 
 def evaluated(order: Order, bars: Progress) -> Document:
@@ -62,7 +66,7 @@ def evaluated(order: Order, bars: Progress) -> Document:
     declared = _declared(order)
     with workers(order.dask) as many:
         memory = order.memory or DEFAULT_BYTES
-        built = build(LogOrder(declared, order.log, order.events, order.decisions, memory), bars, many)
+        built = windowed(build(LogOrder(declared, order.log, order.events, order.decisions, memory), bars, many), order)
     judged = unseen(order, built, read_policies(order.policies, built))
     decisions, table = judged.decisions, judged.table
     arms = evaluate_arms(decisions, table, bars, Intervals(draws=order.draws, seed=order.seed))
@@ -84,6 +88,23 @@ def evaluated(order: Order, bars: Progress) -> Document:
         shares = np.bincount(decisions.action, minlength=len(table.actions)) / len(decisions)
         write_report(order.report, report(document, propensities, uplift, groups, shares.tolist()))
     return document
+
+
+def windowed(built: Built, order: Order) -> Built:
+    """Return the decisions of a log that are looked at; raise `TrainingRefused` where there is none."""
+    from_ms, until_ms = order.within
+    if from_ms is None and until_ms is None:
+        return built
+    at_ms = built.decisions.at_ms
+    inside = (at_ms >= (at_ms.min() if from_ms is None else from_ms)) & (
+        at_ms < (at_ms.max() + 1 if until_ms is None else until_ms)
+    )
+    rows = np.flatnonzero(inside)
+    if not len(rows):
+        raise TrainingRefused("there is no decision in the window")
+    arrays = {name: getattr(built, name)[rows] for name in ("placement", "influenced", "delay_ms", "key")}
+    amounts = {name: sums[rows] for name, sums in built.amounts.items()}
+    return replace(built, decisions=built.decisions.part(rows), amounts=amounts, **arrays)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,8 +173,6 @@ def _values(arms: Arms, method: Method, in_sample: bool) -> Document:
 
 
 def _declared(order: Order) -> Declared:
-    from dataclasses import replace
-
     declared = read_strategy(order.strategy)
     for field in order.groups:
         group_columns(declared.space.columns, field)

@@ -2,6 +2,7 @@
 
 from .bars import coverage_of_actions, fairness, feature_effects, off_policy_arms
 from .curves import calibration, gains_and_lift, learning_curve, uplift_and_qini
+from .flows import by_day, from_what_to_what
 from .monitoring import InTime, drift
 from .parts import Curve, Estimate, Figure, Forecasts, Group, reference
 
@@ -12,11 +13,13 @@ __all__ = [
     "Forecasts",
     "Group",
     "InTime",
+    "by_day",
     "calibration",
     "coverage_of_actions",
     "drift",
     "fairness",
     "feature_effects",
+    "from_what_to_what",
     "gains_and_lift",
     "learning_curve",
     "off_policy_arms",

@@ -13,11 +13,13 @@ from training.report.figures import (
     Forecasts,
     Group,
     InTime,
+    by_day,
     calibration,
     coverage_of_actions,
     drift,
     fairness,
     feature_effects,
+    from_what_to_what,
     gains_and_lift,
     learning_curve,
     off_policy_arms,
@@ -26,7 +28,7 @@ from training.report.figures import (
 )
 
 NAMES = (
-    "arms", "calibration", "coverage", "drift", "effects", "fairness", "gains", "learning", "uplift",
+    "arms", "calibration", "coverage", "days", "drift", "effects", "fairness", "flows", "gains", "learning", "uplift",
 )  # fmt: skip
 HOSTILE = '<script>alert("1")</script> & $x$ http://example.com/'
 
@@ -48,6 +50,8 @@ def every() -> dict[str, Figure]:
         "arms": off_policy_arms([Estimate("strategy", 1.9, 1.5, 2.3), Estimate("none", None, words="no support")], "$"),
         "drift": drift([("age", 0.02), (HOSTILE, 2.2)], in_time, 0.25, ("age moved",)),
         "effects": feature_effects([Estimate(f"f{i}", i - 20.0) for i in range(40)], "log odds"),
+        "flows": from_what_to_what([("a", HOSTILE, 3), ("a", "a", 90), *((f"b{i}", "c", i) for i in range(1, 20))]),
+        "days": by_day("uses", ["2026-06-01", "2026-06-02"], {"before": [1, 2], HOSTILE: [2, 0]}, "uses"),
         "coverage": coverage_of_actions(["nothing", "a"], [("the log", [0.5, 0.5]), ("the strategy", [1.0, 0.0])]),
         "fairness": fairness([Group("young", 10, (("said", 0.3),)), Group("old", 20, (("said", 0.4),))], "age"),
         "learning": learning_curve([Curve("Tact", [0, 1, 2], [1, 2, 3]), reference("best", 3.0, [0, 2])], "$"),
@@ -66,6 +70,8 @@ def none() -> dict[str, Figure]:
         "drift": drift([], InTime([], [], [], []), 0.25),
         "effects": feature_effects([], "log odds"),
         "coverage": coverage_of_actions([], []),
+        "days": by_day("uses", [], {}, "uses"),
+        "flows": from_what_to_what([("a", "a", 90)]),
         "fairness": fairness([], "age"),
         "learning": learning_curve([], "$"),
     }

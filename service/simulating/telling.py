@@ -1,0 +1,177 @@
+"""Tell what a simulation counted: as a document for programs, and in lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import sqrt
+from typing import Any
+
+from models.decision_table import NOTHING
+from service.simulating.spread import Spread
+from service.simulating.tally import Tally, day_of
+
+Document = dict[str, Any]
+FEWEST_PEOPLE = 30
+_SURE = 1.96
+_MOST_LINES = 8
+_COUNTED = ("rows", "changed", "nothing_before", "nothing_now", "offers_before", "offers_now")
+
+
+def document(tally: Tally, spread: Spread, groups: Sequence[str], about: Mapping[str, Any]) -> Document:
+    """Return what was counted, as a document; the fields of `groups` are told group by group."""
+    channels = [{"channel": key[0], **_named(numbers)} for key, numbers in tally.sorted("channel")]
+    total = sum(row["rows"] for row in channels)
+    changed = sum(row["changed"] for row in channels)
+    return {
+        **about,
+        "first": spread.first_ms,
+        "last": spread.last_ms,
+        "days": [day_of(spread.first_ms), day_of(spread.last_ms)],
+        "rows": total,
+        "changed": {"rows": changed, "share": changed / total},
+        "channels": channels,
+        "flows": _flows(tally),
+        "why": _most(tally, "why", ("action", "reason")),
+        "caps": [_by_day("cap", key, numbers, "held_back") for key, numbers in tally.sorted("cap")],
+        "supply": [_by_day("item", key, numbers) for key, numbers in tally.sorted("supply")],
+        "short": [{"day": key[0], "reason": key[1], "decisions": n} for key, (n,) in tally.sorted("short")],
+        **_people(tally),
+        "groups": {field: _group(tally, field) for field in groups},
+    }
+
+
+def _named(numbers: Sequence[int]) -> Document:
+    return dict(zip(_COUNTED, numbers, strict=True))
+
+
+def _flows(tally: Tally) -> list[Document]:
+    rows = [
+        {"channel": channel, "before": before or NOTHING, "now": now or NOTHING, "rows": count}
+        for (channel, before, now), (count,) in tally.sorted("flow")
+    ]
+    return sorted(rows, key=lambda row: -int(str(row["rows"])))
+
+
+def _most(tally: Tally, what: str, names: Sequence[str]) -> list[Document]:
+    rows = [{**dict(zip(names, key, strict=True)), "rows": numbers[0]} for key, numbers in tally.sorted(what)]
+    return sorted(rows, key=lambda row: -int(str(row["rows"])))
+
+
+def _by_day(what: str, key: Sequence[str], numbers: Sequence[int], *more: str) -> Document:
+    return {what: key[1], "day": key[0], **dict(zip(("before", "now", *more), numbers, strict=True))}
+
+
+def _people(tally: Tally) -> Document:
+    customers, had, has, lost = tally.counts["people"][()]
+    none = customers - has
+    because = [
+        {"reason": key[0], "customers": count, "lost": gone} for key, (count, gone) in tally.sorted("underserved")
+    ]
+    return {
+        "people": {
+            "customers": customers,
+            "with_offers_before": had,
+            "with_offers_now": has,
+            "underserved": {"customers": none, "share": none / customers},
+            "lost": {"customers": lost, "share": lost / customers},
+        },
+        "underserved_because": sorted(because, key=lambda row: -int(str(row["customers"]))),
+        "underserved_where": _where(tally, none / customers),
+    }
+
+
+def _where(tally: Tally, overall: float) -> list[Document]:
+    """Return the groups that are under-served more often than all, surely: their 95 % interval (Wilson) is above."""
+    found = []
+    for (field, group), (customers, none, lost) in tally.sorted("people_group"):
+        low = _lowest(none, customers)
+        if customers >= FEWEST_PEOPLE and low > overall:
+            told = {"field": field, "group": group, "customers": customers, "underserved": none, "lost": lost}
+            found.append({**told, "share": none / customers, "low": low})
+    ordered = sorted(found, key=lambda row: -float(str(row["low"])))
+    # What is unknown of the same people is one finding, however many fields say so.
+    once = {(row["customers"], row["underserved"], row["lost"]): row for row in reversed(ordered)}
+    return [row for row in ordered if once[row["customers"], row["underserved"], row["lost"]] is row]
+
+
+def _lowest(count: int, of: int) -> float:
+    share, z = count / of, _SURE * _SURE / of
+    return (share + z / 2 - _SURE * sqrt(share * (1.0 - share) / of + z / (4 * of))) / (1.0 + z)
+
+
+def _group(tally: Tally, field: str) -> list[Document]:
+    own = [(key[1], numbers) for key, numbers in tally.sorted("group") if key[0] == field]
+    return [{"group": group, **_named(numbers)} for group, numbers in own]
+
+
+def in_words(told: Document) -> Iterator[str]:
+    """Yield a document as people read it on a terminal."""
+    people, changed = told["people"], told["changed"]
+    yield (
+        f"{told['rows']:,} decisions about {people['customers']:,} customers, {told['days'][0]} to {told['days'][1]}: "
+        f"{told['strategy']} instead of {told['before']} says something else in {changed['rows']:,} "
+        f"({changed['share']:.1%})"
+    )
+    for row in told["channels"]:
+        yield _channel(row)
+    shown = [row for row in told["flows"] if row["before"] != row["now"]]
+    yield from (
+        f"  {row['rows']:>9,}  {row['before']} -> {row['now']} on {row['channel']}" for row in shown[:_MOST_LINES]
+    )
+    yield from (f"  {row['rows']:>9,}  {row['action']} not said: {row['reason']}" for row in told["why"][:_MOST_LINES])
+    yield (
+        f"{people['underserved']['customers']:,} customers ({people['underserved']['share']:.1%}) get no offer at all, "
+        f"{people['lost']['customers']:,} ({people['lost']['share']:.1%}) lose every one they had"
+    )
+    for row in told["underserved_because"][:_MOST_LINES]:
+        yield f"  {row['customers']:>9,}  because of {row['reason']} ({row['lost']:,} lose every offer)"
+    for row in told["underserved_where"][:_MOST_LINES]:
+        yield f"  {row['share']:>9.1%}  of {row['customers']:,} customers with {row['field']} {row['group']} get none"
+    yield from _pressure(told)
+    yield _value(told)
+    yield from told["notes"]
+
+
+def _channel(row: Document) -> str:
+    rows = row["rows"]
+    return (
+        f"  {row['channel'] or '(no channel)'}: {row['changed'] / rows:.1%} of {rows:,} changed; offers "
+        f"{row['offers_before'] / rows:.1%} -> {row['offers_now'] / rows:.1%}, nothing "
+        f"{row['nothing_before'] / rows:.1%} -> {row['nothing_now'] / rows:.1%}"
+    )
+
+
+def _pressure(told: Document) -> Iterator[str]:
+    for cap in dict.fromkeys(row["cap"] for row in told["caps"]):
+        own = [row for row in told["caps"] if row["cap"] == cap]
+        before, now, held = (sum(row[name] for row in own) for name in ("before", "now", "held_back"))
+        yield f"  cap {cap}: {before:,} -> {now:,} uses, held something back in {held:,} decisions"
+    for item in dict.fromkeys(row["item"] for row in told["supply"]):
+        own = [row for row in told["supply"] if row["item"] == item]
+        before, now = (sum(row[name] for row in own) for name in ("before", "now"))
+        yield f"  supply of {item}: {before:,} -> {now:,} units taken"
+
+
+def _value(told: Document) -> str:
+    value, currency = told["value"], told["currency"]
+    if value["refusal"]:
+        return f"value: the log does not tell ({value['refusal']})"
+    own = value["strategy"]
+    return f"value: {_interval(own)} {currency} a decision, {_interval(value['over_before'])} over what was said before"
+
+
+def _interval(told: Mapping[str, Any] | None) -> str:
+    if not told or told["value"] is None:
+        return "unknown"
+    if told["low"] is None:
+        return f"{told['value']:.4g} (anything)"
+    return f"{told['value']:.4g} ({told['low']:.4g} to {told['high']:.4g})"
+
+
+def gate_in_words(told: Document) -> Iterator[str]:
+    """Yield what became of the conditions of a release."""
+    for one in told["gate"]:
+        figure = "the log does not tell it" if one["figure"] is None else f"it is {one['figure']:.4g}"
+        yield f"{'FAILED' if one['failed'] else 'passed'}: {one['condition']}: {figure}"
+    if told["report"]:
+        yield f"the report is {told['report']}"

@@ -1,0 +1,1 @@
+"""Simulations of other strategies over logged decisions."""
