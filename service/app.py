@@ -22,7 +22,9 @@ from service.controlling import Controlling
 from service.core.strategy import Strategy
 from service.errors import CannotListen
 from service.generation import Generation, Generations, Ground
+from service.proven import PromiseBroken, check_promises
 from service.reloading import Load, Reloading
+from service.rpc.callers import CallersRefused, callers_of
 from service.rpc.server import Listen, Server
 from service.shrinking import GuardrailsGone, check_still_guarded
 from service.store.calls import Calls
@@ -50,6 +52,8 @@ REFUSALS = (
     StoreRefused,
     ErasureKeyRefused,
     GuardrailsGone,
+    CallersRefused,
+    PromiseBroken,
 )
 
 
@@ -80,7 +84,7 @@ async def start(settings: Settings, shared: Shared | None = None) -> Running:
             folders = Folders(settings.strategy, settings.model, settings.keep, settings.challenger)
             seen, verify = folders.look(), shared.verify if shared else _verify(settings, opened)
             challenging = Challenging(settings.challenger, verify)
-            load = partial(load_version, verify=verify, challenging=challenging)
+            load = partial(load_version, verify=verify, challenging=challenging, promised=check_promises)
             first = await load(folders)
             check_still_guarded(settings.seat.guarded, first.strategy)
             url, embedded = await _store(settings.store, shared, opened)
@@ -114,7 +118,7 @@ async def _served(
     ground = Ground(connections, suppression, settings, switching, counts, clock_ms)
     generation = Generation.of(begun.first, ground)
     listen = Listen(settings.host, settings.port, settings.reflection, settings.workers > 1)
-    server = Server(generation.edge, listen, telemetry.watch)
+    server = Server(generation.edge, listen, telemetry.watch, callers_of(settings.callers, settings.host))
     watch = StoreWatch(connections, generation.store, embedded, begun.first.strategy, switching)
     running = Running(server, watch, Generations(generation), ground, begun)
     await telemetry.open(settings.host, running.told)

@@ -9,10 +9,11 @@ import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from models.artifacts import ArtifactRefused, load_folded
+from models.artifacts import ArtifactRefused, load_served
 from models.features import FeatureRefused, FeatureSpace
 from models.propensity import Folded
 from service.core.arbitrate import Arbiter
+from service.core.archived import Part, model_part
 from service.core.strategy import Strategy
 
 log = logging.getLogger(__name__)
@@ -23,12 +24,14 @@ Work = Callable[[Callable[[], Folded]], Awaitable[Folded]]
 class Challenging:
     """Loads the challenger in a folder; one that was verified before is not verified again.
 
-    `verify(folder, model)` raises `ArtifactRefused` in words where a model may not serve.
+    `verify(folder, model)` raises `ArtifactRefused` in words where a model may not serve. `part` is what the latest was
+    made of, as it is archived.
     """
 
     def __init__(self, folder: Path | None, verify: Callable[[Path, Folded], Awaitable[None]]) -> None:
         self.folder = folder
         self.refused = ""
+        self.part: Part | None = None
         self._verify = verify
         self._verified: Folded | None = None
 
@@ -41,7 +44,7 @@ class Challenging:
         if folder is None:
             return None
         try:
-            found = await work(lambda: _read(folder, strategy))
+            found = await work(lambda: self._read(folder, strategy))
             if model is not None and found.version == model.version:
                 self.refused = f"{folder}: is the model that decides; a challenger is another one"
                 return None
@@ -56,8 +59,8 @@ class Challenging:
         log.warning("the challenger is refused, and decisions go on without it: %s", self.refused)
         return None
 
-
-def _read(folder: Path, strategy: Strategy) -> Folded:
-    found = load_folded(folder, FeatureSpace.of(strategy.schema, strategy.features))
-    Arbiter(strategy, found)  # what cannot be compiled is refused here, where the version can do without it
-    return found
+    def _read(self, folder: Path, strategy: Strategy) -> Folded:
+        served = load_served(folder, FeatureSpace.of(strategy.schema, strategy.features))
+        Arbiter(strategy, served.folded)  # what cannot be compiled is refused here, where the version can do without it
+        self.part = model_part(served)
+        return served.folded

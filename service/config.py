@@ -90,8 +90,9 @@ class Settings:
     take longer are cancelled. `linger_s` is how long the service goes
     on after it said NOT_SERVING, so that balancers notice. `erasure_key` keeps erased customers suppressed; an embedded
     store has one of its own. `keep` says how long what is kept. `reload` takes changed strategies and models into
-    service; without it only on SIGHUP. `workers` is how many processes answer on the port, `seat` which of them this
-    one is; `pin` keeps each on a core of its own. `warnings` are sentences for whoever started it.
+    service; without it only on SIGHUP. `callers` is the file that says who calls and how deep they may see. `workers`
+    is how many processes answer on the port, `seat` which of them this one is; `pin` keeps each on a core of its own.
+    `warnings` are sentences for whoever started it.
     """
 
     store: StorePlace = field(default_factory=lambda: StorePlace.parse(DEFAULT_STORE))
@@ -105,6 +106,7 @@ class Settings:
     allow_as_of: bool = False
     reflection: bool = False
     reload: bool = True
+    callers: Path | None = None
     workers: int = 1
     seat: Seat = field(default_factory=Seat)
     pin: bool = False
@@ -136,6 +138,7 @@ def read_settings(flags: Flags, environment: Mapping[str, str]) -> Settings:
         allow_as_of=door.flag("allow-as-of"),
         reflection=door.flag("reflection"),
         reload=door.flag("reload", default=True),
+        callers=Path(callers) if (callers := door.text("callers", "")) else None,
         workers=workers,
         pin=_pin(door),
         scheduling=Scheduling(door.choice("scheduling", Scheduling.AUTO, tuple(Scheduling))),

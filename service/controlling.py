@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from service.config import Settings
+from service.core.audit import Who
 from service.core.control import Counted, Status, Switches, Worker
 from service.generation import Generations
 from service.reloading import Reloading
@@ -42,10 +43,10 @@ class Controlling:
         )
 
     async def set_switch(
-        self, action: str, details: tuple[str, str] | None, deadline_s: float
+        self, action: str, details: tuple[str, str] | None, deadline_s: float, who: Who
     ) -> tuple[Switches, bool]:
         """Switch something off (with why and by whom) or on, in every process; return all, and whether it changed."""
-        return await self.switching.set(action, details, deadline_s)
+        return await self.switching.set(action, details, deadline_s, who)
 
     async def switches(self, deadline_s: float) -> Switches:
         """Return all that is switched off."""

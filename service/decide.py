@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from service import noticing
 from service.core import plan
 from service.core.adapting import Learned
+from service.core.again import Again
 from service.core.decision import Commit, Committed, Decision, Known, Reason, ReasonCode, Request
 from service.core.engine import Engine
 from service.core.memory import NOTHING_OFF
@@ -257,7 +258,8 @@ class Decider:
         if committed.bound and not committed.repeated:
             noticing.bound(self._counts, checked.entry, committed)
         told = request.explain and not committed.repeated
-        explained = engine.explain(snapshot, judged, scores, request) if told else None
+        made = Again(request, known, snapshot, judged, scores, checked.entry) if told else None
+        explained = engine.explainer.explained(made, committed) if made else None
         if committed.repeated and known.off is not NOTHING_OFF:
             committed = replace(committed, off=either(committed.off, known.off))
         return engine.answer(_same_request(committed, engine.digest(request)), checked.entry, explained)

@@ -5,6 +5,7 @@
     │   └── Undecodable        what came is no message, or too long for one
     ├── AlreadyExists          the idempotency key was used for another request
     ├── UnknownDecision        there is no decision of this id (any more)
+    ├── UnknownCaller          the bearer token is none of the service's callers'
     ├── FailedPrecondition     the request is good, but the state of the store forbids it
     │   ├── ConsentOlder       a consent given later is stored already
     │   ├── CustomerErased     the customer was erased, and nothing may be written about them
@@ -64,6 +65,10 @@ class AlreadyExists(TactError):
 
 class UnknownDecision(TactError):
     """There is no decision of this id, or none any more."""
+
+
+class UnknownCaller(TactError):
+    """The bearer token is none of the service's callers'."""
 
 
 class FailedPrecondition(TactError):

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import os
+import socket
 import weakref
 from dataclasses import dataclass, field, replace
 
 from models.context import Source
+from service.archived_engines import ArchivedEngines
 from service.config import Settings
+from service.core.audit import Who
 from service.core.engine import Engine
-from service.core.strategy import Strategy
 from service.decide import Decider, Patience
 from service.entropy import Entropy
+from service.explaining import Explaining
 from service.learning import Learning
 from service.policy.household import Householding
 from service.policy.remembering import Remembering
 from service.rpc.edge import Clock, Edge, Limits
+from service.store.archive import PATIENCE_S
 from service.store.connection import Connections
 from service.store.store import Store
 from service.store.suppression import Suppression
@@ -30,6 +35,10 @@ KEPT_ENGINES = 4
 """Of how many versions, the one in force among them, the words are kept in memory; a decision is repeated within
 seconds, if at all.
 """
+
+
+MOST_TOLD = 128
+"""How long what the audit record says of somebody may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +79,7 @@ class Generation:
     def of(cls, version: Version, ground: Ground) -> Generation:
         """Put a generation together; nothing of it is under way before `open`."""
         strategy, clock = version.strategy, ground.clock
-        store = _store(strategy, ground)
+        store = _store(version, ground)
         process = os.urandom(8).hex()
         decisions = Householding.around(store.customers, store.households, store.issued, strategy)
         outcomes = Remembering(store.recorder, store.memory, strategy, store.words)
@@ -98,6 +107,7 @@ class Generation:
             clock=clock,
             validator=_validator(version, ground, store, warehouse),
             tally=warehouse.tally,
+            explaining=_explaining(version, ground, store),
         )
         return cls(version, store, warehouse, decider, edge, ground, learning)
 
@@ -108,6 +118,8 @@ class Generation:
         """
         await self.store.purposes.claim()
         await self.store.words.keep(self.version.strategy)
+        await self.store.archive.keep(PATIENCE_S)
+        await self.store.audit.note_in_force(PATIENCE_S)
 
     def open(self) -> None:
         """Begin with what is done in the background, and keep the words: it is about to be in force."""
@@ -164,6 +176,15 @@ async def _closed(
     await warehouse.close()
 
 
+def this_process() -> Who:
+    """Return by whom and from where this process changes what is in force: for whom it runs, on which machine."""
+    try:
+        by = getpass.getuser()
+    except (KeyError, OSError):  # nobody has this number
+        by = f"uid {os.getuid()}"
+    return Who(by[:MOST_TOLD], f"{socket.gethostname()}, process {os.getpid()}"[:MOST_TOLD])
+
+
 def _validator(version: Version, ground: Ground, store: Store, warehouse: Warehouse) -> Validator:
     return Validator(
         lambda: version.engine,
@@ -176,7 +197,13 @@ def _validator(version: Version, ground: Ground, store: Store, warehouse: Wareho
     )
 
 
-def _store(strategy: Strategy, ground: Ground) -> Store:
+def _explaining(version: Version, ground: Ground, store: Store) -> Explaining:
+    engines = ArchivedEngines(ground.engines, store.archive)
+    return Explaining(lambda: version.engine, engines, store.issued, store.customers)
+
+
+def _store(version: Version, ground: Ground) -> Store:
+    strategy = version.strategy
     return Store.over(
         ground.connections,
         {level.id: "".join(purpose.group for purpose in level.purposes) for level in strategy.levels},
@@ -185,4 +212,6 @@ def _store(strategy: Strategy, ground: Ground) -> Store:
         schema=strategy.schema,
         retention=ground.settings.keep,
         suppression=ground.suppression,
+        parts=version.parts,
+        in_force=(version.stamp, this_process()),
     )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import cycle
 from typing import Protocol
 
+from service.core.audit import NOBODY, Who
 from service.core.control import EVERYTHING, Off, Switches
 from service.core.memory import Switched
 from service.store.calls import StoreUnreadable
@@ -30,11 +31,11 @@ class Store(Protocol):
         ...
 
     async def set(
-        self, action: str, details: tuple[str, str] | None, deadline_s: float | None = None
+        self, action: str, details: tuple[str, str] | None, deadline_s: float | None = None, who: Who = NOBODY
     ) -> tuple[Switches, bool]:
-        """Switch something off (with why and by whom) or on in the master copy; return all, and whether it changed.
+        """Switch something off (with why and by whom) or on in the master copy, and note who.
 
-        Raises TooManySwitches.
+        Return all, and whether it changed; raise TooManySwitches.
         """
         ...
 
@@ -81,7 +82,7 @@ class Switching:
         return self.told.version
 
     async def set(
-        self, action: str, details: tuple[str, str] | None, deadline_s: float | None = None
+        self, action: str, details: tuple[str, str] | None, deadline_s: float | None = None, who: Who = NOBODY
     ) -> tuple[Switches, bool]:
         """Switch something off (with why and by whom) or on, for every process; return all, and whether it changed.
 
@@ -89,7 +90,7 @@ class Switching:
         fails, the switch may hold already, or come to hold within seconds: repeat it.
         """
         await self._found(deadline_s)
-        switches, changed = await self._store.set(action, details, deadline_s)
+        switches, changed = await self._store.set(action, details, deadline_s, who)
         if self._lacks(switches):  # the store lost what it had in between
             switches = await self._found(deadline_s)
         return await self._spread(switches, deadline_s), changed

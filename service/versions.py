@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
-from models.artifacts import FILES, ArtifactRefused, load_folded
-from models.documents import DocumentsRefused
+from models.artifacts import FILES, ArtifactRefused, load_served
+from models.documents import DocumentsRefused, read_folder
 from models.features import FeatureRefused, FeatureSpace
 from models.propensity import Folded
+from service.beside import beside as beside_decisions
 from service.challenging import Challenging
+from service.core.archived import Part, model_part, strategy_part
 from service.core.engine import Engine
-from service.core.loader import load_strategy
+from service.core.loader import strategy_of
 from service.core.strategy import Strategy
+from service.proven import CheckPromises, PromiseBroken
 from service.shrinking import GuardrailsGone
 from service.store.retention import Retention
 from service.store.settings import StoreRefused
 from service.verifying import Verify
-
-SWITCH_EVERY_S = 0.0005
-"""How long a thread that loads keeps decisions waiting: a tenth of Python's own 5 ms, and only while it loads."""
 
 T = TypeVar("T")
 Look: TypeAlias = tuple[object, ...]
@@ -36,14 +34,17 @@ class KeptTooShort(Exception):
     """What was said before is forgotten before the strategy's caps allow that."""
 
 
-FORESEEN = (DocumentsRefused, FeatureRefused, ArtifactRefused, KeptTooShort, StoreRefused, GuardrailsGone)
+FORESEEN = (
+    DocumentsRefused, FeatureRefused, ArtifactRefused, KeptTooShort, StoreRefused, GuardrailsGone, PromiseBroken
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
     """A strategy, the model that scores for it (None: the priors do), and both compiled.
 
-    `challenger` is a model that is scored beside it; `unchallenged` says why the one that was asked for is not.
+    `challenger` is a model that is scored beside it; `unchallenged` says why the one that was asked for is not. `parts`
+    are what it was made of, as it is archived.
     """
 
     strategy: Strategy
@@ -51,6 +52,7 @@ class Version:
     engine: Engine
     challenger: Folded | None = None
     unchallenged: str = ""
+    parts: tuple[Part, ...] = ()
 
     @property
     def name(self) -> tuple[str, str]:
@@ -86,33 +88,41 @@ async def load_version(
     *,
     verify: Verify,
     challenging: Challenging | None = None,
+    promised: CheckPromises | None = None,
     beside: bool = False,
 ) -> Version:
     """Load what the folders hold and `verify` its model; one that is `verified` is only checked against the strategy.
 
-    With `beside` it is loaded in a thread, so that decisions go on meanwhile. Raises DocumentsRefused, FeatureRefused,
-    ArtifactRefused or KeptTooShort, in words; never for what is wrong with a challenger.
+    With `beside` it is loaded in a thread, so that decisions go on meanwhile. `promised` sees that the strategy keeps
+    its promises. Raises DocumentsRefused, FeatureRefused, ArtifactRefused, KeptTooShort or PromiseBroken, in words;
+    never for what is wrong with a challenger.
     """
-    work = _beside if beside else _at_once
-    strategy, model = await work(lambda: _read(folders))
+    work = beside_decisions if beside else _at_once
+    strategy, model, parts = await work(lambda: _read(folders))
+    if promised is not None:
+        await promised(folders.strategy, strategy)
     if model is not None and folders.model is not None:
         if verified is not None and model.version == verified.version:
             model = verified
         else:
             await verify(folders.model, model)
     if challenging is None:
-        return await work(lambda: Version(strategy, model, Engine(strategy, model)))
+        return await work(lambda: Version(strategy, model, Engine(strategy, model), parts=parts))
     rival = await challenging.challenger(strategy, model, work)
     why = challenging.refused
-    return await work(lambda: Version(strategy, model, Engine(strategy, model, rival), rival, why))
+    parts += (challenging.part,) if rival is not None and challenging.part is not None else ()
+    return await work(lambda: Version(strategy, model, Engine(strategy, model, rival), rival, why, parts))
 
 
-def _read(folders: Folders) -> tuple[Strategy, Folded | None]:
-    strategy = load_strategy(folders.strategy)
+def _read(folders: Folders) -> tuple[Strategy, Folded | None, tuple[Part, ...]]:
+    documents = read_folder(folders.strategy)
+    strategy = strategy_of(documents)
     _check_kept(strategy, folders.keep)
+    parts = (strategy_part(strategy, documents),)
     if folders.model is None:
-        return strategy, None
-    return strategy, load_folded(folders.model, FeatureSpace.of(strategy.schema, strategy.features))
+        return strategy, None, parts
+    served = load_served(folders.model, FeatureSpace.of(strategy.schema, strategy.features))
+    return strategy, served.folded, (*parts, model_part(served))
 
 
 def _check_kept(strategy: Strategy, keep: Retention) -> None:
@@ -138,16 +148,6 @@ def _check_kept(strategy: Strategy, keep: Retention) -> None:
 
 async def _at_once(work: Callable[[], T]) -> T:
     return work()
-
-
-async def _beside(work: Callable[[], T]) -> T:
-    """Work in a thread that the one which answers may interrupt after half a millisecond."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(SWITCH_EVERY_S)
-    try:
-        return await asyncio.to_thread(work)
-    finally:
-        sys.setswitchinterval(before)
 
 
 def problems_of(refused: Exception) -> tuple[str, ...]:

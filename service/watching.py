@@ -91,6 +91,8 @@ class StoreWatch:
         await self._store.purposes.claim()
         await self._store.rights.check_key()
         await self._store.words.keep(self._strategy)
+        await self._store.archive.keep()
+        await self._store.audit.note_in_force()
 
     async def _watch(self) -> None:
         self.away = not self._checked

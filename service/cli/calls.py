@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -20,7 +21,7 @@ def call(target: str, work: Callable[[TactClient], Awaitable[T]], schema: Contex
 
 async def _called(target: str, work: Callable[[TactClient], Awaitable[T]], schema: ContextSchema | None) -> T:
     try:
-        async with TactClient(target, schema=schema) as client:
+        async with TactClient(target, schema=schema, token=os.environ.get("TACT_TOKEN", "")) as client:
             return await work(client)
     except CallFailed as failed:
         raise Failed(in_words(failed, target)) from None

@@ -72,14 +72,15 @@ def switch_on(
     everything: Annotated[
         bool, typer.Option("--all", help="Take `off --all` back; what is off by itself stays off.")
     ] = False,
+    by: Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who does it (your login name).")] = None,
     target: Target = DEFAULT_TARGET,
     json: Json = False,
 ) -> None:
     """Switch an action on again, or take `off --all` back."""
     from service.cli.calls import call
 
-    name = _one(action, everything)
-    told = call(target, lambda client: client.control.switch_on(name))
+    name, who = _one(action, everything), login() if by is None else by
+    told = call(target, lambda client: client.control.switch_on(name, who))
     if json:
         say_json(told)
         return

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from service.cli.answers import NOTHING, sentences, show_explanation, words
+from service.cli.explaining import checked_depth
 from service.cli.options import (
     DEFAULT_TARGET,
     AsOf,
@@ -39,6 +40,7 @@ def decide(
         typer.Option("--context", metavar="FIELD=VALUE", help="What is seen right now; can be repeated."),
     ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show the fate of every action.")] = False,
+    depth: Annotated[str, typer.Option(metavar="DEPTH", help="How deep: customer, agent or auditor.")] = "",
     key: Annotated[str, typer.Option(metavar="KEY", help="Makes the call safe to repeat; counts once.")] = "",
     as_of: AsOf = None,
     strategy: StrategyForTypes = None,
@@ -52,7 +54,7 @@ def decide(
     schema = schema_of(strategy)
     ask = Ask(
         customer, channel, tuple(placement), context_of(context or [], schema), explain, key,
-        as_of=as_of_moment(as_of),
+        as_of=as_of_moment(as_of), depth=checked_depth(depth),
     )  # fmt: skip
     answer = call(target, lambda client: client.decide(ask), schema)
     say_json(answer) if json else show_answer(answer)

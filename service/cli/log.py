@@ -48,13 +48,14 @@ def export_log(
     started = time.monotonic()
     try:
         with opened(out, Format(form.value) if form else None, "a service") as parts:
-            exported = call(target, lambda client: _exported(client, parts))
+            exported = call(target, lambda client: export_to(client, parts))
     except PartsRefused as refused:
         raise Failed(str(refused), 2) from None
     _tell_exported(exported, out, time.monotonic() - started, json)
 
 
-async def _exported(client: TactClient, parts: Parts) -> Exported:
+async def export_to(client: TactClient, parts: Parts) -> Exported:
+    """Add to a folder what is new in the log of a service, and take out who was erased."""
     from service.logs.export import export
     from service.logs.forgetting import forget
 

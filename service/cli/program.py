@@ -10,24 +10,32 @@ from typing import Annotated, NoReturn
 import typer
 
 from service.cli import (
+    archive,
+    audit,
     control,
     customers,
     decisions,
     demo,
     drift,
     evaluate,
+    explaining,
     identities,
     loads,
     log,
+    log_verify,
     models,
     promote,
+    prove,
     refresh,
     registry,
+    replay,
     rights,
     serve,
+    simulate,
     strategies,
     supply,
     tend,
+    what_if,
 )
 from service.cli.options import CONTEXT, example
 from service.cli.output import Failed, note, say
@@ -69,6 +77,8 @@ events.command("load", epilog=loads.EVENTS_EXAMPLE)(loads.load_events)
 tact.add_typer(consents, name="consents")
 consents.command("load", epilog=loads.CONSENTS_EXAMPLE)(loads.load_consents)
 tact.command(epilog=decisions.VALIDATE_EXAMPLE)(decisions.validate)
+tact.command(epilog=explaining.EXAMPLE)(explaining.explain)
+tact.command("what-if", epilog=what_if.EXAMPLE)(what_if.what_if)
 tact.command(epilog=decisions.OUTCOME_EXAMPLE)(decisions.outcome)
 tact.add_typer(identity, name="identity")
 tact.command("export", epilog=rights.EXPORT_EXAMPLE)(rights.export)
@@ -82,10 +92,13 @@ supplies.command(epilog=supply.DEMAND_EXAMPLE)(supply.demand)
 tact.add_typer(logs, name="log")
 logs.command("export", epilog=log.EXPORT_EXAMPLE)(log.export_log)
 logs.command("import", epilog=log.IMPORT_EXAMPLE)(log.import_log)
+logs.command("verify", epilog=log_verify.EXAMPLE)(log_verify.verify_log)
+logs.command("archive", epilog=archive.EXAMPLE)(archive.archive_log)
 tact.command(epilog=models.TRAIN_EXAMPLE)(models.train)
 tact.command(epilog=models.PREDICTIONS_EXAMPLE)(models.train_predictions)
 tact.command(epilog=models.VERIFY_EXAMPLE)(models.verify)
 tact.command(epilog=evaluate.EXAMPLE)(evaluate.evaluate)
+tact.command(epilog=simulate.EXAMPLE)(simulate.simulate)
 tact.add_typer(registries, name="models")
 registries.command("list", epilog=registry.LIST_EXAMPLE)(registry.list_models)
 registries.command(epilog=registry.CARD_EXAMPLE)(registry.card)
@@ -97,9 +110,12 @@ tact.command(epilog=drift.RECALIBRATE_EXAMPLE)(drift.recalibrate)
 tact.command(epilog=refresh.EXAMPLE)(refresh.refresh)
 tact.command(epilog=tend.EXAMPLE)(tend.tend)
 tact.command(epilog=strategies.EXAMPLE)(strategies.check)
+tact.command(epilog=replay.EXAMPLE)(replay.replay)
+tact.command(epilog=prove.EXAMPLE)(prove.prove)
 tact.command(epilog=serve.HEALTH_EXAMPLE)(serve.health)
 tact.command(epilog=control.STATUS_EXAMPLE)(control.status)
 tact.add_typer(switches, name="switch")
+tact.command("audit", epilog=audit.EXAMPLE)(audit.audit)
 switches.command("off", epilog=control.OFF_EXAMPLE)(control.switch_off)
 switches.command("on", epilog=control.ON_EXAMPLE)(control.switch_on)
 switches.command("list", epilog=control.LIST_EXAMPLE)(control.list_switches)

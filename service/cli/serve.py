@@ -60,6 +60,9 @@ def serve(
     allow_as_of: Annotated[bool | None, _flag("allow-as-of", "Let callers choose the moment.")] = None,
     reflection: Annotated[bool | None, _flag("reflection", "Let callers list the services.")] = None,
     reload: Annotated[bool | None, _flag("reload", "Take changed strategies and models in (yes).")] = None,
+    callers: Annotated[
+        str | None, _option("callers", "FILE", "Who calls, by token, and how deep each may see.")
+    ] = None,
     workers: Annotated[
         str | None, _option("workers", "N", "How many processes answer on the port; auto: one a core (1).")
     ] = None,
@@ -93,7 +96,7 @@ def serve(
     flags = {
         "store": store, "store-url-file": store_url_file, "strategy": strategy, "model": model, "host": host,
         "port": port, "allow-as-of": allow_as_of, "reflection": reflection, "reload": reload, "scheduling": scheduling,
-        "workers": workers, "pin": pin,
+        "workers": workers, "pin": pin, "callers": callers,
         "log-level": log_level, "store-wait": store_wait, "grace": grace, "linger": linger,
         "erasure-key-file": erasure_key_file, "keep": keep, "challenger": challenger, "telemetry": telemetry,
         "otlp": otlp, "trace-share": trace_share, "trace-callers": trace_callers, "metrics-port": metrics_port,

@@ -11,9 +11,11 @@ import typer
 from service.cli.cases import check_cases, count_cases, show_refused
 from service.cli.options import Json, example
 from service.cli.output import note, row, say, say_json, show, table
+from service.cli.prove import proven, show_broken, warned
 
 if TYPE_CHECKING:
     from service.core.strategy import Strategy
+    from service.proving.proofs import Report
 
 EXAMPLE = example("tact check strategies/demo --cases")
 
@@ -26,9 +28,16 @@ def check(
     model: Annotated[
         Path | None, typer.Option(metavar="DIR", help="With --cases: the model to decide with (default: priors).")
     ] = None,
+    proofs: Annotated[
+        bool,
+        typer.Option("--prove/--no-prove", help="Without --cases: prove what is promised, as `tact prove` does (yes)."),
+    ] = True,
     json: Json = False,
 ) -> int:
-    """Load a strategy and say what is in it, or everything that is wrong, with file, line and what would be right."""
+    """Load a strategy and say what is in it, or everything that is wrong, with file, line and what would be right.
+
+    A strategy that breaks what it promises is refused, too.
+    """
     from models.documents import DocumentsRefused
     from service.core.engine import Engine
     from service.core.loader import load_strategy
@@ -40,26 +49,31 @@ def check(
     Engine(loaded, None)  # what can be loaded must also compile
     if cases:
         return check_cases(strategy, loaded, model, json)
-    _show_summary(loaded, strategy, json)
+    report = proven(loaded) if proofs else None
+    if report is not None and report.broken:
+        return show_broken(report, loaded, json)
+    _show_summary(loaded, strategy, report, json)
     return 0
 
 
-def _show_summary(loaded: Strategy, folder: Path, json: bool) -> None:
+def _show_summary(loaded: Strategy, folder: Path, report: Report | None, json: bool) -> None:
     from service.core.advice import advice
 
     warnings, many = list(advice(loaded, int(time.time() * 1000))), count_cases(folder, loaded)
+    odd = warned(report, loaded) if report else []
     if many is None:
         warnings.append("the cases cannot be read; see what is wrong with them with --cases")
     counts = {**_counts(loaded, folder), "cases": many}
     if json:
-        say_json({"ok": True, "version": loaded.version, "says": loaded.says, **counts, "warnings": warnings})
+        told = {"warnings": warnings, "findings": odd}
+        say_json({"ok": True, "version": loaded.version, "says": loaded.says, **counts, **told})
         return
     say(f"{loaded.version}: {loaded.says}")
     made = table("What", "How many or which")
     for name, value in counts.items():
         row(made, name.replace("_", " "), value)
     show(made)
-    for warning in warnings:
+    for warning in (*warnings, *odd):
         note(f"warning: {warning}")
 
 
@@ -82,6 +96,7 @@ def _counts(strategy: Strategy, folder: Path) -> dict[str, object]:
         "cool_offs": len(strategy.cool_offs),
         "consistency_rules": len(strategy.promises),
         "exemptions": len(strategy.exemptions),
+        "invariants": len(strategy.invariants),
         "weights": len(strategy.weights),
         "supplies": len({field.supplied for field in strategy.schema.fields if field.supplied}),
         "actions_that_consume": sum(action.consumes is not None for action in strategy.actions),

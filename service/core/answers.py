@@ -220,6 +220,12 @@ def suppressed(
     return PlacementPlan(placement, (), 0, False, answer)
 
 
+def unobjected(placed: PlacementPlan, objections: Mapping[str, str]) -> PlacementPlan:
+    """Return a plan as the independent check leaves it: its suppression where that objects to any of its actions."""
+    broken = [objections[c.action] for c in placed.candidates if c.action in objections]
+    return withheld(placed, broken[0]) if broken else placed
+
+
 def withheld(placed: PlacementPlan, rule_id: str) -> PlacementPlan:
     """Return the suppression of a placement over which the independent check disagrees."""
     reason = Reason(ReasonCode.CHECK_FAILED, "A second check disagreed with the answer, so it was withheld.", rule_id)

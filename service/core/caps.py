@@ -106,6 +106,10 @@ class CapTable:
                 found.append((capped, earlier(decisive + capped.counter.within_ms, capped.valid)))
         return found
 
+    def counted(self, channel: str, placement: str, now_ms: int) -> Mapping[str, Capped]:
+        """Return every counter that is in force at a placement, by its key."""
+        return self._places.at(now_ms)[channel, placement].table
+
     def counters(
         self, channel: str, placement: str, action: int, now_ms: int, day: Day | None = None
     ) -> tuple[Counter, ...]:

@@ -12,6 +12,7 @@ from enum import IntEnum
 from msgspec import Struct
 
 from models.context import Scalar
+from service.core.explained import Explanation
 from service.core.memory import NOTHING_OFF, NOTHING_REMEMBERED, Give, Memory, Switched
 
 
@@ -69,7 +70,8 @@ class Reason(Struct, frozen=True, array_like=True):
 class Request(Struct, frozen=True):
     """One question about one customer. `context` maps a field's index in the schema to its value.
 
-    `as_of_ms` replaces the store's clock, for simulations. `idempotency_key` is empty when there is none.
+    `as_of_ms` replaces the store's clock, for simulations. `idempotency_key` is empty when there is none. `depth` is
+    how deep to explain; 0 stands for as deep as the caller may see.
     """
 
     customer: str
@@ -80,6 +82,7 @@ class Request(Struct, frozen=True):
     idempotency_key: str = ""
     request_id: str = ""
     as_of_ms: int | None = None
+    depth: int = 0
 
 
 class Linked(Struct, frozen=True):
@@ -248,37 +251,6 @@ class Answer(Struct, frozen=True, array_like=True):
     reasons: tuple[Reason, ...]
     held_back: str = ""
     until_ms: int | None = None
-
-
-class Fate(Struct, frozen=True):
-    """What became of one action: everything that forbids it, and its scores where it was scored."""
-
-    action: str
-    vetoes: tuple[Reason, ...]
-    propensity: float | None
-    baseline: float | None
-    net_value: float | None
-
-
-class FieldSeen(Struct, frozen=True):
-    """One field as the decision saw it; `value` is unset when it was unknown.
-
-    `age_ms` is told for what was too old as well; it is unset for what was never heard of, for what came with the
-    request, and for what the clock says. `version` is that of the model which computed it, empty for other sources.
-    """
-
-    field: str
-    value: Scalar | None
-    age_ms: int | None
-    version: str = ""
-
-
-class Explanation(Struct, frozen=True):
-    """The fate of every action and every field that the consent allowed."""
-
-    fates: tuple[Fate, ...]
-    fields: tuple[FieldSeen, ...]
-    level: str
 
 
 class Decision(Struct, frozen=True):

@@ -6,6 +6,7 @@ Everything here is pure: the clock and the dice are arguments, and the same argu
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 
 import msgspec
 from msgspec import Struct
@@ -16,14 +17,15 @@ from service.core import answers, plan
 from service.core.adapting import Adapting, Learned
 from service.core.arbitrate import Arbiter, Scores
 from service.core.check import STOCK, SWITCH, Checker
-from service.core.decision import Commit, Committed, Decision, Explanation, Known, Reason, ReasonCode, Request
+from service.core.decision import Commit, Committed, Decision, Known, Reason, ReasonCode, Request
 from service.core.digest import digest_of
 from service.core.disagreement import disagreements
 from service.core.distribution import Distribution
-from service.core.explain import explanation
+from service.core.explained import Explanation
+from service.core.explaining import Explainer
 from service.core.judge import Judge, Veto
 from service.core.memory import NOTHING_OFF, NOTHING_REMEMBERED, Memory, Switched
-from service.core.plan import Entry, PlacementPlan
+from service.core.plan import Entry
 from service.core.planning import Planner, Whose
 from service.core.policy import Judged, Policy
 from service.core.shadow import Challenger
@@ -152,7 +154,7 @@ class Engine:
         if not objections:
             return Checked(entry, ())
         both = disagreements(entry.placements, objections, vetoes, self._texts.index)
-        placements = tuple(_without(placed, objections) for placed in entry.placements)
+        placements = tuple(answers.unobjected(placed, objections) for placed in entry.placements)
         told = msgspec.structs.replace(entry, placements=placements, objections=both)
         return Checked(told, tuple(sorted(set(objections.values()))))
 
@@ -240,12 +242,12 @@ class Engine:
 
     def explain(self, snapshot: Snapshot, judged: Judged, scores: Scores, request: Request) -> Explanation:
         """Return the fate of every action and every field that the consent allows."""
-        treated = 0
-        for placement in request.placements:
-            treated |= self._texts.treated(request.channel, placement)
-        vetoes = [*judged.verdicts.vetoes, *(veto for capped in judged.capped for veto in capped)]
-        fields = self._sight.fields_seen(snapshot)
-        return explanation(self.strategy, vetoes, treated, scores, fields, snapshot.level.id)
+        return self.explainer.fates(snapshot, judged, scores, request)
+
+    @cached_property
+    def explainer(self) -> Explainer:
+        """What explains the decisions of this version; made when it is first asked."""
+        return Explainer(self.strategy, self._texts, self._policy, self._sight)
 
     def given_then(self, issued: Issued, known: Known) -> frozenset[int]:
         """Return the fields of which it may be read what they were when something was decided: those that came with
@@ -295,8 +297,3 @@ class Engine:
         else:
             safe = self._texts.safe(request, self.strategy.safe_greeting, why)
         return Decision("", safe, self.strategy.version, self.model_version, at_ms, (why,))
-
-
-def _without(placed: PlacementPlan, objections: Mapping[str, str]) -> PlacementPlan:
-    broken = [objections[c.action] for c in placed.candidates if c.action in objections]
-    return answers.withheld(placed, broken[0]) if broken else placed

@@ -13,12 +13,14 @@ from models.records import Record, section_records
 from models.schema import parse_context, unread_fields
 from models.shapes import nearest
 from models.trees import Items, Mapping, shown
+from service.core.loader_actionable import read_actionable
 from service.core.loader_actions import read_actions
 from service.core.loader_attributes import read_attributes
 from service.core.loader_caps import read_household
 from service.core.loader_cost import problems_of_cost
 from service.core.loader_exploration import read_adaptive, read_control, read_exploration
 from service.core.loader_head import Head, read_channels, read_features, read_head, read_levels, read_ranks_by
+from service.core.loader_invariants import read_invariants
 from service.core.loader_rules import Rules, read_rules
 from service.core.loader_selectors import RuleReader
 from service.core.loader_supply import read_demand
@@ -49,6 +51,7 @@ OPTIONAL = (
     "cool_offs",
     "consistency",
     "exemptions",
+    "invariants",
     "model",
     "demand",
     "predictions",
@@ -57,12 +60,17 @@ OPTIONAL = (
     "exploration",
     "control",
     "adaptive",
+    "actionable",
 )
 
 
 def load_strategy(folder: Path) -> Strategy:
     """Return the strategy that a folder's documents say. Raises DocumentsRefused with every problem."""
-    documents = read_folder(folder)
+    return strategy_of(read_folder(folder))
+
+
+def strategy_of(documents: Documents) -> Strategy:
+    """Return the strategy that documents say. Raises DocumentsRefused with every problem."""
     problems = list(documents.problems)
     strategy = _strategy(documents, problems)
     problems += problems_of_cost(strategy) if not problems else []
@@ -87,12 +95,14 @@ def _strategy(documents: Documents, problems: list[Problem]) -> Strategy:
     household = read_household(_only(documents, "household", problems), schema, unread)
     reader = RuleReader.of(documents, schema, actions, channels, attributes)
     rules = read_rules(documents, reader, problems)
+    invariants = read_invariants(documents, reader, problems)
     head = read_head(_only(documents, "strategy", problems), actions, channels, rules.eligibility)
     model = _only(documents, "model", problems)
     features = read_features(model, schema, unread)
     joined = _joined(documents.digest, head, schema, levels, channels, actions, rules, features)
-    joined = replace(joined, ranks_by=read_ranks_by(model))
+    joined = replace(joined, ranks_by=read_ranks_by(model), invariants=invariants)
     joined = _learning(joined, documents, unread, problems)
+    joined = replace(joined, actionable=read_actionable(documents, schema, unread, problems))
     return replace(joined, demand=demand, language=words.language, attributes=attributes.read, household=household)
 
 

@@ -57,7 +57,7 @@ class Within:
 def read_cap(reader: RuleReader, record: Record, households: bool) -> Cap:
     """Read a contact cap; `households` says whether a document tells which field names a household."""
     head, count = reader.said(record), reader.selector(record, "count")
-    at_most, within_ms, daily = record.whole("at_most", None, 1, MOST_COUNTED), *_within(reader, record)
+    at_most, within_ms, daily = record.whole("at_most", None, 1, MOST_COUNTED), *window(reader, record)
     per = record.choices("per", Per)
     check_per(reader, record, count, per, "count")
     counts = record.choice("counts", Counts) if record.has("counts") else Counts.DECIDED
@@ -77,19 +77,19 @@ def read_cap(reader: RuleReader, record: Record, households: bool) -> Cap:
     return Cap(*head, count, at_most, within_ms, per, daily, counted, hold_ms, by_household, instead, *terms)
 
 
-def _within(reader: RuleReader, record: Record) -> tuple[int, bool]:
+def window(reader: RuleReader, record: Record) -> tuple[int, bool]:
     """Return the window and whether it is the customer's day."""
     leaf, before = record.leaf("within"), len(record.problems)
-    window = record.value("within", Within(), None, 0)
+    length_ms = record.value("within", Within(), None, 0)
     if leaf and leaf.text == _DAY:
         if HOUR not in reader.schema.index:
             record.refuse(f"`{_DAY}` {NO_CLOCK}", "within")
         return LONGEST_CALENDAR_DAY_MS, True
-    if len(record.problems) == before and window < MINUTE_MS:
+    if len(record.problems) == before and length_ms < MINUTE_MS:
         record.refuse("`within` is shorter than a minute; write 1m at the least", "within")
-    if window > LONGEST_CAP_MS:
+    if length_ms > LONGEST_CAP_MS:
         record.refuse("is longer than contacts are remembered; write 730d at the most", "within")
-    return window, False
+    return length_ms, False
 
 
 def _hold(record: Record, counts: Counts | None, within_ms: int) -> int:

@@ -31,7 +31,7 @@ class ConsentRecord(Struct, frozen=True, array_like=True):
     """What a customer agreed to: the level, the channels for contact unasked, when (ms) and where.
 
     `given_ms` of one that is to be set is 0 where it is given now, by the store's clock. `arrived_ms` is when the store
-    took it in; 0 before that.
+    took it in; 0 before that. `origin` is the host that told it.
     """
 
     level: str
@@ -39,6 +39,7 @@ class ConsentRecord(Struct, frozen=True, array_like=True):
     given_ms: int
     source: str
     arrived_ms: int = 0
+    origin: str = ""
 
 
 class Agreed(Struct, frozen=True):

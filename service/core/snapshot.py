@@ -15,7 +15,8 @@ from models.contact import ContactBefore
 from models.context import ContextSchema, Field, Purpose, Scalar, Source
 from models.kernel import filler
 from models.looking import looked_at
-from service.core.decision import FieldSeen, Known, Request
+from service.core.decision import Known, Request
+from service.core.explained import FieldSeen
 from service.core.memory import NOTHING_OFF, NOTHING_REMEMBERED, Memory, Switched
 from service.core.stock import NOTHING_KNOWN, Shelf, Shelves, Stocks
 from service.core.strategy import ConsentLevel, Strategy
@@ -106,10 +107,14 @@ class Sight:
         """Return every field that the consent allows, with its value and age, for explanations."""
         dates, versions = _dates(snapshot.groups), _versions(snapshot.groups)
         return tuple(
-            FieldSeen(field.id, value, _age_ms(field, snapshot, dates), _version(field, versions))
+            _seen(field, value, _age_ms(field, snapshot, dates), _version(field, versions))
             for field, value in zip(self._schema.fields, snapshot.values, strict=True)
             if field.purpose in snapshot.level.purposes
         )
+
+
+def _seen(field: Field, value: Scalar | None, age_ms: int | None, version: str) -> FieldSeen:
+    return FieldSeen(field.id, value, age_ms, version, field.purpose.value, field.max_age_ms)
 
 
 def _request_fields(schema: ContextSchema, purposes: tuple[Purpose, ...]) -> frozenset[int]:

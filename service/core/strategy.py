@@ -7,7 +7,9 @@ from enum import StrEnum
 
 from models.context import ContextSchema, Purpose, Scalar, ValueType
 from models.values import RanksBy
+from service.core.actionable import ACTIONABLE, Actionable
 from service.core.exploration import Adaptive, Control, Exploration
+from service.core.invariants import Invariant
 from service.core.rules import Cap, CoolOff, Eligibility, Exemption, Guardrail, Kind, Promise, Weight
 
 
@@ -146,7 +148,8 @@ class Strategy:
     known. `explore` is the probability of exploration. `features` are the field ids that models see. `household` is the
     id of the field that names the customer's household, empty where there is none. `language` says in whose words
     things are said where texts are written in several languages. `exploration`, `control` and `adaptive` are set where
-    the strategy declares more than the even share `explore`. `ranks_by` says what net values are made of.
+    the strategy declares more than the even share `explore`. `ranks_by` says what net values are made of. `invariants`
+    are what is proven of it, and decide nothing; `actionable` is what may be told of as what would change an answer.
     """
 
     name: str
@@ -175,3 +178,5 @@ class Strategy:
     control: Control | None = None
     adaptive: Adaptive | None = None
     ranks_by: RanksBy = RanksBy.FORMULA
+    invariants: tuple[Invariant, ...] = ()
+    actionable: Actionable = ACTIONABLE

@@ -20,6 +20,7 @@ from models.decision_table import (
     KINDS,
     OUTCOME_ROW,
     OUTCOMES,
+    PARTS,
     Kind,
     decision_schema,
     feature_of,
@@ -130,8 +131,18 @@ def _worded(value: Any) -> Any:  # noqa: ANN401 - a part of one
     if isinstance(value, list):
         return [_worded(item) for item in value]
     if isinstance(value, dict):
-        return {name: moment_text(part) if name == "at" else _worded(part) for name, part in value.items()}
+        return {name: _moments(part) if name in _MOMENTS else _worded(part) for name, part in value.items()}
     return value
+
+
+def _moments(part: Any) -> Any:  # noqa: ANN401 - one moment, several, or none
+    """Return moments as texts."""
+    if isinstance(part, list):
+        return [_moments(one) for one in part]
+    return None if part is None else moment_text(part)
+
+
+_MOMENTS = {one.name for parts in PARTS.values() for one in parts if one.kind in (Kind.MOMENT, Kind.MOMENTS)}
 
 
 _KINDS = {column.name: column.kind for column in (*COLUMNS, *OUTCOME_ROW)}

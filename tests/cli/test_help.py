@@ -12,13 +12,14 @@ from tests.cli.commands import ROOT, TACT, clean, one_line, tact, typed
 
 COMMANDS = [
     (), ("demo",), ("serve",), ("decide",), ("context",), ("context", "show"), ("context", "consent"), ("events",),
-    ("events", "load"), ("consents",), ("consents", "load"), ("validate",), ("outcome",), ("train",), ("verify",),
+    ("events", "load"), ("consents",), ("consents", "load"), ("validate",), ("explain",), ("outcome",), ("train",),
+    ("verify",),
     ("check",), ("health",), ("supply",), ("supply", "report"), ("supply", "demand"), ("identity",),
     ("identity", "link"), ("identity", "unlink"), ("identity", "show"), ("status",), ("switch",), ("switch", "off"),
     ("switch", "on"), ("switch", "list"), ("models",), ("models", "list"), ("models", "card"), ("models", "history"),
     ("models", "shadow"),
     ("log",), ("log", "export"), ("log", "import"), ("promote",), ("drift",), ("recalibrate",), ("evaluate",),
-    ("tend",),
+    ("tend",), ("simulate",),
 ]  # fmt: skip
 
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from models import folds, states
 from models.context import Field, FoldKind, Scalar, Source
 from models.history import as_of
-from service.core.decision import FieldSeen, Known, Request
+from service.core.decision import Known, Request
+from service.core.explained import FieldSeen
 from service.core.loader import load_strategy
 from service.core.snapshot import Sight
 from service.core.strategy import Strategy

@@ -15,8 +15,12 @@ from models.decision_table import (
     CANDIDATE,
     COLUMNS,
     OUTCOME,
+    PROMISE,
+    REFUSAL,
     REQUIRED,
+    SEEN,
     SHADOW,
+    USE,
     Column,
     Kind,
     arrow_type,
@@ -32,7 +36,12 @@ from tests.project.tree import ROOT
 GUIDE = (ROOT / "docs" / "log.md").read_text(encoding="utf-8")
 TABLES = re.findall(r"((?:^\|.*\n)+)", GUIDE, re.MULTILINE)
 BLOCKS = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
-LISTS = {Kind.CANDIDATES: "list of candidates", Kind.OUTCOMES: "list of outcomes", Kind.SHADOW: "struct"}
+LISTS = {
+    Kind.CANDIDATES: "list of candidates", Kind.OUTCOMES: "list of outcomes",
+    Kind.SHADOW: "struct", Kind.SEEN: "struct", Kind.USES: "list of counters",
+    Kind.REFUSALS: "list of refusals", Kind.PROMISES: "list of promises",
+    Kind.MOMENTS: "list of timestamp[ms, tz=UTC]",
+}  # fmt: skip
 INTERACTION = {"InteractionID", "Outcome", "OutcomeTime"}
 """What pdstools wants of interaction history at least."""
 
@@ -50,7 +59,9 @@ def shown(column: Column) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize(
-    ("place", "columns"), [(0, COLUMNS), (1, CANDIDATE), (2, OUTCOME)], ids=["row", "candidate", "outcome"]
+    ("place", "columns"),
+    list(enumerate((COLUMNS, CANDIDATE, OUTCOME, SEEN, USE, REFUSAL, PROMISE))),
+    ids=["row", "candidate", "outcome", "seen", "counter", "refusal", "promise"],
 )
 def test_the_guide_lists_the_columns(place: int, columns: tuple[Column, ...]) -> None:
     """Each column and each part stands in the guide with its type and meaning, and no other."""

@@ -12,7 +12,7 @@ import pytest
 from tests.project.tree import ROOT
 
 PACKAGES = ("service", "models", "training", "protos")
-HEAVY = ("joblib", "scipy", "sklearn", "skops", "training")
+HEAVY = ("joblib", "scipy", "sklearn", "skops", "training", "z3")
 WRONG_ARROWS = [
     ("service/core", "import redis"),
     ("service/core", "import time"),
@@ -28,6 +28,7 @@ WRONG_ARROWS = [
     ("models", "import service"),
     ("training", "import service"),
     ("service/rpc", "import training"),
+    ("service/rpc", "import z3"),
 ]
 
 

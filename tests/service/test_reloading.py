@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -152,11 +153,20 @@ async def refused(clients: list[TactClient], *, stands: bool) -> list[Answer]:
 
 
 async def decided(clients: list[TactClient]) -> list[Answer]:
-    """Ask each process the same questions as of the same moment; return the answers without what names each anew."""
+    """Ask each process the same questions as of the same moment; return the answers without what is new each time: what
+    names them, what was drawn, and how much of its caps earlier questions used.
+    """
     asks = [Ask("seller", *place, as_of=NOON_MS, explain=True) for place in (("web", ("hero",)), ("desk", ("offer",)))]
     asks += [Ask(f"nobody-{n}", "web", ("greeting", "hero"), as_of=NOON_MS) for n in range(5)]
     answers = [await client.decide(ask) for client in clients for ask in asks]
-    return [{**answer, "decision_id": ""} for answer in answers]
+    return [without(answer, ("decision_id", "draw", "uses")) for answer in answers]
+
+
+def without(told: Any, names: Collection[str]) -> Any:  # noqa: ANN401 - part of an answer
+    """Return a part of an answer without the parts of these names, however deep they stand."""
+    if isinstance(told, dict):
+        return {name: without(part, names) for name, part in told.items() if name not in names}
+    return [without(part, names) for part in told] if isinstance(told, list) else told
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -128,6 +128,19 @@ def test_the_usual_reply_is_read_without_the_twin(rare: list[object] | None) -> 
     assert rare or known.memory is NOTHING_REMEMBERED
 
 
+@pytest.mark.parametrize(
+    ("origin", "usual"),
+    [("", True), ("10.0.0.7", True), ("Büro", False), (7, False)],
+    ids=["none", "host", "text", "number"],
+)
+def test_where_a_consent_came_from_is_passed_over(origin: object, usual: bool) -> None:
+    """A consent with the host that told it is read as any, and one that is unusual as the twin reads it."""
+    consent = _pack(("full", ["email"], NOW_MS, "web form", NOW_MS, origin))
+    told = [CUSTOMER.encode(), NOW_MS, consent, b"spf", None, None, b"states", None, b"more"]
+    served = compiled_reader(REPLIES)
+    assert same(REPLIES.known, served.usual, served.known, CUSTOMER, told) is usual
+
+
 def test_the_usual_commit_is_packed_and_settled_without_the_twin() -> None:
     """Candidates with caps, a memory and a channel are usual, and so is that one of them was taken."""
     counters = (Counter("c", 2, 1_000), Counter("d", 1, 2_000, 3, 4, 5, 2))

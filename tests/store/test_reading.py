@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -68,7 +70,7 @@ def test_a_commit_is_packed_as_any_command(
     alias = asked if asked != customer else ""
     told = [moments[0], moments[1], ends, alias, remembered, _rows(counting) if counting else False]
     places = [keys.context_key(customer), keys.log_key(bucket), keys.decision_key(decision)]
-    places += [keys.suppression_key(bucket), keys.switch_key(bucket)]
+    places += [keys.suppression_key(bucket), keys.switch_key(bucket), keys.head_key(keys.log_key(bucket))]
     if counting:
         places.append(keys.counts_key(bucket))
     kept = b"63072000000 1209600000 7776000000 7768224000"
@@ -76,7 +78,7 @@ def test_a_commit_is_packed_as_any_command(
     committing = Committing.of("tact_commit_1", KEPT_MS)
     wanted = pack(
         "FCALL", "tact_commit_1", len(places), *places, customer, entry, digest, erased, consent, kept,
-        msgspec.msgpack.encode(told), *rows,
+        msgspec.msgpack.encode(told), sha256(entry).digest(), *rows,
     )  # fmt: skip
     assert committing.packed(commit, erased) == (places[2], wanted)
     assert commit_packer(committing)(commit, erased) == (places[2], wanted)

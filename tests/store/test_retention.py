@@ -13,8 +13,10 @@ from redis import Redis
 
 from models.fold_merge import stored_fields
 from models.schema import load_context
+from service.core.archived import Part, PartKind
 from service.core.decision import Counter, Counting, Take
 from service.core.supplies import SupplyReport, Wanted, Wanting
+from service.store.archive import ArchiveStore
 from service.store.purposes import PurposeStore
 from service.store.retention import KINDS, Kind, Retention
 from service.store.rights import RightsStore
@@ -39,8 +41,11 @@ async def exercise(store: Store) -> None:
     await store.households.grant("home", a_commit("anna", "any").decision_id, 2 * NOW_MS, [[("a", (two_years,))]])
     await store.demand.tell("process", 1, (Wanted("truck", "berlin", Wanting(1), 1, 1),))
     await store.words.keep(strategy())
+    await ArchiveStore(store.calls, Retention(), (Part(PartKind.MODEL, "a@0123456789ab", b"packed"),)).keep()
     await store.identities.link("visitor", "anna")
-    await store.rights.erase("nobody")
+    await fill(store, "carl", "any")
+    for customer in ("nobody", "carl"):
+        await store.rights.erase(customer)
     calls: Any = Dying(store.calls, 8)
     with pytest.raises(Died):
         await RightsStore(calls, Suppression(KEY), store.identities, store.supply, Retention()).erase("anna")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from redis import Redis
 
+from service.core.audit import NOBODY, Who
 from service.core.control import EVERYTHING, Off, Switches
 from service.core.memory import NOTHING_OFF, Switched
 from service.errors import TooManySwitches
@@ -74,10 +75,10 @@ async def test_a_switch_that_loses_its_store_half_way_holds_all_the_same(clean_s
         set_it = switches.set
 
         async def emptied(
-            action: str, details: tuple[str, str] | None, deadline_s: float | None = None
+            action: str, details: tuple[str, str] | None, deadline_s: float | None = None, who: Who = NOBODY
         ) -> tuple[Switches, bool]:
             Redis.from_url(clean_store_url).flushdb()
-            return await set_it(action, details, deadline_s)
+            return await set_it(action, details, deadline_s, who)
 
         switches.set = emptied  # type: ignore[method-assign]  # the moment between two calls
         told, changed = await process.set("x", WHY)
