@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from threading import Event
+from typing import Protocol, TypeVar
 
 from models.context import Purpose, Scalar
 from service.beside import beside
@@ -21,6 +22,7 @@ from service.errors import UnknownDecision
 
 TRIES = 2_000
 """How many decisions a search for changes makes at most here, where other decisions wait: 0.2 s of processor time."""
+T = TypeVar("T")
 OTHERWISE = "made again by the strategy and the model of then it comes out otherwise; see `tact replay`"
 
 
@@ -101,15 +103,37 @@ class Explaining:
         goal = wanted.goal
         if goal is None:
             return None
-        if wanted.either_way:
-            goal = Goal(goal.action, goal.action not in _said(logged), goal.placement)
-        async with self._one:  # of those that look, one at a time takes the processor from decisions
-            return await beside(lambda: counterfactual(engine, made, goal, wanted.most, TRIES))
+        said = _said(logged)
+        where = goal.placement or next((place for place, action in said.items() if action == goal.action), "")
+        wins = said.get(where) != goal.action if wanted.either_way else goal.wins
+        aimed, committed = Goal(goal.action, wins, where), logged.committed
+        return await self._one_at_a_time(
+            lambda stop: counterfactual(engine, made, aimed, wanted.most, TRIES, committed, stop)
+        )
+
+    async def _one_at_a_time(self, work: Callable[[Callable[[], bool]], T]) -> T:
+        """Work beside decisions, of which it takes the processor; whoever gives up waiting stops it."""
+        stop = Event()
+        working = asyncio.ensure_future(self._alone(work, stop))
+        try:
+            return await asyncio.shield(working)  # a thread cannot be ended: the next one waits until it has
+        except asyncio.CancelledError:
+            stop.set()
+            raise
+
+    async def _alone(self, work: Callable[[Callable[[], bool]], T], stop: Event) -> T:
+        async with self._one:
+            if stop.is_set():
+                raise asyncio.CancelledError
+            return await beside(lambda: work(stop.is_set))
 
 
-def _said(logged: Logged) -> frozenset[str]:
+def _said(logged: Logged) -> dict[str, str]:
+    """Return what was said at which placement."""
     both = zip(logged.entry.placements, logged.committed.chosen, strict=True)
-    return frozenset(placed.candidates[rank].action for placed, rank in both if 0 <= rank < len(placed.candidates))
+    return {
+        placed.placement: placed.candidates[rank].action for placed, rank in both if 0 <= rank < len(placed.candidates)
+    }
 
 
 def _words_for(engine: Engine, entry: Entry, known: Known) -> tuple[Scalar | None, ...]:

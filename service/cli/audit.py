@@ -36,7 +36,9 @@ def audit(
     what: Annotated[
         list[What] | None, typer.Option("--what", help="Only this; can be repeated (all but consents).")
     ] = None,
-    customer: Annotated[str, typer.Option(metavar="ID", help="Of consents only those of this customer.")] = "",
+    customer: Annotated[
+        str, typer.Option(metavar="ID", help="Of consents and erasures only those of this customer.")
+    ] = "",
     after: Annotated[str, typer.Option(metavar="POSITION", help="Go on after this position.")] = "",
     head: Annotated[
         str, typer.Option(metavar="LINK", help="What was noted as the head before: it must be there.")
@@ -51,9 +53,11 @@ def audit(
     """
     from service.cli.calls import call
 
-    if customer and What.CONSENT not in (what or ()):
-        raise Failed("--customer chooses among consents; ask for them with --what consent", 2)
+    if customer and not {What.CONSENT, What.ERASURE} & {*(what or ())}:
+        raise Failed("--customer chooses among consents and erasures; ask for them with --what", 2)
     write, moments = _writer(form), (as_of_moment(begin), as_of_moment(until))
+    if moments[0] and moments[1] and moments[0] > moments[1]:
+        raise Failed("--from is later than --to", 2)
 
     async def read(client: TactClient) -> dict[str, Any]:
         asked = client.audit.read(
@@ -97,7 +101,8 @@ def _cell(text: str) -> str:
 
 def _line(record: dict[str, Any]) -> str:
     subject = f" {record['subject']}" if record["subject"] else ""
-    change = f": {record['before'] or '(none)'} -> {record['after'] or '(none)'}" if record["kind"] != "erasure" else ""
+    before = f"{record['before'] or '(none)'} -> " if record["kind"] != "erasure" else ""
+    change = f": {before}{record['after'] or '(none)'}"
     who = " ".join(filter(None, (f"by {record['by']}" if record["by"] else "", f"from {record['origin']}")))
     because = f" ({record['because']})" if record["because"] else ""
     return f"{record['at']}  {record['kind']}{subject}{change}  {who}{because}"

@@ -101,7 +101,8 @@ class Walk:
     """Follows one stream (its key) from its newest entry to its oldest: `take` each item in that order, then `end`."""
 
     def __init__(self, stream: bytes, head: bytes, limits: Limits = NO_LIMITS) -> None:
-        self.found = Found(Link.parse(head))
+        # Nothing vouches for the head and for what erasures left: neither may say what is dropped by its age.
+        self.found = Found(None if b" " in head else Link.parse(head))
         self._stream, self._first = stream, beginning(stream)
         self._dropped_ms, self._unlinked_ms, self._anchor = limits
         self._newest = True
@@ -119,7 +120,10 @@ class Walk:
             self._take_unlinked(item)
         else:
             self._tell_loose()
-            self._take(item, item.link)
+            link, dated, _ = item.link.partition(b" ") if isinstance(item, Gone) else (item.link, b"", b"")
+            if dated:
+                self.found.add(item.at, Wrong.CHANGED)
+            self._take(item, link)
             self._newest = False
 
     def end(self) -> Found:

@@ -13,6 +13,7 @@ from models.context import Scalar
 from service.core.adapting import Relearned
 from service.core.again import Again
 from service.core.engine import Engine
+from service.core.explained import Binding
 from service.core.later import Later, Seen
 from service.core.plan import Entry
 from service.core.policy import Judged
@@ -52,9 +53,14 @@ def effort(changes: Sequence[Change]) -> tuple[int, int]:
 
 
 class Scene:
-    """One decision, made again under changes. What is not changed is as it was: dice, memory, caps, supply."""
+    """One decision, made again under changes. What is not changed is as it was: dice, memory, caps, supply.
 
-    def __init__(self, engine: Engine, made: Again) -> None:
+    `bindings` is what bound as it was recorded, and does so again until it frees.
+    """
+
+    def __init__(self, engine: Engine, made: Again, bindings: Sequence[Binding] = ()) -> None:
+        self.bindings = bindings
+        self._bits = {action.id: action.index for action in engine.strategy.actions}
         schema = engine.strategy.schema
         self.engine, self.made, self.later = engine, made, Later(engine, made)
         self.decisions = 0
@@ -106,7 +112,23 @@ class Scene:
         return engine.check(planned, snapshot, judged.verdicts.vetoes).entry
 
     def says(self, changes: Sequence[Change], place: int) -> str:
-        """Return what would be said first at a placement; empty for nothing."""
+        """Return what would be said at a placement; empty for nothing."""
         snapshot = self.seen(changes).snapshot
-        candidates = self.decided(snapshot, self.judged(snapshot)).placements[place].candidates
-        return candidates[0].action if candidates else ""
+        return self.said(snapshot, self.judged(snapshot), place)
+
+    def said(self, snapshot: Snapshot, judged: Judged, place: int) -> str:
+        """Return what is said at a placement of a decision: the first that is free and not said before it."""
+        said = list[str]()
+        for at, placed in enumerate(self.decided(snapshot, judged).placements[: place + 1]):
+            bound = self.bound(at, snapshot.now_ms)
+            fit = (one.action for one in placed.candidates if not bound >> self._bits[one.action] & 1)
+            said.append(next((action for action in fit if action not in said), ""))
+        return said[place]
+
+    def bound(self, place: int, now_ms: int) -> int:
+        """Return the actions that are bound at a placement at a moment, as a mask."""
+        found = 0
+        for one in self.bindings:
+            if one.place == place and one.holds(now_ms):
+                found |= one.mask
+        return found

@@ -10,13 +10,14 @@ Everything here is pure.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 
 from msgspec import Struct
 
 from service.core.again import Again
-from service.core.changes import Change, ChangeKind
-from service.core.decision import Reason
+from service.core.changes import Change, ChangeKind, Scene
+from service.core.decision import Committed, Reason
 from service.core.engine import Engine
 from service.core.goals import Aim, Goal, NoSuchGoal, aim_of
 from service.core.lost import lost
@@ -96,15 +97,22 @@ class Counterfactual(Struct, frozen=True):
 
 
 def counterfactual(
-    engine: Engine, made: Again, goal: Goal, most: int = MOST_CHANGES, tries: int = TRIES
+    engine: Engine,
+    made: Again,
+    goal: Goal,
+    most: int = MOST_CHANGES,
+    tries: int = TRIES,
+    committed: Committed | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Counterfactual:
     """Return the smallest change that reaches a goal. Raises NoSuchGoal for an action or placement there is none of.
 
     `made` is the decision, by `again(engine, entry)`, or the same of a request that is being answered: where `known`
-    still has the packed states, waiting is exact; of a logged decision it is as far as values tell. Who asks often
-    keeps a `Seeker`.
+    still has the packed states, waiting is exact; of a logged decision it is as far as values tell. With `committed`
+    the answer is what was said, not what was planned. `stop` tells, from time to time, whether nobody waits any more:
+    then it is given up. Who asks often keeps a `Seeker`.
     """
-    return Seeker(engine).counterfactual(made, goal, most, tries)
+    return Seeker(engine).counterfactual(made, goal, most, tries, committed, stop)
 
 
 class Seeker:
@@ -114,34 +122,47 @@ class Seeker:
         self._engine = engine
         self._reach = Reach(engine)
 
-    def counterfactual(self, made: Again, goal: Goal, most: int = MOST_CHANGES, tries: int = TRIES) -> Counterfactual:
+    def counterfactual(
+        self,
+        made: Again,
+        goal: Goal,
+        most: int = MOST_CHANGES,
+        tries: int = TRIES,
+        committed: Committed | None = None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Counterfactual:
         """See the function of this name."""
         if not 1 <= most <= ALLOWED_CHANGES:
             raise NoSuchGoal(f"{most} changes together cannot be looked for; ask for 1 to {ALLOWED_CHANGES}")
         aim = aim_of(self._engine.strategy, made.request, goal)
-        search = Search(self._engine, self._reach, made, aim, most, tries)
+        bindings = self._engine.explainer.bindings(made, committed) if committed is not None else ()
+        search = Search(Scene(self._engine, made, bindings), self._reach, aim, most, tries, stop)
         verdict, changes = _sought(search, most)
         wait_ms = self._engine.strategy.actionable.wait_ms
-        looked = Looked(
-            most=most,
-            tries=search.tried,
-            facts=tuple(axis.field for axis in search.axes if axis.field),
-            until_ms=made.snapshot.now_ms + wait_ms if wait_ms else None,
-            levels=tuple(one.level for axis in search.axes for one in axis.settings if one.level),
-            permission=any(axis.kind is ChangeKind.PERMISSION for axis in search.axes),
-        )
         assumes = self._reach.read_among(search.guessed(changes), made)
         none = aim.wins and verdict in (Verdict.NONE, Verdict.GAVE_UP)
         stands, ahead = self._against(search, aim) if none else ((), ())
+        looked = _looked(search, most, made.snapshot.now_ms + wait_ms if wait_ms else None)
         return Counterfactual(goal, verdict, changes, search.says(changes), assumes, stands, looked, ahead)
 
     def _against(self, search: Search, aim: Aim) -> tuple[tuple[Reason, ...], tuple[str, ...]]:
         """Return what stands against an action that no change lets win: reasons, and the actions before it."""
         near = search.near()
         if near is None:
-            return search.stands, ()
+            return search.stands(), ()
         fell = lost(self._engine, near, aim.place, aim.action)
         return (fell.reasons, fell.ahead) if fell is not None else ((), ())
+
+
+def _looked(search: Search, most: int, until_ms: int | None) -> Looked:
+    return Looked(
+        most=most,
+        tries=search.tried,
+        facts=tuple(axis.field for axis in search.axes if axis.field),
+        until_ms=until_ms,
+        levels=tuple(one.level for axis in search.axes for one in axis.settings if one.level),
+        permission=any(axis.kind is ChangeKind.PERMISSION for axis in search.axes),
+    )
 
 
 def _sought(search: Search, most: int) -> tuple[Verdict, tuple[Change, ...]]:

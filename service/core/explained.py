@@ -72,6 +72,22 @@ class Passed(Struct, frozen=True):
     beaten_by: str = ""
 
 
+class Binding(Struct, frozen=True):
+    """What bound at one placement (its index) as a decision was recorded: which actions (a mask), and until when (ms).
+
+    `frees_ms` is unset where only people end it, `reason` where it is not known whether there would have been enough.
+    """
+
+    place: int
+    mask: int
+    reason: Reason | None
+    frees_ms: int | None
+
+    def holds(self, now_ms: int) -> bool:
+        """Tell whether it still binds at a moment."""
+        return self.frees_ms is None or now_ms < self.frees_ms
+
+
 class Compared(Struct, frozen=True):
     """One comparison of a condition, with what stood on both sides; None is unknown.
 

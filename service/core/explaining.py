@@ -18,6 +18,7 @@ from service.core.depths import Depths
 from service.core.epochs import in_force
 from service.core.explain import explanation
 from service.core.explained import (
+    Binding,
     CapSeen,
     Explanation,
     Fate,
@@ -39,8 +40,9 @@ from service.core.reasons import each_once
 from service.core.ruling import judging
 from service.core.selection import bits, mask
 from service.core.snapshot import Sight, Snapshot
-from service.core.stockroom import UNTRIED
+from service.core.stockroom import UNGRANTED, UNTRIED
 from service.core.strategy import Action, Strategy
+from service.core.switched import SWITCHED
 
 if TYPE_CHECKING:  # an engine holds what explains
     from service.core.again import Again
@@ -92,6 +94,21 @@ class Explainer:
             fates.append(self._bottom(fate, index, made, weights, later=later) if detailed >> index & 1 else fate)
         shown = tuple(fate for fate in fates if not only or fate.action in only)
         return replace(told, fates=shown, fields=self._fields(told.fields, made), placements=stories)
+
+    def bindings(self, made: Again, committed: Committed) -> tuple[Binding, ...]:
+        """Return what bound as a decision was recorded, with all actions that a cap which was used up counts there."""
+        caps, index = self._policy.caps, self._texts.index
+        found = []
+        for bound in committed.bound:
+            placed = made.entry.placements[bound.placement]
+            if (candidate := _candidate(placed, bound.rank)) is None:
+                continue
+            counted = caps.counted(made.request.channel, placed.placement, made.snapshot.now_ms).get(bound.counter)
+            about = (counted.mask if counted else 0) | 1 << index[candidate.action]
+            untried, ends = bound.counter == UNTRIED, bound.counter not in (UNTRIED, UNGRANTED, SWITCHED)
+            reason = None if untried else self._policy.reason(bound.counter, bound.frees_ms)
+            found.append(Binding(bound.placement, about, reason, bound.frees_ms if ends else None))
+        return tuple(found)
 
     def _detailed(self, made: Again, only: Collection[str]) -> int:
         """Return the actions that are told to the bottom, as a mask."""

@@ -163,6 +163,8 @@ class Reach:
         varies = any(self._varies(name) for name in self._weighed)
         if varies:
             found += [from_ms + ms for ms in _doubling(HOUR_MS, wait_ms)]
+        frees = (one.frees_ms for one in scene.bindings if one.frees_ms is not None)
+        found += [at for at in frees if from_ms < at <= from_ms + wait_ms]
         ends = sorted(dict.fromkeys(found))
         return Axis(ChangeKind.WAIT, tuple(Change(ChangeKind.WAIT, WAITED, until_ms=ms) for ms in ends), varies)
 

@@ -2,79 +2,119 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from itertools import combinations, islice, product
-
-from msgspec import Struct
 
 from service.core.again import Again
 from service.core.again import made as decided
 from service.core.changes import Change, ChangeKind, Scene, effort
 from service.core.decision import Reason
-from service.core.engine import Engine
+from service.core.explained import Binding
 from service.core.goals import Aim
 from service.core.policy import Judged
 from service.core.reach import Axis, Reach
+from service.core.snapshot import Snapshot
 
 MOST_COMBINED = 200_000
 """How many combinations of one size are put in order at most."""
 
 
-_Way = tuple[tuple[int, ...], Set[tuple[Change, ...]]]
+_Found = Set[tuple[Change, ...]]
+_Way = tuple[tuple[int, ...], _Found]
+_Removing = Callable[[tuple[int, ...], Reason], _Found]
 """Some places, and settings of what stands there."""
 
 
-class _Cure(Struct, frozen=True):
-    """What removes one reason: the places of all axes that touch it, and by the places of some which of their settings.
+class Ended(Exception):
+    """All tries are used up, or nobody waits for what is found any more."""
+
+
+class _Cure:
+    """What removes one reason: of the places of all axes that touch it, the settings that do, looked for when asked.
 
     Nothing else has a part in it, so every change that reaches the goal has one of these in it.
     """
 
-    touching: frozenset[int]
-    ways: Mapping[tuple[int, ...], Set[tuple[Change, ...]]]
+    def __init__(self, reason: Reason, touching: frozenset[int], removing: _Removing) -> None:
+        self.reason, self.touching, self._removing = reason, touching, removing
+        self._ways: dict[tuple[int, ...], _Found] = {}
 
     def of(self, places: Sequence[int]) -> _Way | None:
-        """Return where among these places those stand that touch the reason, and the settings of theirs that do."""
+        """Return where among these places those stand that touch the reason, and the settings of theirs that do.
+
+        Raises Ended.
+        """
         mine = tuple(at for at, place in enumerate(places) if place in self.touching)
-        found = self.ways.get(tuple(places[at] for at in mine))
+        touched = tuple(places[at] for at in mine)
+        if touched and touched not in self._ways:
+            self._ways[touched] = self._removing(touched, self.reason)
+        found = self._ways.get(touched)
         return (mine, found) if found else None
+
+    def never(self, most: int) -> bool:
+        """Tell whether so many changes never remove the reason. Raises Ended."""
+        sizes = range(1, min(most, len(self.touching)) + 1)
+        return not any(self.of(places) for size in sizes for places in combinations(sorted(self.touching), size))
 
 
 class Search:
-    """One search: what can be changed (`axes`), and how often it was decided so far (`tried`).
+    """One search: what can be changed (`axes`), and how often it was decided so far (`tried`), at most `tries` times.
 
-    `stands` are the reasons against an action that is to win: those that nothing removes, or all, where they are not
-    removed together. `nearest` are the first changes that were tried with which it may be said, if there were any.
+    `nearest` are the first changes that were tried with which it may be said, if there were any. `stop` tells whether
+    nobody waits any more; the search then ends as if all tries were used up.
     """
 
-    def __init__(self, engine: Engine, reach: Reach, made: Again, aim: Aim, most: int, tries: int) -> None:
-        self._scene, self._reach, self._made, self._aim, self._tries = Scene(engine, made), reach, made, aim, tries
+    def __init__(
+        self,
+        scene: Scene,
+        reach: Reach,
+        aim: Aim,
+        most: int,
+        tries: int,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._scene, self._reach, self._made, self._aim, self._tries = scene, reach, scene.made, aim, tries
+        self._stop = stop
         self.axes = reach.axes(self._scene)
         self.tried = 0
         self._most = most
-        against = self._against(made.judged) if aim.wins else ()
-        self._cures = [self._cured(reason) for reason in against]
-        left = tuple(reason for reason, cure in zip(against, self._cures, strict=True) if not cure.ways)
-        self.hopeless = bool(left)
-        self.stands = left or against
+        self._first = self._against(scene.made.judged, scene.made.snapshot) if aim.wins else ()
+        cures = [_Cure(reason, self._touching(reason), self._removing) for reason in self._first]
+        self._cures = sorted(cures, key=lambda cure: len(cure.touching))  # the hardest first: most end there
         self.nearest: tuple[Change, ...] | None = None
 
     @property
+    def hopeless(self) -> bool:
+        """Whether a reason stands against the action that nothing which can be changed touches."""
+        return any(not cure.touching for cure in self._cures)
+
+    def stands(self) -> tuple[Reason, ...]:
+        """Return the reasons that nothing removes, as far as the tries last; all, where there is none."""
+        left = set[Reason]()
+        try:
+            left.update(cure.reason for cure in self._cures if not cure.touching)
+            for cure in self._cures:
+                left.update((cure.reason,) if cure.never(self._most) else ())
+        except Ended:
+            pass
+        return tuple(reason for reason in self._first if reason in left) or self._first
+
+    @property
     def spent(self) -> bool:
-        """Whether all tries are used up."""
-        return self.tried >= self._tries
+        """Whether all tries are used up, or nobody waits any more."""
+        return self.tried >= self._tries or self._stop()
 
     def reached(self, changes: Sequence[Change]) -> bool:
         """Tell whether the goal is reached with these changes, by deciding again."""
         self.tried += 1
         snapshot = self._scene.seen(changes).snapshot
         judged = self._scene.judged(snapshot)
-        if not judged.survivors[self._aim.place] & self._aim.bit:
+        free = judged.survivors[self._aim.place] & ~self._scene.bound(self._aim.place, snapshot.now_ms)
+        if not free & self._aim.bit:
             return not self._aim.wins
         if self.nearest is None:
             self.nearest = tuple(changes)
-        candidates = self._scene.decided(snapshot, judged).placements[self._aim.place].candidates
-        return (bool(candidates) and candidates[0].action == self._aim.action) is self._aim.wins
+        return (self._scene.said(snapshot, judged, self._aim.place) == self._aim.action) is self._aim.wins
 
     def says(self, changes: Sequence[Change]) -> str:
         """Return what the placement says first with these changes; empty for nothing."""
@@ -94,8 +134,11 @@ class Search:
 
     def smallest(self, size: int) -> tuple[Change, ...]:
         """Return so many changes that reach the goal, those of the least effort; nothing where none do."""
-        some = islice(self._combined(size), MOST_COMBINED)
-        for _, changes in sorted(some, key=lambda one: (effort(one[1]), one[0])):
+        try:
+            some = sorted(islice(self._combined(size), MOST_COMBINED), key=lambda one: (effort(one[1]), one[0]))
+        except Ended:
+            return ()
+        for _, changes in some:
             if self.spent:
                 break
             if self.reached(changes):
@@ -103,7 +146,7 @@ class Search:
         return ()
 
     def shrunk(self, changes: tuple[Change, ...]) -> tuple[Change, ...]:
-        """Return the same changes, each as small as it may be where settings between were left out."""
+        """Return the same changes, each as small as it may be where some were left out, while tries last."""
         for place in range(len(changes)):
             axis = next(axis for axis in self.axes if changes[place] in axis.settings)
             if axis.coarse:
@@ -114,29 +157,42 @@ class Search:
     def _combined(self, size: int) -> Iterator[tuple[tuple[int, ...], tuple[Change, ...]]]:
         """Yield every combination that may do, with its places in the order of the strategy."""
         for places in combinations(range(len(self.axes)), size):
-            ways = [cure.of(places) for cure in self._cures]
-            if all(ways):
-                yield from ((places, changes) for changes in self._settings(places) if _all_cured(changes, ways))
+            if (ways := self._all_ways(places)) is not None:
+                for changes in self._settings(places):
+                    if self._stop():
+                        raise Ended
+                    if _all_cured(changes, ways):
+                        yield places, changes
+
+    def _all_ways(self, places: Sequence[int]) -> list[_Way] | None:
+        """Return the ways in which these places remove each reason; None where they do not remove all."""
+        if not all(cure.touching.intersection(places) for cure in self._cures):
+            return None
+        ways = []
+        for cure in self._cures:
+            if (way := cure.of(places)) is None:
+                return None
+            ways.append(way)
+        return ways
 
     def _settings(self, places: Sequence[int]) -> Iterator[tuple[Change, ...]]:
         axes = [self.axes[place] for place in places]
         return (changes for changes in product(*(axis.settings for axis in axes)) if self._readable(axes, changes))
 
-    def _cured(self, reason: Reason) -> _Cure:
-        """Return every way to remove a reason, by what could ever touch it and nothing else."""
-        touching = [at for at, axis in enumerate(self.axes) if self._reach.touches(axis, reason, self._scene)]
-        ways: dict[tuple[int, ...], set[tuple[Change, ...]]] = {}
-        for size in range(1, min(self._most, len(touching)) + 1):
-            for places in combinations(touching, size):
-                found = {changes for changes in self._settings(places) if self._removes(changes, reason)}
-                if found:
-                    ways[places] = found
-        return _Cure(frozenset(touching), ways)
+    def _touching(self, reason: Reason) -> frozenset[int]:
+        """Return the places of what could ever touch a reason."""
+        return frozenset(at for at, axis in enumerate(self.axes) if self._reach.touches(axis, reason, self._scene))
+
+    def _removing(self, places: tuple[int, ...], reason: Reason) -> _Found:
+        return {changes for changes in self._settings(places) if self._removes(changes, reason)}
 
     def _removes(self, changes: Sequence[Change], reason: Reason) -> bool:
+        if self.spent:
+            raise Ended
         self.tried += 1
-        judged = self._scene.judged(self._scene.seen(changes).snapshot)
-        return all(_name(other) != _name(reason) for other in self._against(judged))
+        snapshot = self._scene.seen(changes).snapshot
+        against = self._against(self._scene.judged(snapshot), snapshot)
+        return all(_name(other) != _name(reason) for other in against)
 
     def _readable(self, axes: Sequence[Axis], changes: Sequence[Change]) -> bool:
         """Tell whether the consent lets every fact be read: what is not read changes nothing."""
@@ -149,7 +205,7 @@ class Search:
         """Try every number of steps between the setting before this one and this one."""
         least = _before(axis, changes[place])
         for fewer in self._reach.steps(axis.field, self._made.snapshot):
-            if (least.steps if least else 0) < fewer.steps < changes[place].steps:
+            if not self.spent and (least.steps if least else 0) < fewer.steps < changes[place].steps:
                 tried = (*changes[:place], fewer, *changes[place + 1 :])
                 if self.reached(tried):
                     return tried
@@ -159,7 +215,7 @@ class Search:
         """Halve the time between the setting before this one, which does not do, and this one, to the millisecond."""
         least, found = _before(axis, changes[place]), changes
         low = (least.until_ms if least else None) or self._made.snapshot.now_ms
-        while (high := found[place].until_ms or 0) - low > 1:
+        while not self.spent and (high := found[place].until_ms or 0) - low > 1:
             sooner = Change(ChangeKind.WAIT, changes[place].says, until_ms=(low + high) // 2)
             tried = (*changes[:place], sooner, *changes[place + 1 :])
             if self.reached(tried):
@@ -168,14 +224,20 @@ class Search:
                 low = sooner.until_ms or 0
         return found
 
-    def _against(self, judged: Judged) -> tuple[Reason, ...]:
-        """Return the reasons for which the action may not be said."""
+    def _against(self, judged: Judged, snapshot: Snapshot) -> tuple[Reason, ...]:
+        """Return the reasons for which the action may not be said, or was not as the decision was recorded."""
         vetoes = (*judged.verdicts.vetoes, *judged.capped[self._aim.place])
-        return tuple(veto.reason for veto in vetoes if veto.mask & self._aim.bit)
+        bound = (one for one in self._scene.bindings if self._binds(one, snapshot.now_ms))
+        both = (*((veto.mask, veto.reason) for veto in vetoes), *((one.mask, one.reason) for one in bound))
+        found = (reason for about, reason in both if reason is not None and about & self._aim.bit)
+        return tuple(dict.fromkeys(found))
+
+    def _binds(self, one: Binding, now_ms: int) -> bool:
+        return one.place == self._aim.place and one.holds(now_ms)
 
 
-def _all_cured(changes: Sequence[Change], ways: Sequence[_Way | None]) -> bool:
-    return all(way is None or tuple(changes[at] for at in way[0]) in way[1] for way in ways)
+def _all_cured(changes: Sequence[Change], ways: Sequence[_Way]) -> bool:
+    return all(tuple(changes[at] for at in where) in found for where, found in ways)
 
 
 def _before(axis: Axis, change: Change) -> Change | None:

@@ -15,13 +15,15 @@ import z3
 
 from service.core.caps import CapTable
 from service.core.invariants import AtMost
-from service.core.rules import Cap, Counts, Valid
+from service.core.rules import Cap, Valid
 from service.core.strategy import Action, Strategy
 from service.proving.invariants import selected
 
 SHORTEST_DAY_MS = 23 * 3_600_000
-_COUNTED = {Counts.DECIDED: (0,), Counts.SHOWN: (0, 1), Counts.CLICKED: (0, 1, 2)}
-"""Which counters bound a number of contacts: whoever counts what was decided counts what was shown, too."""
+_DECIDED = 0
+"""The counter that is used in the commit itself. One of what was shown or clicked only learns later what it let through,
+so it bounds nothing: more may be on their way to be shown than it would let through.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ def _bounds(
     for place, one in enumerate(contacts):
         used = table.all_counters(one.channel, one.placement, one.action.index, one.span.moment_ms)
         for counter in used:
-            if counter.on in _COUNTED[promise.counts]:
+            if counter.on == _DECIDED:
                 counted.setdefault(counter.key, []).append(place)
     rules = {key: caps[key.partition("|")[0]] for key in counted}
     return tuple((rules[key].at_most * _times(rules[key], promise), tuple(counted[key])) for key in counted)

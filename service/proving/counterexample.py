@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -21,6 +21,7 @@ from service.core.snapshot import Snapshot
 from service.core.strategy import Strategy
 from service.proving.keeping import Keeping
 from service.proving.questions import Customer, Decided
+from service.proving.world import comes_in
 
 Real = Callable[[Decided], bool]
 
@@ -43,9 +44,12 @@ class Court:
 
     def decisions(self, customer: Customer, action: str = "") -> Iterator[Decided]:
         """Yield the decision about what the engine sees of a customer in what a store would keep, and then, where that
-        is something else, about the values as they are. For an action also what is answered if all others are off.
+        is something else, about the values as they are; none about what the service lets nobody be. For an action also
+        what is answered if all others are off.
         """
         known, request, snapshot = self._see(customer)
+        if not (self._comes_in(customer.values) and self._comes_in(snapshot.values)):
+            return
         seen = replace(customer, values=snapshot.values)
         yield self._decide(seen, snapshot, known, request, action, seen=True)
         if seen != customer:
@@ -59,7 +63,9 @@ class Court:
                 continue
             values = decided.customer.values
             fewer = replace(decided.customer, values=(*values[:index], None, *values[index + 1 :]))
-            found = next(iter(self.decisions(fewer, action)))
+            found = next(self.decisions(fewer, action), None)
+            if found is None:
+                continue
             if found.seen == decided.seen and found.customer.values[index] is None and real(found):
                 decided = found
         return decided
@@ -72,6 +78,10 @@ class Court:
         bit = 1 << self._index[action]
         holds, fails = (found[0] or 0) & bit, (found[1] or 0) & bit
         return True if holds else False if fails else None
+
+    def _comes_in(self, values: Sequence[Scalar | None]) -> bool:
+        schema = self.strategy.schema
+        return all(comes_in(schema, field, value) for field, value in zip(schema.fields, values, strict=True))
 
     def _compile(self, condition: Checked) -> Conditions:
         program = Program()

@@ -1,7 +1,7 @@
-"""Suppressions without end: somebody whom a guardrail holds back, and nothing that can still happen lets go.
+"""Suppressions without end: somebody whom a rule holds back, and nothing that can still happen lets go.
 
 Most facts come and go. Some only grow, such as a count of all events ever, and some never change, such as what was said
-first; time only goes on. Of each guardrail is asked whether somebody is held back for whom these never let go, whatever
+first; time only goes on. Of each rule is asked whether somebody is held back for whom these never let go, whatever
 becomes of all else. Where what was found lets go after all, all who can still come to the same are left out, and so on.
 """
 
@@ -16,14 +16,15 @@ from models.context import ContextSchema, Field, Fold, FoldKind, ValueType
 from service.core.rules import Guardrail
 from service.proving import doubles
 from service.proving.finding import Finding, FindingKind, Gravity
-from service.proving.prover import Prover
+from service.proving.prover import WIDER, Prover
 from service.proving.questions import Decided
 from service.proving.solving import Undecided
-from service.proving.strategy import Hold
+from service.proving.strategy import Hold, Rule
 
 _ROUNDS = 12
 _YEAR_2090_MS, _YEAR_2099_MS = 3_786_912_000_000, 4_070_908_800_000
 
+_Find = Callable[..., z3.ModelRef | None]
 Order = Callable[[z3.ExprRef, z3.ExprRef], z3.BoolRef]
 """When the second can come after the first."""
 
@@ -38,33 +39,36 @@ class _Growing:
 
 
 def endless(prover: Prover) -> Iterator[Finding]:
-    """Yield the guardrails that hold somebody back for good, with one whom they do."""
+    """Yield the rules that hold somebody back for good, with one whom they do."""
     for rule in prover.model.rules:
-        if isinstance(rule, Guardrail) and rule.when.source:
-            yield from _of_rule(prover, rule)
+        yield from _of_rule(prover, rule)
 
 
-def _of_rule(prover: Prover, rule: Guardrail) -> Iterator[Finding]:
+def _of_rule(prover: Prover, rule: Rule) -> Iterator[Finding]:
     try:
-        for channel, action, hold in _holds(prover, rule):
-            stuck = _stuck(prover, hold.held)
+        held = _holds(prover, rule)
+        for channel, action, hold in held:
+            stuck = _stuck(prover, hold.held, prover.find)
             if stuck is not None:
-                yield _found(rule, True, _decided(prover, stuck, channel, action, rule.id))
+                yield _found(rule, "", _decided(prover, stuck, channel, action, rule.id))
                 return
+        if any(_stuck(prover, hold.held, prover.find_kept) is not None for _, _, hold in held):
+            yield _found(rule, WIDER, None)
     except Undecided:
-        yield _found(rule, False, None)
+        yield _found(rule, "the solver did not know in time", None)
 
 
-def _found(rule: Guardrail, certain: bool, decided: Decided | None) -> Finding:
-    says = f"The guardrail `{rule.id}` holds somebody back for good: nothing that can still happen lets go."
-    if not certain:
-        says = f"The guardrail `{rule.id}` may hold somebody back for good: the solver did not know in time."
-    gravity = Gravity.MISTAKE if certain else Gravity.REMARK
+def _found(rule: Rule, doubt: str, decided: Decided | None) -> Finding:
+    named = f"The {'guardrail' if isinstance(rule, Guardrail) else 'permit'} `{rule.id}`"
+    says = f"{named} holds somebody back for good: nothing that can still happen lets go."
+    if doubt:
+        says = f"{named} may hold somebody back for good: {doubt}."
+    gravity = Gravity.REMARK if doubt else Gravity.MISTAKE
     when = rule.when
-    return Finding(FindingKind.ENDLESS, gravity, (rule.id,), says, when.file, when.line, certain, decided)
+    return Finding(FindingKind.ENDLESS, gravity, (rule.id,), says, when.file, when.line, not doubt, decided)
 
 
-def _holds(prover: Prover, rule: Guardrail) -> list[tuple[str, str, Hold]]:
+def _holds(prover: Prover, rule: Rule) -> list[tuple[str, str, Hold]]:
     """Return what the rule holds back, each formula once."""
     found: dict[int, tuple[str, str, Hold]] = {}
     for channel, actions in prover.model.sayable.items():
@@ -75,26 +79,28 @@ def _holds(prover: Prover, rule: Guardrail) -> list[tuple[str, str, Hold]]:
     return list(found.values())
 
 
-def _stuck(prover: Prover, held: z3.BoolRef) -> z3.ModelRef | None:
-    """Return a model of somebody who is held back for good; None where everybody can be let go."""
+def _stuck(prover: Prover, held: z3.BoolRef, find: _Find) -> z3.ModelRef | None:
+    """Return a model of somebody who is held back for good, among those whom `find` finds; None where there is none."""
     growing, looked_at = _growing(prover, held), list[z3.BoolRef]()
     if not growing and prover.model.symbols.now.decl().name() not in {
         symbol.decl().name() for symbol in prover.symbols_of(held)
     }:
-        return None if prover.possible(z3.Not(held)) else prover.find(held)
+        return None if find(z3.Not(held)) is not None else find(held)
     before = z3.Not(prover.model.symbols.from_moment(_YEAR_2090_MS))
     for _ in range(_ROUNDS):
-        stuck = prover.find(held, before, *looked_at)
+        stuck = find(held, before, *looked_at)
         if stuck is None:
             return None
-        free = _let_go(prover, held, growing, stuck)
+        free = _let_go(prover, held, growing, stuck, find)
         if free is None:
             return stuck
         looked_at.append(_cannot_come_to(prover, growing, free))
     raise Undecided
 
 
-def _let_go(prover: Prover, held: z3.BoolRef, growing: Sequence[_Growing], then: z3.ModelRef) -> z3.ModelRef | None:
+def _let_go(
+    prover: Prover, held: z3.BoolRef, growing: Sequence[_Growing], then: z3.ModelRef, find: _Find
+) -> z3.ModelRef | None:
     """Return what somebody can come to who is let go in the end: as late and as far on as possible."""
     symbols = prover.model.symbols
     later = [symbols.from_moment(symbols.now_ms(then))]
@@ -104,7 +110,7 @@ def _let_go(prover: Prover, held: z3.BoolRef, growing: Sequence[_Growing], then:
     late = symbols.from_moment(_YEAR_2099_MS)
     forgotten = [z3.Not(one.known) for one in growing]
     for hoped in ([late, *forgotten], [late], []):
-        if (found := prover.find(z3.Not(held), *later, *hoped)) is not None:
+        if (found := find(z3.Not(held), *later, *hoped)) is not None:
             return found
     return None
 

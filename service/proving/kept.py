@@ -15,8 +15,11 @@ import msgspec
 
 from service.proving.proofs import Found
 
+LOCK = "lock"
 FOLDER = "TACT_PROOFS"
 """The variable that names another folder; empty for none."""
+MOST = 400
+"""So many files are kept; beyond that, those go that were used longest ago."""
 _FINDINGS = msgspec.json.Decoder(tuple[Found, ...])
 
 
@@ -36,7 +39,7 @@ class Kept:
 
     def proven(self, digest: str) -> bool:
         """Tell whether a promise that depends on just this was proven."""
-        return self._folder is not None and (self._folder / f"{digest}.proven").is_file()
+        return self._folder is not None and self._used(self._folder / f"{digest}.proven")
 
     def keep(self, digest: str) -> None:
         """Keep that it is proven."""
@@ -47,7 +50,10 @@ class Kept:
         if self._folder is None:
             return None
         with suppress(OSError, msgspec.DecodeError):
-            return _FINDINGS.decode((self._folder / f"{digest}.found").read_bytes())
+            path = self._folder / f"{digest}.found"
+            found = _FINDINGS.decode(path.read_bytes())
+            self._used(path)
+            return found
         return None
 
     def keep_findings(self, digest: str, found: tuple[Found, ...]) -> None:
@@ -62,6 +68,26 @@ class Kept:
             with NamedTemporaryFile(dir=self._folder, delete=False) as file:
                 file.write(content)
             os.replace(file.name, self._folder / name)
+            self._pruned(self._folder)
+
+    def _used(self, path: Path) -> bool:
+        """Tell whether there is such a file, and note that it was used."""
+        with suppress(PermissionError):  # it can be read, which is enough
+            try:
+                os.utime(path)
+            except (FileNotFoundError, NotADirectoryError):
+                return False
+        return path.is_file()
+
+    def _pruned(self, folder: Path) -> None:
+        if len(names := os.listdir(folder)) <= MOST + 1:  # and the lock
+            return
+        used = {}
+        for path in (folder / name for name in names if name != LOCK):
+            with suppress(FileNotFoundError):  # another process prunes, too
+                used[path] = path.stat().st_mtime_ns
+        for path in sorted(used, key=used.__getitem__)[: len(used) - MOST]:
+            path.unlink(missing_ok=True)
 
 
 NOTHING_KEPT = Kept(None)

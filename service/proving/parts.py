@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -19,12 +19,17 @@ import msgspec
 from service.core.cel import Checked, check_condition
 from service.core.cel.attributes import row
 from service.core.invariants import AtMost, Ends, Invariant, Named, Never, Rests
-from service.core.rules import CONTACT_PERMISSION, Eligibility, Selector
+from service.core.rules import CONTACT_PERMISSION, Eligibility, Per, Selector
 from service.core.ruling import judging
 from service.core.selection import bits, mask
 from service.core.strategy import Action, Strategy
 
 _SOURCES = ("service/proving", "service/core", "models")
+_WORDS = (
+    "says", "owner", "file", "line", "text", "otherwise", "languages", "language", "version", "known_as", "told",
+    "told_to", "invariants", "actionable",
+)  # fmt: skip
+"""What is written in documents, of which nothing that is found depends: what is called how, and where it stands."""
 _ROOT = Path(__file__).parents[2]
 
 
@@ -37,23 +42,23 @@ class Parts:
 
     def digest(self, promise: Invariant | None) -> str:
         """Return what changes with anything that a promise depends on; None stands for everything that can be found."""
-        parts = [program(), _promised(promise), *self._parts(promise)]
-        return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+        found = [_wordless(self._strategy)] if promise is None else [_promised(promise), *self._parts(promise)]
+        return hashlib.sha256(msgspec.json.encode([program(), *found])).hexdigest()
 
-    def _parts(self, promise: Invariant | None) -> Iterator[object]:
-        strategy, everything = self._strategy, promise is None or isinstance(promise, Ends)
+    def _parts(self, promise: Invariant) -> Iterator[object]:
+        strategy = self._strategy
         channels = tuple(channel.id for channel in strategy.channels)
         if isinstance(promise, Never | Named):
             channels = promise.channels or channels
         own = (promise.never.source, promise.when.source) if isinstance(promise, Never) else ()
         yield self._judged(channels, [self._checked(source) for source in own])
-        if everything or isinstance(promise, AtMost):
+        yield [_about(strategy, one, channels) for one in _selectors(promise)]
+        if isinstance(promise, AtMost):
             yield from _counted(strategy, [(cap, cap.count) for cap in strategy.caps])
-        if everything or isinstance(promise, Rests):
+        if isinstance(promise, Rests):
             yield from _counted(strategy, [(rule, rule.about) for rule in strategy.cool_offs])
-        if everything:
-            yield from _counted(strategy, [(rule, rule.keep) for rule in strategy.promises])
-            yield [(one.boost, one.factor, one.when.source) for one in strategy.weights], strategy.safe_greeting
+        if isinstance(promise, Ends):  # it names rules
+            yield [(rule.id, rule.when.source) for rule in judging(strategy)]
 
     def _judged(self, channels: Sequence[str], own: Sequence[Checked]) -> tuple[object, ...]:
         """Return what the rules of some channels depend on, together with the conditions of a promise."""
@@ -70,7 +75,7 @@ class Parts:
         asked = frozenset(name for condition in read for name in condition.attributes)
         actions = [told for action in strategy.actions if (told := _told(action, channels, asked))]
         fields, unasked = _fields(strategy, read), _exempt(strategy, [CONTACT_PERMISSION])
-        return rules, places, levels, actions, unasked, fields, strategy.schema.time_zone
+        return rules, places, levels, actions, unasked, fields, strategy.schema.time_zone, strategy.safe_greeting
 
     def _checked(self, source: str) -> Checked:
         if source not in self._conditions:
@@ -89,15 +94,23 @@ def program() -> str:
     return found.hexdigest()
 
 
-def _promised(promise: Invariant | None) -> object:
-    if promise is None:
-        return None
-    plain = msgspec.to_builtins(promise)
-    plain["written"] = msgspec.to_builtins(promise.written.valid), bool(promise.written.file)
+def _promised(promise: Invariant) -> object:
+    """Return a promise without its words; what every strategy promises is told apart by its id alone."""
+    plain, written = msgspec.to_builtins(promise), promise.written
+    plain["written"] = msgspec.to_builtins(written.valid), "" if written.file else written.id
     for key in ("never", "when"):
         if key in plain:
             plain[key] = plain[key]["source"]
     return type(promise).__name__, plain
+
+
+def _selectors(promise: Invariant) -> tuple[Selector, ...]:
+    """Return how a promise selects actions, apart from its conditions."""
+    if isinstance(promise, AtMost):
+        return (promise.count,)
+    if isinstance(promise, Rests):
+        return (promise.about,)
+    return (promise.but,) if isinstance(promise, Named) and promise.but is not None else ()
 
 
 def _told(action: Action, channels: Sequence[str], asked: frozenset[str]) -> object:
@@ -112,12 +125,20 @@ def _fields(strategy: Strategy, read: Iterable[Checked]) -> list[object]:
     names = {name for condition in read for name in condition.fields}
     names |= {action.consumes.supply for action in strategy.actions if action.consumes}
     names |= {schema.time_zone.field} if schema.time_zone else set()
-    return [replace(schema.fields[schema.index[name]], says="") for name in sorted(names & set(schema.index))]
+    found = [schema.fields[schema.index[name]] for name in sorted(names & set(schema.index))]
+    events = {event for field in found if field.fold for event in (field.fold.event, field.fold.closed_by)}
+    return [
+        _wordless(found),
+        [(name, schema.events[name].attributes) for name in sorted(filter(None, events)) if name in schema.events],
+    ]
 
 
 def _counted(strategy: Strategy, rules: Sequence[tuple[Any, Selector]]) -> Iterator[object]:
-    yield [_wordless(rule, selector, strategy) for rule, selector in rules]
+    channels = [channel.id for channel in strategy.channels]
+    yield [(_wordless(rule), _about(strategy, selector, channels)) for rule, selector in rules]
     yield _exempt(strategy, [rule.id for rule, _ in rules])
+    if any({Per.GROUP, Per.INTENT} & set(rule.per) for rule, _ in rules):
+        yield [(action.id, action.group, action.intents) for action in strategy.actions]
 
 
 def _selector(rule: Any) -> Selector:  # noqa: ANN401 - a guardrail or a rule that permits
@@ -139,8 +160,11 @@ def _exempt(strategy: Strategy, names: Sequence[str]) -> list[object]:
     ]
 
 
-def _wordless(rule: Any, selector: Selector, strategy: Strategy) -> Mapping[str, object]:  # noqa: ANN401 - any rule
-    """Return a rule without its words; the actions that it is about stand for its selector."""
-    about = _about(strategy, selector, [channel.id for channel in strategy.channels])
-    kept = {key: value for key, value in msgspec.to_builtins(rule).items() if key not in ("says", "owner", "instead")}
-    return {**kept, "count": about, "about": about, "keep": about}
+def _wordless(whole: object) -> object:
+    """Return documents as plain values, without words, places in files, and what decides nothing."""
+    if is_dataclass(whole):
+        own = [one.name for one in fields(whole) if one.name not in _WORDS]
+        return {name: _wordless(getattr(whole, name)) for name in own}
+    if isinstance(whole, Mapping):
+        return {key: _wordless(value) for key, value in whole.items()}
+    return [_wordless(one) for one in whole] if isinstance(whole, tuple | list) else whole

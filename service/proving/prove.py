@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -24,16 +25,21 @@ if TYPE_CHECKING:
     from service.proving.asking import Promises
 
 TIMEOUT_S = 5.0
+_QUICK_S = 0.5
+"""So long a question may take in the first round, so that no promise waits for a dear one."""
 _CLOSED = Named(CLOSED, Form.WITHOUT_CONSENT)  # it stands for itself in digests; what it asks is about every rule
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be proven: the promises of these ids (empty: all), within so many seconds each, and what is odd."""
+    """What is to be proven: the promises of these ids (empty: all), within so many seconds a question and a promise,
+    and what is odd.
+    """
 
     only: tuple[str, ...] = ()
     timeout_s: float = TIMEOUT_S
     findings: bool = True
+    promise_s: float = inf
 
 
 def promises_of(strategy: Strategy, only: Sequence[str] = ()) -> tuple[Invariant, ...]:
@@ -54,17 +60,27 @@ def prove(
     strategy: Strategy,
     wanted: Wanted = Wanted(),
     kept: Kept = NOTHING_KEPT,
-    on: Callable[[str], None] = lambda promise: None,
+    on: Callable[[Proof], None] = lambda proof: None,
 ) -> Report:
-    """Return the proof of each promise and, if they are wanted, the findings; `on` is told what was just proven."""
+    """Return the proof of each promise and, if they are wanted, the findings; `on` is told each as soon as it is there.
+
+    The promises of which it cannot be told at once come last, with all the time that is wanted.
+    """
     began = monotonic()
-    work = _Work(strategy, wanted, kept)
-    proofs = []
-    for promise in promises_of(strategy, wanted.only):
-        proofs.append(work.proof(promise))
-        on(promise.written.id)
+    work, promises = _Work(strategy, wanted, kept), promises_of(strategy, wanted.only)
+    proofs: dict[str, Proof] = {}
+    rounds = (min(wanted.timeout_s, _QUICK_S), wanted.timeout_s)
+    for timeout_s in dict.fromkeys(rounds):
+        for promise in promises:
+            if promise.written.id in proofs:
+                continue
+            proof = work.proof(promise, timeout_s)
+            if proof.ruling is not Ruling.UNKNOWN or timeout_s == wanted.timeout_s:
+                proofs[promise.written.id] = proof
+                on(proof)
+    told = tuple(proofs[promise.written.id] for promise in promises)
     found = work.findings() if wanted.findings and not wanted.only else ()
-    return Report(strategy.version, tuple(proofs), found, monotonic() - began, work.known)
+    return Report(strategy.version, told, found, monotonic() - began, work.known)
 
 
 class _Work:
@@ -76,12 +92,12 @@ class _Work:
         self._parts = Parts(strategy)
         self._promises: Promises | None = None
 
-    def proof(self, promise: Invariant) -> Proof:
+    def proof(self, promise: Invariant, timeout_s: float) -> Proof:
         digest, written = self._parts.digest(promise), promise.written
         if self._kept.proven(digest):
             self.known += 1
             return Proof(written.id, written.says, written.file, written.line, Ruling.PROVEN)
-        found = self._proven(promise)
+        found = self._proven(promise, timeout_s)
         if found.ruling is Ruling.PROVEN:
             self._kept.keep(digest)
         return found
@@ -92,21 +108,23 @@ class _Work:
         if found is not None:
             self.known += 1
             return tuple(_placed(one, self._strategy) for one in found)
-        found = self._solving().findings()
+        found = self._solving(self._wanted.timeout_s).findings()
         if all(one.certain for one in found):
             self._kept.keep_findings(digest, found)
         return found
 
-    def _proven(self, promise: Invariant) -> Proof:
-        solving = self._solving()
+    def _proven(self, promise: Invariant, timeout_s: float) -> Proof:
+        solving = self._solving(timeout_s)
         return solving.closed(CLOSED) if promise is _CLOSED else solving.prove(promise)
 
-    def _solving(self) -> Promises:
+    def _solving(self, timeout_s: float) -> Promises:
+        """Return what proves: with another time to think it is the same, and what it found out is not lost."""
         if self._promises is None:
             from service.proving.asking import Promises
 
             asked = promises_of(self._strategy, self._wanted.only)
-            self._promises = Promises(self._strategy, asked, self._wanted.timeout_s)
+            self._promises = Promises(self._strategy, asked, timeout_s)
+        self._promises.takes(timeout_s, _QUICK_S if timeout_s < self._wanted.timeout_s else self._wanted.promise_s)
         return self._promises
 
 

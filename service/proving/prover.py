@@ -15,6 +15,10 @@ from service.proving.solving import Asked, Solvers, Undecided
 from service.proving.strategy import Model
 
 TIMEOUT_S = 5.0
+WIDER = (
+    "it holds for all that comes in under the bounds and values that are declared now, but not for what may have been "
+    "kept of somebody under wider ones: the service looks at them when something comes in, and never again"
+)
 _TRIES = 24
 """So many customers of the solver may turn out not to be real before the question is given up."""
 _SHOWN = 12
@@ -65,7 +69,14 @@ class Prover:
         return self._possible[key][1]
 
     def find(self, *formulas: z3.BoolRef) -> z3.ModelRef | None:
-        """Return a model in which all of these are true, None where there is none; raise Undecided."""
+        """Return a model in which all of these are true of what can come in today, None where there is none.
+
+        Raises Undecided.
+        """
+        return self.find_kept(*formulas, self.model.symbols.today)
+
+    def find_kept(self, *formulas: z3.BoolRef) -> z3.ModelRef | None:
+        """Return the same also of what may have been kept under other bounds than those that are declared today."""
         with self._solvers.given(*formulas) as solver:
             return solver.check()
 
@@ -116,6 +127,9 @@ class Prover:
     def _answered(self, question: Question, solver: Asked) -> Verdict:
         unreal, plain = 0, None
         try:
+            if solver.check() is None:
+                return Verdict(question, Outcome.PROVEN)
+            solver.add(self.model.symbols.today)
             while unreal < _TRIES and (model := solver.check()) is not None:
                 model = _these_days(solver, self._near) or model
                 found = self._real(question, self.customer(model, question.channel, solver.timed))
@@ -128,8 +142,7 @@ class Prover:
             return Verdict(question, Outcome.COUNTEREXAMPLE if plain else Outcome.UNKNOWN, plain, "" if plain else why)
         if plain is not None:
             return Verdict(question, Outcome.COUNTEREXAMPLE, plain)
-        return Verdict(question, Outcome.UNKNOWN, why=self._why(question, unreal)) if unreal else Verdict(
-            question, Outcome.PROVEN)  # fmt: skip
+        return Verdict(question, Outcome.UNKNOWN, why=self._why(question, unreal) if unreal else WIDER)
 
     def _real(self, question: Question, customer: Customer) -> Decided | None:
         """Return the decision that shows a customer to be a counterexample; one that a store could give, if it can."""

@@ -21,8 +21,13 @@ def rounded(court: Court, decided: Decided, real: Real, action: str) -> Decided:
         for plainer in () if value is None else _plainer(field, value, decided.customer.now_ms):
             values = decided.customer.values
             other = replace(decided.customer, values=(*values[:index], plainer, *values[index + 1 :]))
-            found = next(iter(court.decisions(other, action)))
-            if found.seen >= decided.seen and found.customer.values[index] == plainer and real(found):
+            found = next(court.decisions(other, action), None)
+            if (
+                found is not None
+                and found.seen >= decided.seen
+                and found.customer.values[index] == plainer
+                and real(found)
+            ):
                 decided = found
                 break
     return decided

@@ -92,6 +92,7 @@ class Symbols:
         self._levels = tuple(levels)
         self._span = from_ms, until_ms
         self._now = z3.BitVec("now", 64)
+        self._today = z3.Bool("all came in as it is declared today")
         self._level = z3.BitVec("level", len(self._levels).bit_length())
         self._symbols = symbols(schema, usage, alphabets)
         self._in_order = tuple(self._symbols.values())
@@ -104,7 +105,7 @@ class Symbols:
         yield z3.ULT(self._level, len(self._levels))
         for symbol in self._in_order:
             yield implies(symbol.known, self._allowed(symbol.field.purpose))
-        yield from bounds(schema, self._symbols)
+        yield from bounds(schema, self._symbols, self._today)
         yield from self._clocks.world(self._allowed(Purpose.SERVICE))
 
     def _allowed(self, purpose: Purpose) -> Bool:
@@ -117,8 +118,16 @@ class Symbols:
         return self._now
 
     @property
+    def today(self) -> z3.BoolRef:
+        """That all that is kept came in under the bounds that are declared today; the world does not say so."""
+        return self._today
+
+    @property
     def world(self) -> tuple[z3.BoolRef, ...]:
-        """What is true of every customer: bounds, declared values, purposes, the clock. `solver` has it asserted."""
+        """What is true of every customer: bounds, purposes, the clock; and, under `today`, what is declared of the kept.
+
+        `solver` has it asserted.
+        """
         return self._world
 
     def at_level(self, level: str) -> z3.BoolRef:

@@ -1,88 +1,127 @@
 """What is true of every customer: the bounds of what can be known, what their consent allows, and the clock.
 
-Bounds and declared values are those that the service checks when a value comes in, so they hold for what was kept as
-long as it came in under the same declarations.
+Bounds and declared values are those that the service checks when a value comes in. What comes with a request keeps to
+them; of what is kept they are only true as long as it came in under the same declarations, so they are facts under the
+condition `today`: what is proven without it holds also for what was kept under wider ones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from math import ceil, floor
 
 import z3
 
 from models.bounds import MAX_CHARACTERS, YEAR_1_MS, YEAR_10000_MS
 from models.contact import LAST_CHANNEL, MINUTES_SINCE_LAST, REMEMBERED_MS
-from models.context import Attribute, ContextSchema, Field, FoldKind, Source, ValueType
+from models.context import Attribute, ContextSchema, Field, FoldKind, Scalar, Source, ValueType
 from models.operations import LARGEST_INT
 from service.proving import doubles
 from service.proving.fields import Symbol, most_items
-from service.proving.logic import Bool, both, either, same
+from service.proving.logic import Bool, both, either, implies, same
 from service.proving.numbers import within
 from service.proving.texts import Items, Members
 
 _COUNTING = (FoldKind.COUNT, FoldKind.OPEN, FoldKind.DISTINCT, FoldKind.WINDOW_COUNT)
 _AS_IT_WAS = (FoldKind.LAST, FoldKind.FIRST, FoldKind.MIN, FoldKind.MAX)
+_ADDED = (FoldKind.SUM, FoldKind.WINDOW_SUM, FoldKind.DECAY)
 _KEPT = (FoldKind.OPEN, FoldKind.DISTINCT, FoldKind.WINDOW_COUNT)
 
 
-def bounds(schema: ContextSchema, symbols: Mapping[str, Symbol]) -> Iterator[Bool]:
-    """Yield what holds of each field's value, known or not."""
+def bounds(schema: ContextSchema, symbols: Mapping[str, Symbol], today: z3.BoolRef) -> Iterator[Bool]:
+    """Yield what holds of each field's value, known or not; `today` is that all came in as it is declared today."""
     for field in schema.fields:
         symbol = symbols[field.id]
-        match field.type:
-            case ValueType.INT:
-                yield _whole(schema, symbol)
-            case ValueType.DOUBLE:
-                yield _double(schema, symbol)
-            case ValueType.TIMESTAMP:
-                yield within(symbol.value, YEAR_1_MS, YEAR_10000_MS - 1)
-            case ValueType.STRING:
-                yield _text(symbol)
-            case ValueType.STRINGS:
-                yield from _texts(symbol)
-            case ValueType.BOOL:
-                pass
+        yield from _always(symbol)
+        if field.type in (ValueType.INT, ValueType.DOUBLE, ValueType.STRING):
+            said = _said(declared(schema, field), symbol)
+            yield said if field.fold is None else implies(today, said)
     if LAST_CHANNEL in symbols:
         yield from _contact(symbols[LAST_CHANNEL], symbols[MINUTES_SINCE_LAST])
 
 
-def _whole(schema: ContextSchema, symbol: Symbol) -> Bool:
-    declared, fold = _declared(schema, symbol.field), symbol.field.fold
-    low, high = -LARGEST_INT, LARGEST_INT
-    if symbol.field.source is Source.SUPPLY or (fold and fold.kind in _COUNTING):
-        low = 0
-    if fold and fold.kind in _KEPT:
-        high = fold.keep
-    low = low if declared.low is None else max(low, ceil(declared.low))
-    high = high if declared.high is None else min(high, floor(declared.high))
-    return within(symbol.value, low, high)
-
-
-def _double(schema: ContextSchema, symbol: Symbol) -> Bool:
-    declared, fold = _declared(schema, symbol.field), symbol.field.fold
-    low = 0.0 if fold and fold.kind is FoldKind.RATE else declared.low
-    above = True if low is None else doubles.less(doubles.double(low), symbol.value, or_equal=True)
-    high = declared.high
-    below = True if high is None else doubles.less(symbol.value, doubles.double(high), or_equal=True)
-    return both(doubles.finite(symbol.value), above, below)
-
-
-def _declared(schema: ContextSchema, field: Field) -> Attribute:
-    """Return the bounds of a field: of what an event says of it, where that is what it holds."""
-    fold = field.fold
-    if fold is None or fold.kind not in _AS_IT_WAS or fold.event not in schema.events:
-        return field.bounds
+def declared(schema: ContextSchema, field: Field) -> Attribute:
+    """Return the bounds of a field: of what an event says of it, or of what comes of adding that up."""
+    fold, said = field.fold, field.bounds
+    if fold is None or fold.event not in schema.events:
+        return said
     attributes = schema.events[fold.event].attributes
-    return next((one for one in attributes if one.name == fold.attribute), field.bounds)
+    folded = next((one for one in attributes if one.name == fold.attribute), None)
+    if fold.kind in _AS_IT_WAS and folded is not None:
+        return replace(said, low=folded.low, high=folded.high)
+    if fold.kind in _ADDED and folded is not None:
+        return replace(said, low=_none_below(folded), high=_none_above(folded))
+    return replace(said, high=float(fold.keep)) if fold.kind in _KEPT else said
+
+
+def _none_below(added: Attribute) -> float | None:
+    """Return 0 where nothing negative is ever added."""
+    return 0.0 if added.low is not None and added.low >= 0.0 else None
+
+
+def _none_above(added: Attribute) -> float | None:
+    return 0.0 if added.high is not None and added.high <= 0.0 else None
+
+
+def comes_in(schema: ContextSchema, field: Field, value: Scalar | None) -> bool:
+    """Tell whether a value can come of what is let in today; what is unknown can."""
+    said = declared(schema, field)
+    if value is None or isinstance(value, bool | tuple):
+        return True
+    if isinstance(value, str):
+        return not said.values or value in said.values
+    if field.type is ValueType.TIMESTAMP:
+        return True
+    return (said.low is None or value >= said.low) and (said.high is None or value <= said.high)
+
+
+def _always(symbol: Symbol) -> Iterator[Bool]:
+    match symbol.field.type:
+        case ValueType.INT:
+            yield _whole(symbol)
+        case ValueType.DOUBLE:
+            yield _double(symbol)
+        case ValueType.TIMESTAMP:
+            yield within(symbol.value, YEAR_1_MS, YEAR_10000_MS - 1)
+        case ValueType.STRING:
+            yield _text(symbol)
+        case ValueType.STRINGS:
+            yield from _texts(symbol)
+        case ValueType.BOOL:
+            pass
+
+
+def _whole(symbol: Symbol) -> Bool:
+    fold = symbol.field.fold
+    counted = symbol.field.source is Source.SUPPLY or (fold is not None and fold.kind in _COUNTING)
+    return within(symbol.value, 0 if counted else -LARGEST_INT, LARGEST_INT)
+
+
+def _double(symbol: Symbol) -> Bool:
+    fold = symbol.field.fold
+    never_below = fold is not None and fold.kind is FoldKind.RATE
+    above = doubles.less(doubles.double(0.0), symbol.value, or_equal=True) if never_below else True
+    return both(doubles.finite(symbol.value), above)
+
+
+def _said(said: Attribute, symbol: Symbol) -> Bool:
+    """Return that a value keeps to what is declared."""
+    low, high, value = said.low, said.high, symbol.value
+    if symbol.field.type is ValueType.INT:
+        return within(value, None if low is None else ceil(low), None if high is None else floor(high))
+    if symbol.field.type is ValueType.STRING:
+        alphabet = symbol.alphabet
+        texts = said.values if alphabet is not None else ()
+        return either(*(value == alphabet.constant(text) for text in texts)) if alphabet and texts else True
+    above = True if low is None else doubles.less(doubles.double(low), value, or_equal=True)
+    return both(above, True if high is None else doubles.less(value, doubles.double(high), or_equal=True))
 
 
 def _text(symbol: Symbol) -> Bool:
-    alphabet, values = symbol.alphabet, symbol.field.bounds.values
+    alphabet = symbol.alphabet
     if alphabet is None:
         return True
-    if values:
-        return either(*(symbol.value == alphabet.constant(text) for text in values))
     return z3.Length(symbol.value) <= MAX_CHARACTERS if alphabet.spelled else alphabet.in_it(symbol.value)
 
 

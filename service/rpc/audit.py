@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 
 from service.core.audit import Audited, What
@@ -29,9 +29,10 @@ class Wanted:
     kinds: frozenset[What]
     customer: str
     anchor: Link | None
+    digest: str = ""
 
     @classmethod
-    def of(cls, request: pb.ReadAuditRequest) -> Wanted:
+    def of(cls, request: pb.ReadAuditRequest, digest: Callable[[str], str]) -> Wanted:
         """Check a request and return what it asks; raise `InvalidArgument` with every bad field."""
         found, kinds = Findings(), set()
         named = {number: what for what, number in KINDS.items()}
@@ -52,13 +53,16 @@ class Wanted:
             found.add("head", "is no head; send it as it was told.")
         found.end()
         wanted = frozenset(kinds) or frozenset(What) - {What.CONSENT}
-        return cls(request.after, bounds[0], bounds[1], wanted, request.customer_id, anchor)
+        return cls(
+            request.after, bounds[0], bounds[1], wanted, request.customer_id, anchor, digest(request.customer_id)
+        )
 
     def takes(self, one: Audited) -> bool:
         """Tell whether a change is asked for."""
         early = self.from_ms is not None and one.at_ms < self.from_ms
         late = self.until_ms is not None and one.at_ms >= self.until_ms
-        return one.what in self.kinds and not early and not late
+        other = one.what is What.ERASURE and bool(self.customer) and one.subject != self.digest
+        return one.what in self.kinds and not (early or late or other)
 
 
 class Audits:
@@ -69,7 +73,8 @@ class Audits:
 
     async def read_audit(self, request: pb.ReadAuditRequest, left: TimeToEnd) -> AsyncGenerator[pb.AuditItem, None]:
         """Tell what was changed, then whether the record is as it was written."""
-        edge, wanted = self._current.edge, Wanted.of(request)
+        edge = self._current.edge
+        wanted = Wanted.of(request, edge.stores.audit.digest)
         unreadable, more, after = 0, True, wanted.after
         while more:
             page = await edge.stores.audit.page(after, left())

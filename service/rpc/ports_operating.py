@@ -34,8 +34,12 @@ class Control(Protocol):
 class Audit(Protocol):
     """The record of who changed what."""
 
-    async def note_erased(self, customer: str, who: Who, deadline_s: float) -> None:
-        """Note that a customer was erased."""
+    def digest(self, customer: str) -> str:
+        """Return the keyed digest that the record has of a customer who was erased; empty without a key."""
+        ...
+
+    async def note_erasure(self, customer: str, what: str, who: Who, deadline_s: float) -> None:
+        """Note what becomes of an erasure."""
         ...
 
     async def page(self, after: str = "", deadline_s: float | None = None) -> AuditPage:

@@ -40,8 +40,15 @@ class Rights:
     async def erase_customer(self, request: pb.EraseCustomerRequest, deadline_s: float) -> pb.EraseCustomerResponse:
         """Remove everything that is kept about a person, and keep it from coming back."""
         edge, customer = self._current.edge, customer_of(request.customer_id)
+        again, who = bool(await edge.stores.log.erased((customer,), deadline_s)), Who(origin=ORIGIN.get())
+        if not again:
+            await edge.stores.audit.note_erasure(customer, "asked for", who, deadline_s)
         erased = await edge.stores.rights.erase(customer, deadline_s)
-        await edge.stores.audit.note_erased(customer, Who(origin=ORIGIN.get()), deadline_s)
+        what = (
+            f"{erased.decisions} decisions, {erased.outcomes} outcomes" if erased.decisions or erased.outcomes else ""
+        )
+        for one in erased.identities if what or not again else ():
+            await edge.stores.audit.note_erasure(one, what or "nothing was logged", who, deadline_s)
         rewrites = request.rewrite_append_only_file and await edge.stores.rights.rewrite(deadline_s)
         return convert.erased_answer(erased, rewrites)
 

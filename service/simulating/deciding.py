@@ -9,10 +9,8 @@ from operator import or_
 from msgspec import Struct
 from msgspec.structs import replace
 
-from models.context import Scalar
 from models.propensity import Folded
 from service.core.arbitrate import Scores
-from service.core.caps import CapTable, Day
 from service.core.decision import Counter, Known, Reason, Request
 from service.core.engine import Engine
 from service.core.memory import NOTHING_OFF, NOTHING_REMEMBERED, Memory, Switched
@@ -23,10 +21,10 @@ from service.core.snapshot import Snapshot
 from service.core.strategy import Strategy
 from service.evaluating.told import Telling
 from service.simulating.carried import NOTHING_SEEN, Carried, Keeping
+from service.simulating.ending import Ended, Ending, Planned
 from service.simulating.logged import Beside, Logged, LoggedRow
 
 NO_TREATMENT, OUTRANKED, NOT_WORTH = "no_treatment", "outranked", "nothing_worth_saying"
-_NO_COUNTERS: tuple[Counter, ...] = ()
 _MOST_LIKELY = 1.0 - 2.0**-32
 """A draw that explores nothing, for logs that do not tell their dice."""
 
@@ -56,12 +54,12 @@ class Deciding:
 
     def __init__(self, strategy: Strategy, model: Folded | None, told: frozenset[str]) -> None:
         self.strategy = strategy
-        self.caps = CapTable(strategy)
         self.index = {action.id: action.index for action in strategy.actions}
         self.kinds = {action.id: action.kind for action in strategy.actions}
         self._treated = _treated(strategy)
         self.offers = sum(1 << action.index for action in strategy.actions if action.kind is Kind.OFFER)
         self._engine = Engine(strategy, model)
+        self._ending = Ending(self._engine)
         self._telling = Telling(strategy)
         self._keeping = Keeping(strategy, told)
         self._fields = strategy.schema.index
@@ -88,11 +86,10 @@ class Deciding:
         draws = [_drawn(row) for row, placement in zip(logged.rows, rows, strict=True) if placement]
         planned = self._engine.arbitrate(logged.head.decision_id, request, snapshot, judged, scores, draws)
         entry = self._engine.check(planned, snapshot, judged.verdicts.vetoes).entry
-        said, uses = self._committed(entry, known.counters)
-        chances = [self._engine.policy(request, judged, scores, at, "main").chances for at in range(len(asked))]
+        ended = self._ending.of(Planned(request, snapshot, judged, scores, planned, known.counters), entry)
         places = _places(rows)
-        spoken = tuple(Spoken("" if at < 0 else said[at], {} if at < 0 else chances[at]) for at in places)
-        self._note(logged, entry, _same(logged, spoken), said, uses, carried)
+        spoken = tuple(Spoken("", {}) if at < 0 else Spoken(ended.said[at], ended.chances[at]) for at in places)
+        self._note(logged, entry, _same(logged, spoken), ended, carried)
         return Redecided(spoken, places, snapshot, judged, scores)
 
     def counters(self, channel: str, placement: str, action: str, snapshot: Snapshot) -> tuple[Counter, ...]:
@@ -100,7 +97,7 @@ class Deciding:
         if action not in self.index or not self.treated(channel, placement):
             return ()
         placement = placement or self._channels[channel].placements[0]
-        return self._counters(channel, placement, action, snapshot.now_ms, self._day(snapshot.values, snapshot.now_ms))
+        return self._ending.counters(channel, placement, self.index[action], snapshot.now_ms, snapshot.values)
 
     def why_not(self, found: Redecided, place: int, index: int) -> str:
         """Return by what an action is not said at a row: the rule's id, or the kind of the reason."""
@@ -155,43 +152,11 @@ class Deciding:
         """Return the level of that name; the fullest where a log tells none, the lowest for one that is not there."""
         return (told if told in self._levels else None) if told else self._fullest
 
-    def _committed(
-        self, entry: Entry, counters: Mapping[str, tuple[int, ...]]
-    ) -> tuple[list[str], list[tuple[Counter, ...]]]:
-        """Return what a commit would take at each placement, and the counters that it uses there."""
-        said: list[str] = []
-        uses: list[tuple[Counter, ...]] = []
-        day = self._day(entry.values, entry.at_ms)
-        for placed in entry.placements:
-            taken, using = "", _NO_COUNTERS
-            for candidate in placed.candidates if placed.suppression is None else ():
-                wanted = self._counters(entry.channel, placed.placement, candidate.action, entry.at_ms, day)
-                if candidate.action not in said and _fits(wanted, uses, counters, entry.at_ms):
-                    taken, using = candidate.action, wanted
-                    break
-            said.append(taken)
-            uses.append(using)
-        return said, uses
-
-    def _counters(self, channel: str, placement: str, action: str, at_ms: int, day: Day | None) -> tuple[Counter, ...]:
-        return self.caps.all_counters(channel, placement, self.index[action], at_ms, day)
-
-    def _day(self, values: Sequence[Scalar | None], at_ms: int) -> Day | None:
-        return self.caps.day(values, at_ms)
-
-    def _note(
-        self,
-        logged: Logged,
-        entry: Entry,
-        same: bool,
-        said: Sequence[str],
-        uses: Sequence[tuple[Counter, ...]],
-        carried: Carried,
-    ) -> None:
+    def _note(self, logged: Logged, entry: Entry, same: bool, ended: Ended, carried: Carried) -> None:
         at_ms, decision_id, promises = entry.at_ms, logged.head.decision_id, self._keeping.promises
-        carried.said(at_ms, decision_id, same, [counter for one in uses for counter in one])
+        carried.said(at_ms, decision_id, same, [counter for one in ended.uses for counter in one])
         if promises is not None:
-            gives = promises.gives([action for action in said if action], entry.channel, entry.values, at_ms)
+            gives = promises.gives([action for action in ended.said if action], entry.channel, entry.values, at_ms)
             carried.gave(at_ms, decision_id, same, gives)
 
 
@@ -225,24 +190,6 @@ def _places(rows: Sequence[str]) -> tuple[int, ...]:
         found.append(at if placement else -1)
         at += bool(placement)
     return tuple(found)
-
-
-def _fits(
-    wanted: Sequence[Counter],
-    uses: Sequence[tuple[Counter, ...]],
-    counters: Mapping[str, tuple[int, ...]],
-    now_ms: int,
-) -> bool:
-    """Tell whether every counter allows a further use, after those of the placements before this one."""
-    before = [counter.key for one in uses for counter in one]
-    if not before:
-        return True  # what survived the judgement fits
-    for counter in wanted:
-        since = counter.since_ms or now_ms - counter.within_ms + 1
-        used = sum(at_ms >= since for at_ms in counters.get(counter.key, ())) + before.count(counter.key)
-        if used >= counter.at_most:
-            return False
-    return True
 
 
 __all__ = ["Beside", "Deciding", "Redecided", "Spoken", "named"]

@@ -11,13 +11,13 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, TypeAlias
 
 from service.core.audit import NOBODY, Audited, AuditPage, What, Who
-from service.core.chain_walk import Found, Limits
-from service.core.chained import Link
+from service.core.chain_walk import Found, Limits, Wrong
+from service.core.chained import Gone, Link
 from service.core.logged import NO_PLACE
 from service.core.records import ConsentRecord
 from service.store import keys
 from service.store.calls import Calls
-from service.store.chain import ChainStore
+from service.store.chain import NEWEST, ChainStore
 from service.store.connection import pack
 from service.store.consents import consent_of
 from service.store.kept import pairs
@@ -53,9 +53,13 @@ class AuditStore:
         )  # fmt: skip
         self._in_force = None
 
-    async def note_erased(self, customer: str, who: Who, deadline_s: float | None = None) -> None:
-        """Note that a customer was erased: by a keyed digest, which tells nobody who it was."""
-        told = (What.ERASURE.value, self._suppression.digest(customer).hex(), "", "", who.by, who.origin)
+    def digest(self, customer: str) -> str:
+        """Return the keyed digest that the record has of a customer who was erased; empty without a key."""
+        return self._suppression.digest(customer).hex() if self._suppression.has_key else ""
+
+    async def note_erasure(self, customer: str, what: str, who: Who, deadline_s: float | None = None) -> None:
+        """Note what becomes of an erasure: of a keyed digest of the customer, which tells nobody who it was."""
+        told = (What.ERASURE.value, self.digest(customer), "", what, who.by, who.origin)
         await self._calls.function("audit_add", PLACES, told, about=STREAM, length=2, deadline_s=deadline_s)
 
     async def page(self, after: str = "", deadline_s: float | None = None) -> AuditPage:
@@ -92,8 +96,21 @@ class AuditStore:
                 return
 
     async def verify(self, anchor: Link | None = None, deadline_s: float | None = None) -> Found:
-        """Follow the chain of the record to its beginning; an `anchor` is a head that was noted elsewhere."""
-        return await ChainStore(self._calls).check(STREAM, Limits(anchor=anchor), deadline_s)
+        """Follow the chain of the record to its beginning; an `anchor` is a head that was noted elsewhere.
+
+        Nothing is ever erased from it, and it never was without links: what looks like that was done by somebody else.
+        """
+        chain = ChainStore(self._calls)
+        found, before = await chain.check(STREAM, Limits(anchor=anchor), deadline_s), NEWEST
+        while before and (found.erased or found.unchained):
+            page = await chain.page_of(STREAM, before, deadline_s)
+            for item in page.items:
+                if isinstance(item, Gone):
+                    found.add(item.at, Wrong.MISSING)
+                elif item.link is None:
+                    found.add(item.at, Wrong.UNLINKED)
+            before = page.before
+        return found
 
 
 def _audited(at: str, fields: Mapping[bytes, Any]) -> Audited | None:

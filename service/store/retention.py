@@ -93,6 +93,11 @@ KINDS: tuple[Kind, ...] = (
     Kind(f"{_BUCKET}g:.+", "what an erasure has not finished with", "decision", True),
     Kind(f"{_BUCKET}q", "what was counted for what is learned between trainings", "log", False),
     Kind(f"{_BUCKET}x", "keyed digests of erased customers", "", False),
+    Kind(f"{_BUCKET}w", "what is switched off", "", False),
+    Kind(r"tact:\{switch\}:(off|now)", "what is switched off by whom, and what is in force", "", False),
+    Kind(
+        r"tact:\{switch\}:(aud|ah)", "who changed what: names and hosts of operators, digests of the erased", "", False
+    ),
     Kind(r"tact:\{erasure\}:key", "a fingerprint of the erasure key", "", False),
     Kind(r"tact:\{fields\}:purposes", "what fields are kept for", "", False),
     Kind(r"tact:\{words\}:.+", "fields and texts of a strategy", "log", False),
@@ -102,4 +107,4 @@ KINDS: tuple[Kind, ...] = (
     Kind(r"tact:\{demand\}:(log|n|p:.+)", "what was wanted", "demand", False),
 )
 """Every key that there is; docs/rights.md shows the same. What is kept for ever is the digests of the erased, for they
-must stay out, what tells whether the key is still the same, and which purpose a field is kept for."""
+must stay out, what tells whether the key is still the same, which purpose a field is kept for, what operators did."""

@@ -70,7 +70,7 @@ FAULTS = (
     Fault(
         "the check objects, and the answer goes out all the same",
         "service/core/engine.py",
-        "        placements = tuple(_without(placed, objections) for placed in entry.placements)\n",
+        "        placements = tuple(answers.unobjected(placed, objections) for placed in entry.placements)\n",
         "        placements = entry.placements\n",
         ("tests/service/test_disagreement.py::test_a_rule_that_the_judgement_lost_sells_nothing_and_raises_the_alarm",),
     ),

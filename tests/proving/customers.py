@@ -93,14 +93,14 @@ def of_clock(zone: TimeZone, *fields: Field) -> ContextSchema:
 def in_world(symbols: Symbols, values: Sequence[Scalar | None], now_ms: int = NOW_MS) -> bool:
     """Tell whether there can be this customer at this moment."""
     solver = symbols.solver()
-    solver.add(*symbols.pinned(values, now_ms))
+    solver.add(*symbols.pinned(values, now_ms), symbols.today)
     return bool(solver.check() == z3.sat)
 
 
 def found(world: World, *wanted: z3.BoolRef) -> Iterator[z3.ModelRef]:
     """Yield a customer of whom these formulas are true, if there is one; facts about clocks are told on the way."""
     solver = world.symbols.solver(20_000)
-    solver.add(*wanted)
+    solver.add(*wanted, world.symbols.today)
     while (verdict := solver.check()) == z3.sat:
         lemma = world.symbols.lemma(solver.model())
         if lemma is None:

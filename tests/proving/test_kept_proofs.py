@@ -67,6 +67,83 @@ def test_a_change_proves_anew_what_depends_on_it(tmp_path: Path) -> None:
     assert {*RULES, "standard.unknown-never-permits", "odd"} <= moved(tmp_path / "rule", guardrails=rule)
 
 
+SECOND = """\
+  - id: other-phone
+    kind: message
+    says: Another one.
+    group: GROUP
+    value: VALUE
+    propensity: 0.5
+    treatments:
+      - {channel: web, placements: [hero], text: Another one.}
+"""
+GROUPED = """\
+  - {id: grouped, says: Of a group., at_most: 1, of: {groups: [internet]}, within: 7d}
+  - {id: rested, says: Of a group., rests: {groups: [internet]}, after: [refused], for: 30d}
+  - {id: unasked, says: But a group., never: contact without permission, except: {groups: [internet]}}
+  - {id: owed, says: Not of a large debt., never: action.kind == 'offer', while: past.debt > 100.0}
+  - {id: ends, says: All ends., always: suppressions end}
+"""
+OWED = """\
+  - {id: past.debt, says: Debt., type: double, purpose: service, fold: {kind: last, event: debt.told, attribute: owed}}
+"""
+TOLD = """\
+  - id: debt.told
+    says: What they owe.
+    attributes: {owed: {type: double, low: LOW, high: HIGH}}
+"""
+
+
+def edited(folder: Path, group: str = "own", value: str = "0", low: str = "-1", high: str = "100") -> Path:
+    """Write the strategy with one more action and one more fact, of which something was edited."""
+    return write_policy(
+        folder,
+        invariants=PROMISES + GROUPED,
+        actions=POLICY["actions"] + SECOND.replace("GROUP", group).replace("VALUE", value),
+        events=POLICY["events"] + TOLD.replace("LOW", low).replace("HIGH", high),
+        fields=POLICY["fields"] + OWED,
+        guardrails=POLICY["guardrails"].replace("past.open_tickets > 0", "past.open_tickets > 0 || past.debt < 0.0", 1),
+    )
+
+
+EDITS: dict[str, tuple[dict[str, str], set[str]]] = {
+    "an action moves into a group": ({"group": "internet"}, {"grouped", "rested", "unasked", "often", "rests", "odd"}),
+    "an event's upper bound": ({"high": "1000"}, {"owed", "ends", "helped", "odd"}),
+    "an event's lower bound": ({"low": "0"}, {"owed", "ends", "helped", "odd"}),
+    "what an action is worth": ({"value": "1000"}, {"odd"}),
+}
+
+
+@pytest.mark.parametrize("what", EDITS)
+def test_an_edit_elsewhere_proves_anew_what_hangs_on_it(what: str, tmp_path: Path) -> None:
+    """What a selector selects, what a group is counted for, and what an event may say are part of a promise."""
+    edit, anew = EDITS[what]
+    found = []
+    for folder, changes in ((tmp_path / "before", {}), (tmp_path / "after", edit)):
+        strategy = load_strategy(edited(folder, **changes))
+        parts = Parts(strategy)
+        digests = {one.written.id: parts.digest(one) for one in promises_of(strategy)} | {"odd": parts.digest(None)}
+        assert len(set(digests.values())) == len(digests)  # no two promises stand for each other
+        found.append(digests)
+    moved = {name for name in found[0] if found[0][name] != found[1][name]}
+    assert anew <= moved
+    if what == "what an action is worth":
+        assert moved == anew
+
+
+def test_rules_that_change_names_are_other_rules_for_a_promise_that_names_them(tmp_path: Path) -> None:
+    """A promise excuses rules by their ids, so it is proven anew where the ids change places."""
+    promise = PROMISES + "  - {id: ends, says: All ends., always: suppressions end, except: [a-rule]}\n"
+    rules = """\
+  - {id: a-rule, says: A., forbid: {kinds: [offer]}, when: past.purchases_7d > 3}
+  - {id: b-rule, says: B., forbid: {kinds: [offer]}, when: past.open_tickets > 3}
+"""
+    swapped = rules.replace("a-rule", "c-rule").replace("b-rule", "a-rule").replace("c-rule", "b-rule")
+    before = digests(tmp_path / "1", invariants=promise, guardrails=POLICY["guardrails"] + rules)
+    after = digests(tmp_path / "2", invariants=promise, guardrails=POLICY["guardrails"] + swapped)
+    assert before["ends"] != after["ends"]
+
+
 def test_what_was_proven_is_not_asked_again(tmp_path: Path) -> None:
     """The second time all that was proven is known; that a promise is broken is found again."""
     kept, wanted = Kept(tmp_path / "proofs"), Wanted(only=("helped", "rests", "often"), findings=False)

@@ -108,7 +108,11 @@ class EmptyChains:
 class EmptyRecord:
     """An audit record in which nothing stands."""
 
-    async def note_erased(self, customer: str, who: Who, deadline_s: float) -> None:
+    def digest(self, customer: str) -> str:
+        """Know no key."""
+        return ""
+
+    async def note_erasure(self, customer: str, what: str, who: Who, deadline_s: float) -> None:
         """Note nothing."""
 
     async def page(self, after: str = "", deadline_s: float | None = None) -> AuditPage:

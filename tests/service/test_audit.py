@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import csv
 import getpass
-import io
-import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +13,6 @@ import pytest
 from redis import Redis
 
 from service.app import Running, start
-from service.cli.program import run
 from service.config import Settings, StorePlace
 from service.rpc.calling import CallFailed
 from service.rpc.client import TactClient
@@ -67,22 +62,30 @@ async def test_who_changed_what_is_on_record(clean_store_url: str, tmp_path: Pat
         await client.rights.erase("anna")
         records, end = await read(client)
         process = (getpass.getuser(), f"{os.uname().nodename}, process {os.getpid()}")
-        assert brief(records)[:-1] == [
+        assert brief(records)[:-2] == [
             ("strategy", "", "", first, *process),
             ("switch", "greet", "on", "off", "olga", LOCAL),
             ("switch", "greet", "off", "on", "piet", LOCAL),
             ("strategy", "", first, running.strategy.version, *process),
         ]
-        assert brief(records)[-1][0::4] == ("erasure", "")
-        assert len(records[-1]["subject"]) == 32
+        digest = records[-1]["subject"]
+        assert brief(records)[-2:] == [
+            ("erasure", digest, "", "asked for", "", LOCAL),
+            ("erasure", digest, "", "nothing was logged", "", LOCAL),
+        ]
+        assert len(digest) == 32
+        assert brief((await read(client, kinds=["erasure"], customer_id="anna"))[0]) == brief(records)[-2:]
+        assert (await read(client, kinds=["erasure"], customer_id="bert"))[0] == []
+        await client.rights.erase("anna")
+        assert (await read(client))[1]["entries"] == 6, "of whom nothing was left there is nothing to note"
         assert "anna" not in str(records)
         assert [one["because"] for one in records if one["kind"] == "switch"] == ["A typing error.", ""]
-        assert (end["entries"], end["faults"]) == (5, [])
+        assert (end["entries"], end["faults"]) == (6, [])
         assert [one["at"] for one in records] == sorted(one["at"] for one in records)
     async with audited(clean_store_url, tmp_path / "served") as (running, client):
         again, _ = await read(client)
-        assert again[:5] == records, "what was on record stays as it is"
-        assert [one["after"] for one in again[5:]] == [first], "the first edition was put in force again"
+        assert again[:6] == records, "what was on record stays as it is"
+        assert [one["after"] for one in again[6:]] == [first], "the first edition was put in force again"
 
 
 async def test_consents_are_told_with_what_led_to_them(clean_store_url: str, tmp_path: Path) -> None:
@@ -126,6 +129,15 @@ async def test_a_record_that_was_changed_is_found(clean_store_url: str, tmp_path
                 faults = (await read(client))[1]["faults"]
                 place = entries[-1 if damage == "cut off" else 3][0].decode()
                 assert place in [fault["position"] for fault in faults], damage
+            store.xdel(stream, entries[3][0])
+            store.zadd(keys.gone_key(stream), {entries[3][0] + b" " + entries[3][1][b"l"]: 1.0})
+            assert entries[3][0].decode() in [one["position"] for one in (await read(client))[1]["faults"]]
+            store.delete(keys.gone_key(stream))
+            forged = {b"w": b"switch", b"s": b"forged", b"b": b"mallory"}
+            store.delete(stream)
+            for at, fields in [(b"1000-0", forged), *entries]:
+                store.xadd(stream, fields, id=at)
+            assert [one["position"] for one in (await read(client))[1]["faults"]] == ["1000-0"]
             store.delete(stream, head)
             await client.control.switch_off("greet", "All is new.", "mallory")
             assert (await read(client))[1]["faults"] == [], "alone, a record that was written anew looks whole"
@@ -133,6 +145,20 @@ async def test_a_record_that_was_changed_is_found(clean_store_url: str, tmp_path
             store.restore(stream, 0, kept, replace=True)
             store.set(head, kept_head)
             assert (await read(client, head=whole["head"]))[1]["faults"] == []
+
+
+async def test_what_is_safer_does_not_wait_for_the_record(clean_store_url: str, tmp_path: Path) -> None:
+    """Where the record cannot be written, off is off all the same, and on is refused."""
+    async with audited(clean_store_url, tmp_path / "served") as (_, client):
+        with Redis.from_url(clean_store_url) as store:
+            store.delete(keys.audit_key())
+            store.set(keys.audit_key(), b"not a stream")
+            assert (await client.control.switch_off("greet", "Urgent.", "olga"))["changed"]
+            with pytest.raises(CallFailed):
+                await client.control.switch_on("greet", "olga")
+            assert [one["action_id"] for one in (await client.control.switches())["switched_off"]] == ["greet"]
+            store.delete(keys.audit_key())
+            assert (await client.control.switch_on("greet", "olga"))["changed"]
 
 
 @pytest.mark.parametrize(
@@ -154,32 +180,3 @@ async def test_a_bad_question_is_refused(
             await read(client, **asked)
         assert refused.value.code == "INVALID_ARGUMENT"
         assert [one.field for one in refused.value.violations] == [field]
-
-
-async def test_it_is_exported_and_its_end_is_told(
-    clean_store_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """As text, JSON lines and CSV, within bounds of time; exit code 1 where the record was changed."""
-    async with audited(clean_store_url, tmp_path / "served") as (running, client):
-        await client.control.switch_off("greet", "=HYPERLINK()", "olga")
-
-        async def tact(*words: str, code: int = 0) -> tuple[str, str]:
-            assert await asyncio.to_thread(run, ["audit", *words, "--target", running.address]) == code
-            seen = capsys.readouterr()
-            return seen.out, seen.err
-
-        text, said = await tact("--what", "switch")
-        assert " switch greet: on -> off  by olga from 127.0.0.1 (=HYPERLINK())\n" in text
-        assert said.startswith("2 entries, each vouched for")
-        (line,) = (await tact("--what", "switch", "--format", "jsonl"))[0].splitlines()
-        assert json.loads(line)["because"] == "=HYPERLINK()"
-        rows = list(csv.DictReader(io.StringIO((await tact("--format", "csv"))[0])))
-        assert [row["kind"] for row in rows] == ["strategy", "switch"]
-        assert rows[1]["because"] == "'=HYPERLINK()", "no spreadsheet takes it for a formula"
-        assert (await tact("--to", "2020-01-01T00:00:00Z"))[0] == ""
-        assert (await tact("--after", rows[0]["position"], "--format", "jsonl"))[0].count("\n") == 1
-        assert "no moment" in (await tact("--from", "noon", code=2))[1]
-        assert "--what consent" in (await tact("--customer", "anna", code=2))[1]
-        with Redis.from_url(clean_store_url) as store:
-            store.xdel(keys.audit_key(), rows[0]["position"])
-        assert "not as it was written" in (await tact(code=1))[1]

@@ -120,8 +120,8 @@ async def test_an_explanation_tells_how_old_everything_is(target: str, strategy:
         assert (fields["past.worst_score"]["value"], fields["past.worst_score"]["age_seconds"]) == (9, ninety_nine_days)
         assert "value" not in fields["past.best_score"]  # its maximum age is 90 days
         assert fields["past.best_score"]["age_seconds"] == ninety_nine_days
-        assert fields["past.tier"].keys() == {"field_id"}
-        assert fields["present.sentiment"].keys() == {"field_id", "value"}
+        assert fields["past.tier"].keys() == {"field_id", "purpose", "used"}
+        assert fields["present.sentiment"].keys() == {"field_id", "purpose", "used", "value"}
         same = (await tact.get_context("ada", MONDAY_NOON))["fields"]
         states = {field["field_id"]: field["state"] for field in same}
         assert (states["past.best_score"], states["past.worst_score"], states["past.tier"]) == (

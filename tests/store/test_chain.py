@@ -158,6 +158,28 @@ async def test_an_entry_that_nobody_erased_is_missed(clean_store_url: str) -> No
         assert len(found.faults) == 2
 
 
+async def test_what_nothing_vouches_for_says_nothing_of_age(clean_store_url: str) -> None:
+    """What an erasure left, and the head, may name no moment up to which entries were dropped: with it they are faults.
+
+    Real ones are followed all the same, so that what is gone below them is told, too.
+    """
+    later = b" 9999999999999"
+    async with opened(clean_store_url) as store:
+        await some(store, 6)
+        await store.rights.erase(namesakes(3)[1])
+        copy = await copied(store.chain, LOG)
+        with Redis.from_url(clean_store_url) as raw:
+            at = next(n for n, item in enumerate(copy.items) if isinstance(item, Gone))
+            gone = copy.items[at]
+            dated, cut = copy.having(at, Gone(gone.at, (gone.link or b"") + later)), replace(copy, head=copy.head + later)
+            for spoilt, wrong in ((dated, (gone.at, Wrong.CHANGED)), (cut, (copy.items[-1].at, Wrong.HEADLESS))):
+                put_back(raw, spoilt)
+                assert [(one.at, one.wrong) for one in (await store.chain.check(LOG)).faults] == [wrong]
+            put_back(raw, dated)
+            assert raw.xtrim(LOG, minid=str(gone.at), approximate=False) == at
+            assert (gone.at, Wrong.CHANGED) in [(one.at, one.wrong) for one in (await store.chain.check(LOG)).faults]
+
+
 async def test_what_age_took_is_no_fault(clean_store_url: str) -> None:
     """The chain goes on over what was dropped by its age, and what is younger may not be gone."""
     kept = Retention(decision=timedelta(days=1), log=timedelta(days=2))

@@ -14,14 +14,17 @@ from redis import Redis
 from models.fold_merge import stored_fields
 from models.schema import load_context
 from service.core.archived import Part, PartKind
+from service.core.audit import Who
 from service.core.decision import Counter, Counting, Take
 from service.core.supplies import SupplyReport, Wanted, Wanting
 from service.store.archive import ArchiveStore
+from service.store.audit import AuditStore
 from service.store.purposes import PurposeStore
 from service.store.retention import KINDS, Kind, Retention
 from service.store.rights import RightsStore
 from service.store.store import Store
 from service.store.suppression import Suppression
+from service.store.switches import SwitchStore
 from tests.project.tree import ROOT
 from tests.rpc.world import strategy
 from tests.store.persons import KEY, NOW_MS, Died, Dying, a_commit, fill, noted, opened
@@ -54,6 +57,9 @@ async def exercise(store: Store) -> None:
     counting = Counting("shop", 3, 3_600_000, 3_600_000, (("a", "", 0.5),))
     await store.customers.commit(replace(a_commit("bea", "counted"), counting=counting))
     await PurposeStore(store.calls, stored_fields(load_context(ROOT / "strategies" / "demo"))).claim()
+    switches = SwitchStore(store.calls)
+    await switches.spread((await switches.set("a", ("A typing error.", "olga")))[0])
+    await AuditStore(store.calls, Suppression(KEY), (("small@1", "", ""), Who("tact", "here"))).note_in_force()
 
 
 def kind_of(key: bytes) -> Kind:
@@ -81,7 +87,10 @@ async def test_every_key_is_listed_and_only_listed_ones_stay(clean_store_url: st
                 assert 0.4 * kept_ms < lives_ms <= kept_ms, key
     assert set(seen) == {kind.pattern for kind in KINDS}
     assert [kind.holds for kind in KINDS if not kind.kept] == [
-        "keyed digests of erased customers", "a fingerprint of the erasure key", "what fields are kept for",
+        "keyed digests of erased customers", "what is switched off",
+        "what is switched off by whom, and what is in force",
+        "who changed what: names and hosts of operators, digests of the erased",
+        "a fingerprint of the erasure key", "what fields are kept for",
     ]  # fmt: skip
 
 

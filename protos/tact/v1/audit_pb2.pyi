@@ -74,7 +74,7 @@ class ReadAuditRequest(message.Message):
     after: builtins.str
     """Begin after this position. Empty: at the beginning."""
     customer_id: builtins.str
-    """Of consents only those of this id: 1 to 128 bytes of UTF-8. Empty: of all customers."""
+    """Of consents and erasures only those of this id: 1 to 128 bytes of UTF-8. Empty: of all customers."""
     head: builtins.str
     """The head as it was noted earlier: where the record does not lead back to it, `end` says so. Empty: nothing was noted."""
     @builtins.property
@@ -156,7 +156,7 @@ class AuditRecord(message.Message):
     before: builtins.str
     """What it was before, such as a version, `on`, or a consent level with its channels. Empty: nothing."""
     after: builtins.str
-    """What it is since."""
+    """What it is since; of an erasure first that it was asked for, and then, for each id of the person, what was removed."""
     by: builtins.str
     """Who did it, as they call themselves; for versions the user that the process runs as; for consents the source. Empty when they did not say."""
     origin: builtins.str

@@ -25,6 +25,7 @@ end
 
 -- KEYS: master, the audit record, its head
 -- ARGV: what to switch (an action, or '*' for everything), packed details (empty: switch it on), by whom, from where, why
+-- What is safer never waits for the record: where that cannot be written, off is off all the same, and on is refused.
 -- Switched off again, it keeps since when it is off. Answers whether this changed anything (-1: too much is off), and the
 -- whole master, as field, value, ...
 local function switch_set(keys, argv)
@@ -33,15 +34,15 @@ local function switch_set(keys, argv)
     local singly = switched_count(keys[1]) - redis.call('HEXISTS', keys[1], '*')
     if argv[1] ~= '*' and singly >= MOST_OFF then return {keys[1], -1, {}} end
     redis.call('HSET', keys[1], argv[1], cmsgpack.pack({now_ms(), unpack(cmsgpack.unpack(argv[2]))}))
+    redis.call('HINCRBY', keys[1], VERSION_FIELD, 1)
+    pcall(audit.add, keys[2], keys[3], {'switch', argv[1], 'on', 'off', argv[3], argv[4], argv[5]})
   elseif argv[2] == '' and was then
+    audit.add(keys[2], keys[3], {'switch', argv[1], 'off', 'on', argv[3], argv[4], argv[5]})
     redis.call('HDEL', keys[1], argv[1])
+    redis.call('HINCRBY', keys[1], VERSION_FIELD, 1)
   else
     return {keys[1], 0, redis.call('HGETALL', keys[1])}
   end
-  redis.call('HINCRBY', keys[1], VERSION_FIELD, 1)
-  local from, to = 'on', 'off'
-  if argv[2] == '' then from, to = to, from end
-  audit.add(keys[2], keys[3], {'switch', argv[1], from, to, argv[3], argv[4], argv[5]})
   return {keys[1], 1, redis.call('HGETALL', keys[1])}
 end
 
