@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +67,30 @@ async def run_module(
     return Ended(child.returncode or 0, output.decode(errors="replace"), (errors or b"").decode(errors="replace"))
 
 
+async def lines_of(module: str, arguments: Sequence[str], *, timeout_s: float) -> AsyncGenerator[str, None]:
+    """Run `python -m module` and yield each line that it prints as soon as it is there.
+
+    It is killed when nobody wants more, and after `timeout_s`, which is no error: what it printed by then was yielded.
+    What it says on stderr goes nowhere.
+    """
+    child = await _begun((module, *arguments), stdin=asyncio.subprocess.DEVNULL)
+    ends = asyncio.get_running_loop().time() + timeout_s
+    try:
+        while child.stdout is not None:
+            async with asyncio.timeout_at(ends):
+                line = await child.stdout.readline()
+            if not line.endswith(b"\n"):  # half a line is none
+                return
+            yield line.decode(errors="replace")
+    except TimeoutError:
+        return
+    finally:
+        if child.returncode is None:
+            with suppress(ProcessLookupError):
+                child.kill()
+            await child.wait()
+
+
 class Waiting:
     """A program of ours that answers each line of JSON with one, and waits for the next; it begins with the first.
 
@@ -121,10 +145,10 @@ class Waiting:
             await child.wait()
 
 
-async def _begun(command: Sequence[str]) -> asyncio.subprocess.Process:
+async def _begun(command: Sequence[str], stdin: int = asyncio.subprocess.PIPE) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", "service.leash", str(os.getpid()), *command,
-        stdin=asyncio.subprocess.PIPE,
+        stdin=stdin,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
         env=surroundings(),

@@ -15,7 +15,7 @@ from service.core.again import Again, NotRepeatable, again, without_challenger
 from service.core.counterfactual import Counterfactual, Goal, counterfactual
 from service.core.decision import Known, Request
 from service.core.engine import Engine
-from service.core.explained import Explained, Logged
+from service.core.explained import Depth, Explained, Logged
 from service.core.plan import Entry
 from service.core.wanted import Wanted
 from service.errors import UnknownDecision
@@ -58,7 +58,8 @@ class Explaining:
     engines: Engines
     decisions: LoggedDecisions
     customers: Customers
-    _one: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _making: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _seeking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def explain(self, wanted: Wanted, deadline_s: float) -> Explained:
         """Explain a decision. Raises `UnknownDecision`, and NoSuchGoal for an action that it knows nothing of.
@@ -73,12 +74,19 @@ class Explaining:
             raise UnknownDecision("its customer was erased")
         try:
             engine = await self.engines.of(logged.entry.strategy, logged.entry.model, deadline_s)
-            made = again(engine, logged.entry)
+            made = await self._one_at_a_time(self._making, lambda _: again(engine, logged.entry))
         except NotRepeatable as why:
             return self._answered(self.engine(), wanted, logged, known, str(why))
-        if plan.pack(without_challenger(made.entry)) != plan.pack(without_challenger(logged.entry)):
+        would = await self._would(engine, made, logged, wanted) if wanted.goal and _same(made, logged) else None
+        return await self._one_at_a_time(
+            self._making, lambda _: self._explained(engine, made, wanted, logged, known, would)
+        )
+
+    def _explained(
+        self, engine: Engine, made: Again, wanted: Wanted, logged: Logged, known: Known, would: Counterfactual | None
+    ) -> Explained:
+        if not _same(made, logged):
             return self._answered(engine, wanted, logged, known, OTHERWISE)
-        would = await self._would(engine, made, logged, wanted) if wanted.goal else None
         return self._answered(engine, wanted, logged, known, "", made, would)
 
     def _answered(
@@ -92,7 +100,10 @@ class Explaining:
         would: Counterfactual | None = None,
     ) -> Explained:
         now, entry = self.engine(), logged.entry
-        told = engine.explainer.explained(made, logged.committed, later=True, only=wanted.only) if made else None
+        told = None
+        if made is not None:
+            said_only = wanted.depth is Depth.CUSTOMER
+            told = engine.explainer.explained(made, logged.committed, later=True, only=wanted.only, said_only=said_only)
         decision = engine.answer(logged.committed, None, told, _words_for(engine, entry, known))
         then, agreed = engine.level(entry.level), now.level(known.level or "") or now.strategy.levels[0]
         lost = frozenset(then.purposes if then else Purpose).difference(agreed.purposes)
@@ -108,24 +119,30 @@ class Explaining:
         wins = said.get(where) != goal.action if wanted.either_way else goal.wins
         aimed, committed = Goal(goal.action, wins, where), logged.committed
         return await self._one_at_a_time(
-            lambda stop: counterfactual(engine, made, aimed, wanted.most, TRIES, committed, stop)
+            self._seeking,
+            lambda stop: counterfactual(engine, made, aimed, wanted.most, TRIES, committed, stop),
         )
 
-    async def _one_at_a_time(self, work: Callable[[Callable[[], bool]], T]) -> T:
-        """Work beside decisions, of which it takes the processor; whoever gives up waiting stops it."""
+    async def _one_at_a_time(self, turn: asyncio.Lock, work: Callable[[Callable[[], bool]], T]) -> T:
+        """Work beside decisions, from which it takes the processor; whoever gives up waiting stops it."""
         stop = Event()
-        working = asyncio.ensure_future(self._alone(work, stop))
+        working = asyncio.ensure_future(_in_turn(turn, work, stop))
         try:
             return await asyncio.shield(working)  # a thread cannot be ended: the next one waits until it has
         except asyncio.CancelledError:
             stop.set()
             raise
 
-    async def _alone(self, work: Callable[[Callable[[], bool]], T], stop: Event) -> T:
-        async with self._one:
-            if stop.is_set():
-                raise asyncio.CancelledError
-            return await beside(lambda: work(stop.is_set))
+
+async def _in_turn(turn: asyncio.Lock, work: Callable[[Callable[[], bool]], T], stop: Event) -> T:
+    async with turn:
+        if stop.is_set():
+            raise asyncio.CancelledError
+        return await beside(lambda: work(stop.is_set))
+
+
+def _same(made: Again, logged: Logged) -> bool:
+    return plan.pack(without_challenger(made.entry)) == plan.pack(without_challenger(logged.entry))
 
 
 def _said(logged: Logged) -> dict[str, str]:

@@ -10,6 +10,7 @@ import inspect
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn, cast
@@ -46,6 +47,21 @@ SLOWEST = (
     "core/test_metamorphic.py", "training/log/test_scale.py", "logs/test_export.py", "cli/test_round_trip.py",
 )  # fmt: skip
 """The files of tests that take longest, which side by side come first: one of them last would leave a core idle."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep proofs for this session alone: what one test proved the others know, and the user's own stay as they are."""
+    if hasattr(config, "workerinput"):  # workers use the folder of whoever started them
+        return
+    folder = tempfile.mkdtemp(prefix="tact-proofs-")
+    before = os.environ.get("TACT_PROOFS")
+    os.environ["TACT_PROOFS"] = folder
+
+    def after() -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.environ.pop("TACT_PROOFS") if before is None else os.environ.update(TACT_PROOFS=before)
+
+    config.add_cleanup(after)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -22,7 +22,7 @@ from msgspec.structs import replace
 
 from service.archive.blocks import Block, Damaged, Part, PartWriter
 from service.archive.raw import MadeBy, RawEntry, Stream
-from service.archive.reading import Page, Window
+from service.archive.reading import Lost, Page, Window
 from service.archive.shelf import Shelf
 
 STATE = "archive.json"
@@ -41,11 +41,20 @@ class PartTold(Struct, frozen=True):
     outcomes: int
 
 
+class Anew(Struct, frozen=True):
+    """A chain that began again, for its stream had gone by its age: with which entry, and the last link of before."""
+
+    at: str
+    head: str
+
+
 class State(Struct, frozen=True):
     """How far an archive goes.
 
     `begins`, `positions` and `heads` are by stream and bucket: the places of the first entry and of the last, and the
-    link that vouches for the last and all before it, empty where it is not known. `made_by` says what wrote it last.
+    link that vouches for the last and all before it, empty where it is not known; `anew` is where chains began again,
+    the oldest first. `made_by` says what wrote it last, `store` which store it is of, and `missing` which parts of its
+    decisions were not found (`strategy NAME`).
     """
 
     form: int
@@ -55,6 +64,9 @@ class State(Struct, frozen=True):
     begins: dict[Stream, dict[int, str]] = {}
     positions: dict[Stream, dict[int, str]] = {}
     heads: dict[Stream, dict[int, str]] = {}
+    store: str = ""
+    missing: tuple[str, ...] = ()
+    anew: dict[Stream, dict[int, tuple[Anew, ...]]] = {}
 
 
 def state_of(folder: Path) -> State | None:
@@ -67,19 +79,22 @@ def state_of(folder: Path) -> State | None:
         raise ArchiveRefused(f"{folder / STATE} cannot be read; take the folder from a copy") from None
     if state.form != FORM:
         raise ArchiveRefused(f"{folder} has the form {state.form}, not {FORM}; read it with the Tact that wrote it")
+    if any(one.partition(" ")[0] not in ("strategy", "model") for one in state.missing):
+        raise ArchiveRefused(f"{folder / STATE} cannot be read; take the folder from a copy")
     if any(Path(part.name).name != part.name for part in state.parts):
         raise ArchiveRefused(f"{folder / STATE} names parts outside of the folder")
     return state
 
 
 class FolderLog:
-    """The log in an archive. Raises `ArchiveRefused` in words where it cannot be read."""
+    """The log in an archive. Raises `ArchiveRefused` in words where it cannot be read; `lost` was passed over."""
 
     def __init__(self, folder: Path) -> None:
         state = state_of(folder)
         if state is None:
             raise ArchiveRefused(f"{folder} is no archive: it has no {STATE}; make one with `tact log archive`")
         self.state = state
+        self.lost: list[Lost] = []
         self._parts = [part_in(folder, part.name) for part in state.parts]
 
     async def pages(self, window: Window) -> AsyncIterator[Page]:
@@ -87,17 +102,25 @@ class FolderLog:
         wanted = set(window.buckets)
         found = [(part, block) for part, block in self._found(Stream.DECISIONS, wanted) if _meets(block, window)]
         for part, block in found:
-            entries = await asyncio.to_thread(_read, part, block)
+            entries = await asyncio.to_thread(self._readable, part, block)
             yield Page(tuple(filter(window.holds, entries)), block.bucket)
         yield Page((), max(wanted, default=0) + 1)
 
     async def provide(self, wanted: Iterable[MadeBy], shelf: Shelf) -> None:
         """Do nothing: the parts stand in the folder already."""
 
-    def stream(self, bucket: int, stream: Stream) -> Iterator[RawEntry]:
-        """Yield a whole stream of a bucket, the oldest first, with what erased entries left."""
+    def stream(self, bucket: int, stream: Stream, *, readable: bool = False) -> Iterator[RawEntry]:
+        """Yield a whole stream of a bucket, the oldest first, with what erased entries left, or what is readable."""
         for part, block in self._found(stream, {bucket}):
-            yield from _read(part, block)
+            yield from self._readable(part, block) if readable else read_block(part, block)
+
+    def _readable(self, part: Part, block: Block) -> tuple[RawEntry, ...]:
+        """Return the entries of a block; where it cannot be read, note that and go on."""
+        try:
+            return read_block(part, block)
+        except ArchiveRefused as refused:
+            self.lost.append(Lost(block, str(refused)))
+            return ()
 
     def _found(self, stream: Stream, buckets: set[int]) -> list[tuple[Part, Block]]:
         """Return where a stream stands, bucket by bucket, each in its order."""
@@ -113,7 +136,8 @@ def part_in(folder: Path, name: str) -> Part:
         raise ArchiveRefused(f"{folder}: {damaged}; take the part from a copy") from None
 
 
-def _read(part: Part, block: Block) -> tuple[RawEntry, ...]:
+def read_block(part: Part, block: Block) -> tuple[RawEntry, ...]:
+    """Return the entries of a block; raise `ArchiveRefused` in words."""
     try:
         return part.entries(block)
     except Damaged as damaged:

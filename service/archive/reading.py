@@ -1,4 +1,4 @@
-"""Read the log as it stands in a store: nothing is written, and no byte of an entry is changed."""
+"""Read the log as it stands in a store: no byte of an entry is changed, and only which store it is is written."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from service.archive.blocks import Block
 from service.archive.raw import MadeBy, RawEntry, Stream
 from service.archive.shelf import Shelf
 from service.core.archived import PartDamaged, PartKind
@@ -72,8 +73,20 @@ class Next(Struct, frozen=True):
         return self.head[LINK_DIGITS:] == place
 
 
+class Lost(Struct, frozen=True):
+    """A block of an archive that cannot be read: so many entries, from the first to the last; says why."""
+
+    block: Block
+    says: str
+
+
 class Source(Protocol):
-    """Where decisions are read from, with the parts that make them again."""
+    """Where decisions are read from, with the parts that make them again; `lost` is what could not be read."""
+
+    @property
+    def lost(self) -> Sequence[Lost]:
+        """Return what could not be read so far."""
+        ...
 
     def pages(self, window: Window) -> AsyncIterator[Page]:
         """Yield the decisions that are meant, the oldest of each bucket first."""
@@ -88,6 +101,7 @@ class StoreLog:
     """The log in a store. Raises a `StoreError` when the store does not do what it is asked."""
 
     def __init__(self, connections: Connections) -> None:
+        self.lost: list[Lost] = []
         self._connections = connections
         self._parts = ArchiveStore(Calls(connections), Retention())
 
@@ -104,6 +118,14 @@ class StoreLog:
                     if len(found) < PAGE:
                         break
                     found = await self.read(bucket, Stream.DECISIONS, f"({found[-1].place}", last)
+
+    async def identity(self) -> str:
+        """Return which store this is, as its first archive noted in it; empty where none was made of it."""
+        return await self._parts.identity(PATIENCE_S)
+
+    async def identified(self) -> str:
+        """Return the same, noted now where none was."""
+        return await self._parts.identified(PATIENCE_S)
 
     async def read(self, bucket: int, stream: Stream, first: str, last: str = "+") -> list[RawEntry]:
         """Return the next entries of a bucket's stream from `first` on, in the store's way to write a range."""
@@ -125,7 +147,11 @@ class StoreLog:
 
     async def provide(self, wanted: Iterable[MadeBy], shelf: Shelf) -> None:
         """Put on a shelf what the store has of the parts of some versions; what is damaged it does not have."""
-        for kind, version in sorted(parts_of(wanted)):
+        await self.lay(parts_of(wanted), shelf)
+
+    async def lay(self, parts: Iterable[tuple[PartKind, str]], shelf: Shelf) -> None:
+        """Put on a shelf what the store has of some parts."""
+        for kind, version in sorted(parts):
             if not shelf.has(kind, version):
                 part = await self._parts.of(kind, version, PATIENCE_S)
                 if part is not None:

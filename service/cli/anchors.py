@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from service.cli.output import Failed
-from service.core.chained import Link, Stream
+from service.core.chained import Link, Place, Stream
 from service.rpc.convert_chain import Anchors
 
 _VERSION = 1
@@ -20,43 +21,72 @@ _BUCKETS = 1024
 
 
 class _File(Struct, forbid_unknown_fields=True):
-    """What the file holds: the heads by bucket (three hexadecimal digits) and chain, such as `0a3 log`."""
+    """What the file holds: the heads by bucket (three hexadecimal digits) and chain, such as `0a3 log`.
+
+    `unchained` counts entries of before there was a chain, unset where that was not noted; `begins` are the first
+    entries of an archive.
+    """
 
     tact_anchors: int
     noted_at: datetime
     heads: dict[str, str]
+    unchained: dict[str, int] | None = None
+    begins: dict[str, str] = {}
 
 
-def read_anchors(path: Path) -> tuple[Anchors, datetime | None]:
-    """Return what was noted and when; nothing where there is no file yet. Raise `Failed` for a file that is none."""
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What was noted, and when: heads, how many entries were of before there was a chain, and where archives began."""
+
+    heads: Anchors = field(default_factory=dict)
+    at: datetime | None = None
+    unchained: Mapping[tuple[int, Stream], int] | None = None
+    begins: Mapping[tuple[int, Stream], Place] = field(default_factory=dict)
+
+
+def read_anchors(path: Path) -> Noted:
+    """Return what was noted; nothing where there is no file yet. Raise `Failed` where there is none to be."""
+    if not path.parent.is_dir():
+        raise Failed(f"--anchors: there is no folder {path.parent}; make it, or name another file")
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        return {}, None
+        return Noted()
     try:
         if len(content) > _LARGEST:
             raise ValueError(f"it is larger than {_LARGEST:,} bytes")
         file = msgspec.json.decode(content, type=_File)
         if file.tact_anchors != _VERSION:
             raise ValueError(f"it is of version {file.tact_anchors}, and this knows version {_VERSION}")
-        return dict(_anchor(name, head) for name, head in file.heads.items()), file.noted_at
+        heads = dict(_anchor(name, head) for name, head in file.heads.items())
+        counts = file.unchained
+        unchained = None if counts is None else {_chain(name): count for name, count in counts.items()}
+        begins = {_chain(name): Place.parse(place) for name, place in file.begins.items()}
+        return Noted(heads, file.noted_at, unchained, begins)
     except ValueError as error:  # msgspec's are too
         why = f"{path} holds no anchors ({error}); name the file that this command wrote, or a new one"
         raise Failed(f"--anchors: {why}", 2) from None
 
 
 def _anchor(name: str, head: str) -> tuple[tuple[int, Stream], Link]:
-    bucket, _, stream = name.partition(" ")
     link = Link.parse(head.encode())
-    if link is None or len(bucket) != 3 or not 0 <= int(bucket, 16) < _BUCKETS:
+    if link is None:
         raise ValueError(f"there is no head for {name[:20]!r}")
-    return (int(bucket, 16), Stream(stream)), link
+    return _chain(name), link
 
 
-def write_anchors(path: Path, anchors: Mapping[tuple[int, Stream], Link]) -> None:
+def _chain(name: str) -> tuple[int, Stream]:
+    bucket, _, stream = name.partition(" ")
+    if len(bucket) != 3 or not 0 <= int(bucket, 16) < _BUCKETS:
+        raise ValueError(f"there is no chain {name[:20]!r}")
+    return int(bucket, 16), Stream(stream)
+
+
+def write_anchors(path: Path, noted: Noted) -> None:
     """Replace the file by what is noted now, all of it or nothing."""
-    heads = {f"{bucket:03x} {stream}": str(link) for (bucket, stream), link in sorted(anchors.items())}
-    file = _File(_VERSION, datetime.now(UTC).replace(microsecond=0), heads)
+    heads, unchained, begins = (_named(one) for one in (noted.heads, noted.unchained or {}, noted.begins))
+    counts = {name: int(count) for name, count in unchained.items()}
+    file = _File(_VERSION, datetime.now(UTC).replace(microsecond=0), heads, counts, begins)
     beside = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
         with beside.open("wb") as to:
@@ -66,3 +96,7 @@ def write_anchors(path: Path, anchors: Mapping[tuple[int, Stream], Link]) -> Non
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _named(by: Mapping[tuple[int, Stream], object]) -> dict[str, str]:
+    return {f"{bucket:03x} {stream}": str(one) for (bucket, stream), one in sorted(by.items(), key=lambda one: one[0])}

@@ -62,8 +62,9 @@ def _key(file: str | None) -> bytes | None:
 
 async def _archived(out: Path, place: StorePlace, key: bytes | None) -> Archived:
     from service.archive.folder import ArchiveRefused, writing
+    from service.archive.parts import forget
     from service.archive.reading import StoreLog
-    from service.archive.writing import archive, forget
+    from service.archive.writing import archive
 
     try:
         with writing(out) as folder:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -16,12 +16,14 @@ import typer
 from service.cli.options import DEFAULT_TARGET, Json, Target, as_of_moment, example
 from service.cli.output import Failed, progress, say, say_json
 from service.core.chain_walk import Found
-from service.core.chained import Link, Stream
+from service.core.chained import BEGINNING, Link, Place, Stream
 
 if TYPE_CHECKING:
+    from service.cli.anchors import Noted
     from service.rpc.client import TactClient
     from service.rpc.convert_chain import Anchors
     from service.store.chain import ChainStore
+    from service.store.retention import Retention
 
 EXAMPLE = example("tact log verify --anchors /mnt/elsewhere/anchors.json")
 _BUCKETS = 1024
@@ -38,6 +40,8 @@ class _Told:
     vouched: dict[str, int] = field(default_factory=lambda: {"decisions": 0, "outcomes": 0})
     erased: int = 0
     unchained: int = 0
+    unlinked: dict[tuple[int, Stream], int] = field(default_factory=dict)
+    begins: dict[tuple[int, Stream], Place] = field(default_factory=dict)
     compared: int = 0
     heads: dict[tuple[int, Stream], Link] = field(default_factory=dict)
     faults: list[dict[str, str]] = field(default_factory=list)
@@ -48,13 +52,27 @@ class _Told:
         self.vouched[_CALLED[stream]] += found.entries
         self.erased += found.erased
         self.unchained += found.unchained
+        if found.unchained:
+            self.unlinked[bucket, stream] = found.unchained
         self.compared += found.compared
         self.untold += found.untold
         if found.head is not None:
             self.heads[bucket, stream] = Link(found.head.digest, found.head.at)
         for one in found.faults:
-            place = {"bucket": f"{bucket:03x}", "chain": _CALLED[stream], "entry": str(one.at)}
-            self.faults.append({**place, "wrong": one.wrong.value, "says": one.wrong.says})
+            self.tell(bucket, stream, str(one.at), one.wrong.value, one.wrong.says)
+
+    def tell(self, bucket: int, stream: Stream, entry: str, wrong: str, says: str) -> None:
+        """Add something that is wrong."""
+        place = {"bucket": f"{bucket:03x}", "chain": _CALLED[stream], "entry": entry}
+        self.faults.append({**place, "wrong": wrong, "says": says})
+
+    def compare(self, unchained: Mapping[tuple[int, Stream], int]) -> None:
+        """Tell where more entries are passed off as older than the chain than there were."""
+        for (bucket, stream), count in self.unlinked.items():
+            noted = unchained.get((bucket, stream), 0)
+            if count > noted:
+                says = f"{count:,} entries without a link come before the chain, and {noted:,} were noted"
+                self.tell(bucket, stream, str(BEGINNING), "unlinked", says)
 
 
 def verify_log(
@@ -80,7 +98,7 @@ def verify_log(
         typer.Option(metavar="DIR", help="Read a folder of `tact log archive` instead.", show_default=False),
     ] = None,
     keep: Annotated[
-        str, typer.Option(metavar="KIND=TIME,…", help="With --store: what --keep says there, such as log=30d.")
+        str, typer.Option(metavar="KIND=TIME,…", help="With --store or --archive: what --keep says, as log=30d.")
     ] = "",
     unlinked_until: Annotated[
         str | None,
@@ -97,20 +115,25 @@ def verify_log(
     What erasures and age took is no fault. Ends with 1 where something is wrong, and says what, in which bucket and
     with which entry; then the file of anchors stays as it is.
     """
-    from service.cli.anchors import read_anchors, write_anchors
+    from service.cli.anchors import Noted, read_anchors, write_anchors
 
     started = time.monotonic()
-    noted, noted_at = read_anchors(anchors) if anchors else ({}, None)
+    if archive is not None and store is not None:
+        raise Failed("--archive and --store are both given; name one of them", 2)
+    noted = read_anchors(anchors) if anchors else Noted()
     until = as_of_moment(unlinked_until)
     unlinked_ms = int(until.timestamp() * 1000) if until else 0
     if archive is not None:
-        told = _of_archive(archive, noted, unlinked_ms)
+        told = _of_archive(archive, keep, noted, unlinked_ms)
     else:
-        of_store = asyncio.run(_of_store(store, keep, noted, unlinked_ms)) if store else None
-        told = of_store or _of_service(target, noted, unlinked_ms)
+        of_store = asyncio.run(_of_store(store, keep, noted.heads, unlinked_ms)) if store else None
+        told = of_store or _of_service(target, noted.heads, unlinked_ms)
+    if noted.unchained is not None and not unlinked_ms:
+        told.compare(noted.unchained)
     if anchors and not told.faults:
-        write_anchors(anchors, {**noted, **told.heads})
-    _tell(told, len(noted), noted_at, anchors, time.monotonic() - started, json)
+        heads, begins = {**noted.heads, **told.heads}, {**noted.begins, **told.begins}
+        write_anchors(anchors, Noted(heads, unchained=told.unlinked, begins=begins))
+    _tell(told, len(noted.heads), noted.at, anchors, time.monotonic() - started, json)
     return 1 if told.faults else 0
 
 
@@ -127,26 +150,40 @@ async def _of_store(store: str, keep: str, anchors: Anchors, unlinked_ms: int) -
     from service.cli.stores import opened, place_of
     from service.store.calls import Calls
     from service.store.chain import ChainStore
-    from service.store.retention import Retention
 
-    try:
-        retention = Retention.parse(keep)
-    except ValueError as error:
-        raise Failed(f"--keep {keep!r}: {error}", 2) from None
+    retention = _retention(keep)
     async with opened(place_of(store, os.environ)) as connections:
         return await _all(_chains(ChainStore(Calls(connections), retention), anchors, unlinked_ms))
 
 
-def _of_archive(folder: Path, anchors: Anchors, unlinked_ms: int) -> _Told:
-    from service.archive.folder import ArchiveRefused, FolderLog
-    from service.archive.verifying import chains
+def _retention(keep: str) -> Retention:
+    from service.store.retention import Retention
 
-    async def read() -> _Chains:
-        for found in chains(FolderLog(folder), anchors, unlinked_ms):
+    try:
+        return Retention.parse(keep)
+    except ValueError as error:
+        raise Failed(f"--keep {keep!r}: {error}", 2) from None
+
+
+def _of_archive(folder: Path, keep: str, noted: Noted, unlinked_ms: int) -> _Told:
+    from service.archive.folder import ArchiveRefused, FolderLog
+    from service.archive.verifying import Held, begins_of, chains
+    from service.store.retention import milliseconds
+
+    held = Held(noted.heads, noted.begins, unlinked_ms, milliseconds(_retention(keep).log))
+
+    async def read(log: FolderLog) -> _Chains:
+        for found in chains(log, held):
             yield found
 
     try:
-        return asyncio.run(_all(read()))
+        log = FolderLog(folder)
+        told = asyncio.run(_all(read(log)))
+        told.begins = begins_of(log)
+        for lost in log.lost:
+            block = lost.block
+            told.tell(block.bucket, Stream(block.stream.value), block.last, "damaged", lost.says)
+        return told
     except ArchiveRefused as refused:
         raise Failed(str(refused)) from None
 

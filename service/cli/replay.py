@@ -91,6 +91,7 @@ async def _replayed(archive: Path | None, store: str | None, window: Window, job
             with progress("buckets", _BUCKETS, "decisions") as bar:
                 heard.bar = bar
                 await replay(source, window, parts, heard.on, jobs=used, show=heard.show)
+            heard.lost = [one.says for one in source.lost]
     except ReplayFailed as failed:
         raise Failed(str(failed)) from None
 
@@ -120,6 +121,7 @@ class _Heard:
 
         self.show = show
         self.bar: Bar | None = None
+        self.lost: list[str] = []
         self._decision, self._json = decision, json
         self._tally: Tally = Tally()
         self._told: list[dict[str, Any]] = []
@@ -149,14 +151,17 @@ class _Heard:
         from service.archive.replaying import Fate
 
         tally, fates = self._tally, self._tally.fates
+        for says in self.lost:
+            note(says)
         if self._decision and not tally.decisions:
             raise Failed(f"decision {self._decision} is not in the log that was read")
-        bad = self._differ > 0
+        bad = self._differ > 0 or bool(self.lost)
         ends = SOME_DIFFER if bad else SOME_MISSING if fates[Fate.NOT_ARCHIVED] + fates[Fate.NOT_REPEATABLE] else 0
         if self._json:
             counts = {str(fate): count for fate, count in sorted(fates.items())}
             size = round(tally.bytes / tally.decisions, 1) if tally.decisions else 0
             told = {"decisions": tally.decisions, "fates": counts, "why": dict(tally.why), "bytes_an_entry": size}
+            told |= {"damaged": self.lost} if self.lost else {}
             say_json({**told, "seconds": round(seconds, 3), "told": self._told})
         elif not self._decision:
             self._say_all(seconds)

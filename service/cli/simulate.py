@@ -22,6 +22,7 @@ from service.cli.simulated import cleared_up, source
 from service.config import DEFAULT_STRATEGY
 
 if TYPE_CHECKING:
+    from models.context import ValueType
     from models.propensity import Folded
     from service.core.strategy import Strategy
     from service.evaluating.rows import Log
@@ -88,6 +89,7 @@ def simulate(
     worth, the pressure on caps and supply, who loses every offer and why, and effects by groups.
     """
     from service.evaluating.cells import LogRefused
+    from service.simulating.gate import GateRefused
     from service.simulating.running import SimulationFailed
 
     fields = tuple(dict.fromkeys(filter(None, (one.strip() for one in groups.split(",")))))
@@ -96,13 +98,16 @@ def simulate(
     window = _window(begin, end)
     own = loaded(strategy, model)
     rival = loaded(against or strategy, against_model) if against or against_model else None
-    conditions = _conditions(own[0], strategy, fields, fail_if or [], worth, method, no_value)
+    _see_words(own[0], strategy, fields, worth, method, memory)
+    conditions = _conditions(own[0], fields, fail_if or [], no_value)
     with cleared_up() as folder:
         where = source(Where(log, decisions, events), target, population, strategy, folder)
         asked = Asked(strategy, model, against, against_model, where, fields, jobs, method, worth, memory)
         try:
-            told = _simulated(asked, own, rival, window, folder, no_value)
+            told = _simulated(asked, own, rival, window, folder, no_value, conditions)
             _end(told, conditions, report, json, folder)
+        except GateRefused as refused:
+            raise Failed(f"--fail-if: {refused}", 2) from None
         except (LogRefused, SimulationFailed) as refused:
             raise Failed(str(refused)) from None
 
@@ -114,13 +119,14 @@ def _simulated(
     window: Window,
     folder: Path,
     no_value: bool,
+    conditions: list[Condition],
 ) -> dict[str, Any]:
     """Return everything that a simulation tells, but for its gate."""
     from service.simulating.telling import document
     from service.simulating.valuing import NOT_ASKED, valued
 
     with log_of(asked.where, asked.strategy) as log:
-        spread, tally, left_out = _decided(asked, own, log, window, folder)
+        spread, tally, left_out = _decided(asked, own, rival, log, window, folder, conditions)
     told = document(tally, spread, asked.groups, _about(own, rival))
     told["notes"] = _notes(own[0], spread, rival is not None, left_out)
     told["value"] = NOT_ASKED if no_value else valued(_words(asked, window, folder), rival is not None)
@@ -128,32 +134,47 @@ def _simulated(
 
 
 def _decided(
-    asked: Asked, own: tuple[Strategy, Folded | None], log: Log, window: Window, folder: Path
+    asked: Asked,
+    own: tuple[Strategy, Folded | None],
+    against: tuple[Strategy, Folded | None] | None,
+    log: Log,
+    window: Window,
+    folder: Path,
+    conditions: list[Condition],
 ) -> tuple[Spread, Tally, tuple[str, ...]]:
     """Decide a log again; return what was read and counted, and the columns that have another type."""
-    from models.decision_table import feature_column
-    from service.evaluating.rows import TableLog
-    from service.simulating.logged import SEEN
+    from service.simulating.gate import see_channels
     from service.simulating.running import simulated
     from service.simulating.segments import segments
     from service.simulating.spread import spread
     from service.simulating.worker import Plan
 
-    kinds = {feature_column(field.id): field.type for field in own[0].schema.fields}
-    left_out: tuple[str, ...] = ()
-    if isinstance(log, TableLog):
-        left_out = log.otherwise(kinds)
-        log = replace(log, also=(SEEN,))
-    kinds = {name: kind for name, kind in kinds.items() if name not in left_out}
-    with progress("reading the log", log.count(), "decisions") as bar:
+    log, kinds, left_out = _readable(log, own[0])
+    with progress("reading the log", log.count(), "rows") as bar:
         found = spread(log, kinds, window, folder, bar.on)
+    compared = (own[0], against[0]) if against else (own[0],)
+    see_channels(conditions, found.channels | {channel.id for one in compared for channel in one.channels})
     divided = segments(own[0].schema, (*asked.groups, *own[0].features), found.sample)
     rival = str(asked.against or asked.strategy) if asked.against or asked.against_model else ""
     models = (str(asked.model or ""), str(asked.against_model or ""))
     plan = Plan(str(asked.strategy), models[0], (rival, models[1]), divided, tuple(sorted(found.told)))
-    with progress("deciding again", len(found.parts), "decisions") as bar:
+    with progress("deciding again", len(found.parts), "rows") as bar:
         tally = simulated(plan, found.parts, asked.jobs or os.cpu_count() or 1, folder, bar.on)
     return found, tally, left_out
+
+
+def _readable(log: Log, strategy: Strategy) -> tuple[Log, dict[str, ValueType], tuple[str, ...]]:
+    """Return a log with all that is read of it, the columns of fields by type, and those that have another type."""
+    from models.decision_table import feature_column
+    from service.evaluating.rows import TableLog
+    from service.simulating.logged import SEEN
+
+    kinds = {feature_column(field.id): field.type for field in strategy.schema.fields}
+    if not isinstance(log, TableLog):
+        return log, kinds, ()
+    left_out = log.otherwise(kinds)
+    left = {name: kind for name, kind in kinds.items() if name not in left_out}
+    return replace(log, also=(SEEN,)), left, left_out
 
 
 def _about(own: tuple[Strategy, Folded | None], rival: tuple[Strategy, Folded | None] | None) -> dict[str, Any]:
@@ -171,12 +192,12 @@ def _notes(strategy: Strategy, spread: Spread, compared: bool, left_out: tuple[s
     notes = []
     if spread.unseen:
         notes.append(
-            f"{spread.unseen:,} decisions do not tell caps, refusals, promises and permission as they were: it is "
+            f"{spread.unseen:,} rows do not tell caps, refusals, promises and permission as they were: it is "
             "taken that nothing was used up or promised before the window, and that contact was permitted"
         )
     if spread.undrawn and not compared:
         notes.append(
-            f"{spread.undrawn:,} decisions do not tell their dice: what was said then is compared with the best that "
+            f"{spread.undrawn:,} rows do not tell their dice: what was said then is compared with the best that "
             "would be said now; --against compares like with like"
         )
     if left_out:
@@ -237,21 +258,30 @@ def _ms(moment: datetime | None) -> int | None:
     return None if moment is None else round(moment.timestamp() * 1000)
 
 
-def _conditions(
-    strategy: Strategy, folder: Path, groups: tuple[str, ...], texts: list[str], worth: str, method: str, no_value: bool
-) -> list[Condition]:
-    """Read what is asked for, before anything long begins."""
-    from service.evaluating.asked import wrong
-    from service.simulating.gate import VALUES, GateRefused, condition
+def _see_words(strategy: Strategy, folder: Path, groups: tuple[str, ...], worth: str, method: str, memory: str) -> None:
+    """Raise `Failed` for what cannot be meant, before anything long begins."""
+    from service.evaluating.asked import memory_wrong, wrong
+    from service.simulating.segments import GROUPED
 
+    fields = {field.id: field.type for field in strategy.schema.fields}
     for field in groups:
-        if field not in strategy.schema.index:
-            raise Failed(f"--groups: there is no field {field!r}; there are {', '.join(strategy.schema.index)}", 2)
+        if field not in fields:
+            raise Failed(f"--groups: there is no field {field!r}; there are {', '.join(fields)}", 2)
+        if fields[field] not in GROUPED:
+            can = ", ".join(name for name, kind in fields.items() if kind in GROUPED)
+            raise Failed(f"--groups: {field} is of type {fields[field].value}, which makes no groups; name {can}", 2)
     if why := wrong(strategy, folder, worth, "", method):
         raise Failed(why, 2)
-    channels = [channel.id for channel in strategy.channels]
+    if why := memory_wrong(memory):
+        raise Failed(f"--memory: {why}", 2)
+
+
+def _conditions(strategy: Strategy, groups: tuple[str, ...], texts: list[str], no_value: bool) -> list[Condition]:
+    """Read the conditions; which channels there are is known with the log."""
+    from service.simulating.gate import VALUES, GateRefused, condition
+
     try:
-        found = [condition(text, channels, groups, [cap.id for cap in strategy.caps]) for text in texts]
+        found = [condition(text, None, groups, [cap.id for cap in strategy.caps]) for text in texts]
     except GateRefused as refused:
         raise Failed(f"--fail-if: {refused}", 2) from None
     if no_value and any(one.name in VALUES for one in found):

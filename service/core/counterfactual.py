@@ -50,7 +50,7 @@ class Verdict(StrEnum):
     """What came of the search.
 
     already   the decision is so without any change
-    found     with `changes` it is so, as deciding again showed
+    found     with the listed `changes` it is so, what `assumes` names taken as it was, as deciding again showed
     none      no combination of the changes that were looked at makes it so
     gave_up   none was found by the time that all tries were used up
     """

@@ -7,17 +7,21 @@ its kind. So nothing is given away by what stands beside it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from dataclasses import replace as replace_sieve
 
 from msgspec.structs import replace
 
 from models.context import Audience, ContextSchema, Field, Purpose
+from service.core.check import CONSENT, STOCK, SWITCH
 from service.core.customer_words import CUSTOMERS, because
 from service.core.decision import Answer, Decision, Reason, ReasonCode
 from service.core.explained import Depth, Explanation, Fate, FieldSeen, RuleSeen, ScoreSeen, Story, WeightSeen
 from service.core.observed import Observer
 from service.core.reasons import each_once
+from service.core.rules import CONTACT_PERMISSION
+from service.core.ruling import judging
 from service.core.strategy import Strategy
 from service.core.templates import told_by
 from service.core.validity import Validity
@@ -27,6 +31,8 @@ NOT_AGREED = "It is not told what this rests on, for the customer no longer agre
 _DEPTHS = {Audience.CUSTOMER: Depth.CUSTOMER, Audience.AGENT: Depth.AGENT, Audience.AUDITOR: Depth.AUDITOR}
 _BY_SCORE = frozenset({ReasonCode.HIGHEST_NET_VALUE, ReasonCode.EXPLORATION})
 """Their fields are features: which of them are told is said one by one, for none of them decides alone."""
+OBJECTIONS = frozenset({CONSENT, STOCK, SWITCH, CONTACT_PERMISSION})
+"""What the second check names that is no rule."""
 NONE_LOST: frozenset[Purpose] = frozenset()
 
 
@@ -34,13 +40,15 @@ NONE_LOST: frozenset[Purpose] = frozenset()
 class Sieve:
     """What is told at one depth: these fields and no others (None: all), and none that is `lost` to the consent of now.
 
-    `scores` says whether what models and weights made may be told.
+    `scores` says whether what models and weights made may be told. `rules` are the fields of each rule by its id, for
+    reasons that name a rule and no fields.
     """
 
     depth: Depth
     told: frozenset[str] | None
     lost: frozenset[str]
     scores: bool
+    rules: Mapping[str, frozenset[str]]
 
     def tells(self, fields: Iterable[str]) -> bool:
         """Tell whether all of these fields are told."""
@@ -58,9 +66,10 @@ class Sieve:
         if reason.code in _BY_SCORE:
             sentence = reason.sentence if self.scores else NOT_AGREED
             return Reason(reason.code, sentence, reason.rule, self.of(reason.fields), reason.until_ms)
-        if self.tells(reason.fields):
+        read = self._read_by(reason)
+        if read is not None and self.tells(read):
             return reason
-        lost = any(name in self.lost for name in reason.fields)
+        lost = any(name in self.lost for name in read or ())
         return Reason(reason.code, NOT_AGREED if lost else UNTOLD, "", (), reason.until_ms)
 
     def reasons(self, reasons: Iterable[Reason]) -> tuple[Reason, ...]:
@@ -75,6 +84,12 @@ class Sieve:
         if not self.scores:
             return replace(answer, reasons=reasons, propensity=0.0, net_value=0.0)
         return replace(answer, reasons=reasons)
+
+    def _read_by(self, reason: Reason) -> Collection[str] | None:
+        """Return what a reason rests on; None where that is not known, as of a rule of another strategy."""
+        if reason.code is not ReasonCode.CHECK_FAILED or reason.rule in OBJECTIONS:
+            return reason.fields
+        return self.rules.get(reason.rule, () if self.told is None else None)
 
     def _fields(self, reason: Reason) -> tuple[str, ...]:
         if reason.code in _BY_SCORE or self.tells(reason.fields):
@@ -93,6 +108,7 @@ class Depths:
             depth: frozenset(f.id for f in schema.fields if _DEPTHS[audience(f, schema)] <= depth) for depth in Depth
         }
         weighing = {name for weight in strategy.weights for name in observer.fields(weight)}
+        self._rules = {rule.id: frozenset(observer.fields(rule)) for rule in judging(strategy)}
         self._scoring = frozenset((*strategy.features, *weighing))
         self._sieves = {depth: self._sieve(depth, NONE_LOST) for depth in Depth}
 
@@ -127,10 +143,17 @@ class Depths:
         placements = tuple(replace(one, reasons=sieve.reasons(one.reasons)) for one in validity.placements)
         return replace(validity, placements=placements)
 
-    def explanation(self, told: Explanation, answers: Iterable[Answer], sieve: Sieve) -> Explanation:
-        """Return an explanation as it is told; `answers` are those that it explains, with all of their reasons."""
+    def explanation(
+        self, told: Explanation, answers: Iterable[Answer], sieve: Sieve, customers: Sieve | None = None
+    ) -> Explanation:
+        """Return an explanation as it is told; `answers` are those that it explains, with all of their reasons.
+
+        The sentences are for customers, of whom `customers` says what they are told: what this strategy tells where it
+        is left out.
+        """
         why = {answer.placement: answer.reasons for answer in answers}
-        stories = tuple(self._story(story, why.get(story.placement, ()), sieve) for story in told.placements)
+        words = customers or replace_sieve(self._sieves[Depth.CUSTOMER], lost=sieve.lost)
+        stories = tuple(self._story(story, why.get(story.placement, ()), sieve, words) for story in told.placements)
         if sieve.depth is Depth.CUSTOMER:
             said = dict.fromkeys(story.action for story in told.placements if story.action)
             fates = tuple(Fate(action, (), None, None, None) for action in said)
@@ -139,14 +162,15 @@ class Depths:
         fates = tuple(_fate(fate, sieve) for fate in told.fates)
         return Explanation(fates, _fields(told.fields, sieve), told.level, stories, sieve.depth)
 
-    def _story(self, story: Story, reasons: Iterable[Reason], sieve: Sieve) -> Story:
-        customers = Sieve(Depth.CUSTOMER, self._told[Depth.CUSTOMER], sieve.lost, sieve.scores)
-        fits = [self._fields[name] for fields in story.fits if customers.tells(fields) for name in fields]
+    def _story(self, story: Story, reasons: Iterable[Reason], sieve: Sieve, customers: Sieve) -> Story:
+        fits = [self._fields[name] for fit in story.fits if customers.tells(fit.fields) for name in fit.known]
         sentence = because(story.action, tuple(reason.code for reason in reasons), fits)
         if sieve.depth is Depth.CUSTOMER:
             return Story(story.placement, story.action, (), sentence=sentence)
         asked = None if story.asked_by is None else sieve.reason(story.asked_by)
-        found = replace(story, sentence=sentence, asked_by=asked, fits=tuple(filter(sieve.tells, story.fits)))
+        found = replace(
+            story, sentence=sentence, asked_by=asked, fits=tuple(fit for fit in story.fits if sieve.tells(fit.fields))
+        )
         if sieve.depth is Depth.AUDITOR and sieve.scores:
             return found
         return replace(found, draw=None, odds=())
@@ -154,7 +178,7 @@ class Depths:
     def _sieve(self, depth: Depth, lost: Collection[Purpose]) -> Sieve:
         gone = frozenset(name for name, field in self._fields.items() if field.purpose in lost)
         told = None if depth is Depth.AUDITOR else self._told[depth]
-        return Sieve(depth, told, gone, not gone & self._scoring)
+        return Sieve(depth, told, gone, not gone & self._scoring, self._rules)
 
 
 def audience(field: Field, schema: ContextSchema) -> Audience:

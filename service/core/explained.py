@@ -172,11 +172,21 @@ class Fate(Struct, frozen=True):
     score: ScoreSeen | None = None
 
 
+class Fit(Struct, frozen=True):
+    """A rule by which what was said was permitted: the `fields` that it reads, and those that were `known` and made it.
+
+    Of a rule that holds either way, or by what was unknown, nothing that it reads was needed.
+    """
+
+    fields: tuple[str, ...]
+    known: tuple[str, ...]
+
+
 class Story(Struct, frozen=True):
     """How it came to what one placement says: how many actions each stage left, and what drew the first.
 
-    `sentence` is for the customer, and is made for whoever is told (`depths.py`). `fits` are the fields of each rule by
-    which what was said was permitted. `odds` are those of the draw by action; nothing is the empty one.
+    `sentence` is for the customer, and is made for whoever is told (`depths.py`). `fits` are the rules by which what
+    was said was permitted. `odds` are those of the draw by action; nothing is the empty one.
     """
 
     placement: str
@@ -187,7 +197,7 @@ class Story(Struct, frozen=True):
     draw: float | None = None
     odds: tuple[tuple[str, float], ...] = ()
     asked_by: Reason | None = None
-    fits: tuple[tuple[str, ...], ...] = ()
+    fits: tuple[Fit, ...] = ()
     sentence: str = ""
 
 

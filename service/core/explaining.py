@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from service.core.answers import Texts
+from service.core.answers import SHOWN, Texts
 from service.core.arbitrate import Scores
 from service.core.decision import Committed, Reason, ReasonCode
 from service.core.depths import Depths
-from service.core.epochs import in_force
 from service.core.explain import explanation
 from service.core.explained import (
     Binding,
@@ -23,6 +22,7 @@ from service.core.explained import (
     Explanation,
     Fate,
     FieldSeen,
+    Fit,
     Passed,
     RuleSeen,
     ScoreSeen,
@@ -60,7 +60,7 @@ class Explainer:
         self._strategy, self._texts, self._policy, self._sight = strategy, texts, policy, sight
         self._observer = Observer(strategy)
         self._rules = {rule.id: rule for rule in judging(strategy)}
-        self._used: dict[str, frozenset[str]] = {}
+        self._used: dict[tuple[str, int], frozenset[str]] = {}
 
     @cached_property
     def depths(self) -> Depths:
@@ -74,26 +74,37 @@ class Explainer:
         return explanation(self._strategy, vetoes, treated, scores, fields, snapshot.level.id)
 
     def explained(
-        self, made: Again, committed: Committed, *, later: bool = False, only: Collection[str] = ()
+        self,
+        made: Again,
+        committed: Committed,
+        *,
+        later: bool = False,
+        only: Collection[str] = (),
+        said_only: bool = False,
     ) -> Explanation:
         """Return all that can be told of a decision and of what the commit took of it.
 
         `later` says that it was made again from its log entry, which knows only the caps that were used up. Where there
         are more than `MOST_DETAILED` actions, those are told to the bottom that are worth most; with `only` these.
+        With `said_only` the fates are left out: customers hear of none.
         """
         told = self.fates(made.snapshot, made.judged, made.scores, made.request)
         stories = tuple(self._story(made, place, committed) for place in range(len(made.request.placements)))
-        ways = [_stages(made, place, stories[place].action, self._texts) for place in range(len(stories))]
+        whole = replace(told, fates=(), fields=self._fields(told.fields, made), placements=stories)
+        if said_only:
+            return whole
+        said = [story.action for story in stories]
+        ways = [_stages(made, place, action, self._texts) for place, action in enumerate(said)]
         treated, weights, detailed = self._texts.anywhere(made.request), self._weights(made), self._detailed(made, only)
         fates = []
         for index, fate in enumerate(told.fates):
             if treated >> index & 1:
-                vetoes = tuple(each_once((*fate.vetoes, *self._late(fate.action, made, committed))))
-                passed = tuple(_passed(index, fate.action, w, s) for w, s in zip(ways, stories, strict=True))
+                elsewhere = (SHOWN,) if _elsewhere(index, fate.action, ways, stories) else ()
+                vetoes = tuple(each_once((*fate.vetoes, *self._late(fate.action, made, committed), *elsewhere)))
+                passed = tuple(_passed(index, fate.action, way, stories[at], said[:at]) for at, way in enumerate(ways))
                 fate = replace(fate, vetoes=vetoes, placements=passed)
             fates.append(self._bottom(fate, index, made, weights, later=later) if detailed >> index & 1 else fate)
-        shown = tuple(fate for fate in fates if not only or fate.action in only)
-        return replace(told, fates=shown, fields=self._fields(told.fields, made), placements=stories)
+        return replace(whole, fates=tuple(fate for fate in fates if not only or fate.action in only))
 
     def bindings(self, made: Again, committed: Committed) -> tuple[Binding, ...]:
         """Return what bound as a decision was recorded, with all actions that a cap which was used up counts there."""
@@ -104,7 +115,11 @@ class Explainer:
             if (candidate := _candidate(placed, bound.rank)) is None:
                 continue
             counted = caps.counted(made.request.channel, placed.placement, made.snapshot.now_ms).get(bound.counter)
-            about = (counted.mask if counted else 0) | 1 << index[candidate.action]
+            said = _candidate(placed, committed.chosen[bound.placement])
+            others = (counted.mask if counted else 0) & ~(
+                1 << index[said.action] if said else 0
+            )  # what was said fitted
+            about = others | 1 << index[candidate.action]
             untried, ends = bound.counter == UNTRIED, bound.counter not in (UNTRIED, UNGRANTED, SWITCHED)
             reason = None if untried else self._policy.reason(bound.counter, bound.frees_ms)
             found.append(Binding(bound.placement, about, reason, bound.frees_ms if ends else None))
@@ -185,38 +200,33 @@ class Explainer:
             made.entry.draws[place],
             tuple(("" if one.action == NOTHING else one.action, one.probability) for one in odds),
             _asked(said, made) if said else None,
-            self._fits(action, made) if said else (),
+            tuple(self._fits(action, made)) if said else (),
         )
 
-    def _fits(self, action: str, made: Again) -> tuple[tuple[str, ...], ...]:
-        """Return the fields that each rule reads by which an action was permitted."""
-        bit, channel = 1 << self._texts.index[action], made.request.channel
-        return tuple(
-            self._observer.fields(rule)
-            for rule in self._strategy.eligibility
-            if in_force(rule.valid, made.snapshot.now_ms) and mask(rule.permit, self._strategy.actions, channel) & bit
-        )
+    def _fits(self, action: str, made: Again) -> Iterator[Fit]:
+        about, seen = self._strategy.actions[self._texts.index[action]], made.snapshot
+        return self._observer.fits(about, made.request.channel, seen.values, seen.now_ms)
 
     # ----------------------------------------------------------------------------------------------------- fields
 
     def _fields(self, fields: Sequence[FieldSeen], made: Again) -> tuple[FieldSeen, ...]:
-        used = self._used_on(made.request.channel)
+        used = self._used_by(made.request.channel, self._texts.anywhere(made.request))
         models = any(made.scores.scorer.modelled) or made.scores.learned != 0
         features = frozenset(self._strategy.features if models else ())
         return tuple(replace(seen, used=seen.field in used or seen.field in features) for seen in fields)
 
-    def _used_on(self, channel: str) -> frozenset[str]:
-        """Return the fields that anything but the model looks at on a channel."""
-        if channel not in self._used:
-            strategy, observer = self._strategy, self._observer
-            found = {name for rule in (*self._rules.values(), *strategy.weights) for name in observer.fields(rule)}
+    def _used_by(self, channel: str, treated: int) -> frozenset[str]:
+        """Return the fields that anything but the model looks at for these actions on a channel."""
+        if (channel, treated) not in self._used:
+            strategy = self._strategy
+            found = self._observer.read(channel, treated)
             found |= {name for promise in strategy.promises for name in promise.material}
-            for action in strategy.actions:
+            for action in (strategy.actions[index] for index in bits(treated)):
                 found |= {action.consumes.supply} if action.consumes else set()
-                for one in action.treatments:
-                    found |= set(self._texts.personal(one.channel, one.placement, action.id))
-            self._used[channel] = frozenset(found)
-        return self._used[channel]
+                for one in (one for one in action.treatments if one.channel == channel):
+                    found |= set(self._texts.personal(channel, one.placement, action.id))
+            self._used[channel, treated] = frozenset(found)
+        return self._used[channel, treated]
 
 
 def _stages(made: Again, place: int, said: str, texts: Texts) -> tuple[tuple[Stage, int], ...]:
@@ -237,10 +247,16 @@ def _stages(made: Again, place: int, said: str, texts: Texts) -> tuple[tuple[Sta
     )
 
 
-def _passed(index: int, action: str, way: Sequence[tuple[Stage, int]], story: Story) -> Passed:
+def _passed(index: int, action: str, way: Sequence[tuple[Stage, int]], story: Story, before: Sequence[str]) -> Passed:
     last = max((stage for stage, left in way if left >> index & 1), default=None)
-    beaten = last is not None and Stage.SCORED <= last < Stage.SAID and story.action != action
+    beaten = last is not None and Stage.SCORED <= last < Stage.SAID and action not in (story.action, *before)
     return Passed(story.placement, last, story.action if beaten else "")
+
+
+def _elsewhere(index: int, action: str, ways: Sequence[Sequence[tuple[Stage, int]]], stories: Sequence[Story]) -> bool:
+    """Tell whether an action was worth saying at a placement, but was said at one before it."""
+    said = next((place for place, story in enumerate(stories) if story.action == action), len(stories))
+    return any(left >> index & 1 for way in ways[said + 1 :] for stage, left in way if stage is Stage.SCORED)
 
 
 def _candidate(placed: PlacementPlan, rank: int) -> Candidate | None:

@@ -10,8 +10,10 @@ from service.core.cel import Conditions, Program, check_condition
 from service.core.cel.attributes import row, variables
 from service.core.cel.spelling import spelled
 from service.core.cel.tree import Call, Node, names, parts
-from service.core.explained import Compared
-from service.core.rules import Eligibility, Guardrail, Weight
+from service.core.epochs import in_force
+from service.core.explained import Compared, Fit
+from service.core.rules import Eligibility, Guardrail, Selector, Weight
+from service.core.selection import mask
 from service.core.strategy import Action, Strategy
 
 _CONNECT = {"logical_and": False, "logical_or": True}
@@ -60,6 +62,33 @@ class Observer:
         found = read.values((*values, *(told.get(name) for name in self._attributes)), now_ms)
         deciding = dict.fromkeys(_deciding(read.node, found))
         return _truth(found[read.node]), tuple(_compared(node, found) for node in deciding)
+
+    def fits(self, action: Action, channel: str, values: Sequence[Scalar | None], now_ms: int) -> Iterator[Fit]:
+        """Yield each rule that permitted an action which is permitted, with the known fields that made it hold."""
+        strategy, bit, index = self._strategy, 1 << action.index, self._strategy.schema.index
+        lets_out = (one for one in strategy.exemptions if in_force(one.valid, now_ms))
+        exempt = {
+            name for one in lets_out if mask(one.actions, strategy.actions, channel) & bit for name in one.exempt_from
+        }
+        for rule in strategy.eligibility:
+            needed = rule.id not in exempt and in_force(rule.valid, now_ms)
+            if not needed or not mask(rule.permit, strategy.actions, channel) & bit:
+                continue
+            holds, deciding = self.seen(rule.when.source, values, now_ms, action)
+            if holds:
+                names = dict.fromkeys(name for one in deciding for name in one.names if name in index)
+                yield Fit(self.fields(rule), tuple(name for name in names if values[index[name]] is not None))
+
+    def read(self, channel: str, about: int) -> set[str]:
+        """Return the fields that any rule or weight over these actions (a mask) reads on a channel."""
+        strategy = self._strategy
+        over: tuple[tuple[Selector, Guardrail | Eligibility | Weight], ...] = (
+            *((rule.forbid, rule) for rule in strategy.guardrails),
+            *((rule.permit, rule) for rule in strategy.eligibility),
+            *((weight.boost, weight) for weight in strategy.weights),
+        )
+        read = (rule for some, rule in over if mask(some, strategy.actions, channel) & about)
+        return {name for rule in read for name in self.fields(rule)}
 
     def _read(self, source: str) -> _Read:
         read = self._reads.get(source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from models.documents import Problem, read_folder
@@ -9,6 +10,9 @@ from models.outcomes import Outcomes, parse_outcomes
 from models.schema import parse_context
 from service.core.strategy import Strategy
 
+_SIZE = re.compile(r"([1-9][0-9]{0,8})(MB|GB|MiB|GiB)")
+_UNITS = {"MB": 10**6, "GB": 10**9, "MiB": 1 << 20, "GiB": 1 << 30}
+_LEAST_BYTES = 500_000_000
 METHODS = ("ips", "snips", "dr")
 
 
@@ -24,6 +28,14 @@ def wrong(strategy: Strategy, folder: Path, worth: str, groups: str, method: str
     except ValueError as error:
         return f"--worth: {error}"
     return ""
+
+
+def memory_wrong(text: str) -> str:
+    """Return what is wrong with a size of memory by what the training takes; empty where nothing is."""
+    found = _SIZE.fullmatch(text)
+    if not text or (found and int(found[1]) * _UNITS[found[2]] >= _LEAST_BYTES):
+        return ""
+    return f"{text!r} is no memory to work in; write 500MB or more, as in 2GB"
 
 
 def _factors(text: str) -> dict[str, float]:

@@ -9,7 +9,7 @@ import z3
 from service.core.cooloffs import CoolOffs
 from service.core.invariants import AtMost, Ends, Invariant, Named, Never, Rests, Written
 from service.core.memory import Memory, Refusal
-from service.core.rules import Answered
+from service.core.rules import Answered, Counts
 from service.core.strategy import Action, Strategy
 from service.proving.contacts import Contact, Counting, Span, countings, promised_in
 from service.proving.examples import example_of, found_of, with_history
@@ -21,9 +21,18 @@ from service.proving.proofs import Before, Found, Proof, Ruling
 from service.proving.prover import Prover
 from service.proving.questions import Decided, Outcome, Question, Verdict
 from service.proving.rounding import rounded
+from service.proving.solving import Undecided
 
 MINUTE_MS = 60_000
 _CUSTOMERS_TRIED = 12
+_DEGRADED = (
+    "the rules keep it, but while the store does not answer nothing is known, and all are told the safe greeting"
+)
+_LATER = (
+    "what is {} is reported after it was decided, and no cap holds back what was decided before: how much of it falls "
+    "into one such time cannot be told"
+)
+_BESIDE = "; these caps bound nothing here, for they count days, which begin elsewhere in another zone, or reports: "
 _FOR_EVER_MS = 36_499 * 86_400_000
 _KINDS = {Answered.REFUSED: 4, Answered.NOT_NOW: 5, Answered.NEVER: 6}
 
@@ -39,13 +48,37 @@ class Promises:
         self._hearing = Hearing(strategy)
         self._timeout_s = timeout_s
 
+    def takes(self, timeout_s: float, promise_s: float) -> None:
+        """Let a question take this long from now on, and all that are about the next promise so long together."""
+        self._timeout_s = min(timeout_s, promise_s)
+        self.prover.takes(timeout_s, promise_s)
+
     def prove(self, promise: Invariant) -> Proof:
         """Return the proof of a promise."""
+        found = self._found(promise)
+        if found.ruling is Ruling.PROVEN and self._said_degraded(promise):
+            return _proof(promise.written, Ruling.UNKNOWN, f"{_DEGRADED} `{self.strategy.safe_greeting}`")
+        return found
+
+    def _found(self, promise: Invariant) -> Proof:
         if isinstance(promise, Never | Named):
             return self._asked(promise.written, self._asking.questions(promise), promise)
         if isinstance(promise, AtMost):
             return self._at_most(promise)
         return self._rests(promise) if isinstance(promise, Rests) else self._ends(promise)
+
+    def _said_degraded(self, promise: Invariant) -> bool:
+        """Tell whether the safe greeting may break a promise where nothing is known, as while no store answers."""
+        if isinstance(promise, Never):
+            try:
+                return any(self.prover.find_kept(formula) is not None for formula in self._asking.degraded(promise))
+            except Undecided:
+                return True
+        about = promise.count if isinstance(promise, AtMost) else promise.about if isinstance(promise, Rests) else None
+        greeting, channels = self.strategy.safe_greeting, (one for one in self.strategy.channels if not one.permission)
+        return about is not None and any(
+            action.id == greeting for one in channels for action in selected(about, self.strategy, one.id)
+        )
 
     def closed(self, written: Written) -> Proof:
         """Return the proof that every rule holds for all that it is about."""
@@ -91,7 +124,8 @@ class Promises:
     # ----------------------------------------------------------------------------------------------------- how often
 
     def _at_most(self, promise: AtMost) -> Proof:
-        for counting in countings(self.strategy, promise):
+        found_in = tuple(countings(self.strategy, promise))
+        for counting in found_in:
             often, rules = counting.too_many(promise.at_most)
             solver = z3.Solver()
             solver.set("timeout", int(self._timeout_s * 1000))
@@ -102,10 +136,14 @@ class Promises:
             if found == z3.unknown:
                 return _proof(promise.written, Ruling.UNKNOWN, "the caps are too many to be added up in time")
             return self._too_many(promise, counting, solver, often)
+        if promise.counts is not Counts.DECIDED and any(counting.contacts for counting in found_in):
+            return _proof(promise.written, Ruling.UNKNOWN, _LATER.format(promise.counts.value))
         return _proof(promise.written, Ruling.PROVEN)
 
     def _too_many(self, promise: AtMost, counting: Counting, solver: z3.Solver, often: list[z3.ArithRef]) -> Proof:
         """Find a customer who would hear too much, one contact after the other."""
+        if promise.counts is not Counts.DECIDED and counting.beside:
+            return _proof(promise.written, Ruling.UNKNOWN, _LATER.format(promise.counts.value))
         for _ in range(_CUSTOMERS_TRIED):
             if solver.check() != z3.sat:
                 break
@@ -118,7 +156,9 @@ class Promises:
             clash = self._clash(said)
             solver.add(z3.Or([z3.Sum([often[i] for i in places]) == 0 for places in _places(counting, clash)]))
         why = "the caps let more through, but nobody was found to whom all of it may be said"
-        return _proof(promise.written, Ruling.UNKNOWN, why)
+        return _proof(
+            promise.written, Ruling.UNKNOWN, f"{why}{_BESIDE}{', '.join(counting.beside)}" if counting.beside else why
+        )
 
     def _heard(self, promise: AtMost, said: Sequence[Contact]) -> Proof | None:
         places = [(one.channel, one.placement, one.action.id) for one in said]

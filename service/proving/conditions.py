@@ -20,7 +20,7 @@ from service.proving.lists import Listing, item_kind
 from service.proving.logic import both
 from service.proving.numbers import whole
 from service.proving.operations import Logic, Part, Term, operation, plain
-from service.proving.texts import Alphabet, Items, Members, spelled
+from service.proving.texts import Alphabet, Items, Members, literal
 from service.proving.usage import Usage
 
 Row: TypeAlias = Mapping[str, Scalar]
@@ -125,5 +125,5 @@ def _form(value: object, kind: str, alphabet: Alphabet | None) -> Any:  # noqa: 
 
 def _text(text: str, known: bool, alphabet: Alphabet | None) -> z3.ExprRef:
     if alphabet is None:
-        return spelled(text)
+        return literal(text)
     return alphabet.constant(text) if known or alphabet.spelled else alphabet.coded(0)

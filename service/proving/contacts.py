@@ -21,8 +21,8 @@ from service.proving.invariants import selected
 
 SHORTEST_DAY_MS = 23 * 3_600_000
 _DECIDED = 0
-"""The counter that is used in the commit itself. One of what was shown or clicked only learns later what it let through,
-so it bounds nothing: more may be on their way to be shown than it would let through.
+"""The counter that is used in the commit itself. One of what was shown or clicked learns later what it let through, so
+it bounds nothing: more may be on their way to be shown than it would let through.
 """
 
 
@@ -57,6 +57,8 @@ class Counting:
 
     contacts: tuple[Contact, ...]
     bounds: tuple[tuple[int, tuple[int, ...]], ...]
+    beside: tuple[str, ...] = ()
+    """Caps that count some of them and yet bound nothing: by what is shown or clicked, or by days that zones move."""
 
     def too_many(self, at_most: int) -> tuple[list[z3.ArithRef], list[z3.BoolRef]]:
         """Return how often each contact is made, and what must be true of that where one too many is made."""
@@ -75,7 +77,17 @@ def countings(strategy: Strategy, promise: AtMost) -> Iterator[Counting]:
             if span.until_ms is not None and (later.from_ms or 0) < span.until_ms + promise.within_ms:
                 touched.append(later)
         contacts = tuple(one for each in touched for one in _contacts(strategy, promise, each))
-        yield Counting(contacts, _bounds(contacts, promise, table, caps))
+        counted = _counted(contacts, table)
+        rules = {key: caps[key.partition("|")[0]] for key in counted}
+        zone = strategy.schema.time_zone
+        moves = zone is not None and bool(zone.field) and not promise.daily
+        loose = {key for key, (on, _) in counted.items() if on != _DECIDED or (moves and rules[key].daily)}
+        bounds = tuple(
+            (rules[key].at_most * _times(rules[key], promise), places)
+            for key, (_, places) in counted.items()
+            if key not in loose
+        )
+        yield Counting(contacts, bounds, tuple(dict.fromkeys(rules[key].id for key in sorted(loose))))
 
 
 def spans(strategy: Strategy) -> tuple[Span, ...]:
@@ -108,18 +120,14 @@ def _contacts(strategy: Strategy, promise: AtMost, span: Span) -> Iterator[Conta
             yield from (Contact(span, channel.id, placement, action) for placement in places)
 
 
-def _bounds(
-    contacts: Sequence[Contact], promise: AtMost, table: CapTable, caps: dict[str, Cap]
-) -> tuple[tuple[int, tuple[int, ...]], ...]:
-    """Return what each counter lets through, of which contacts."""
-    counted: dict[str, list[int]] = {}
+def _counted(contacts: Sequence[Contact], table: CapTable) -> dict[str, tuple[int, tuple[int, ...]]]:
+    """Return of each counter what it counts on, and which contacts."""
+    found: dict[str, tuple[int, tuple[int, ...]]] = {}
     for place, one in enumerate(contacts):
-        used = table.all_counters(one.channel, one.placement, one.action.index, one.span.moment_ms)
-        for counter in used:
-            if counter.on == _DECIDED:
-                counted.setdefault(counter.key, []).append(place)
-    rules = {key: caps[key.partition("|")[0]] for key in counted}
-    return tuple((rules[key].at_most * _times(rules[key], promise), tuple(counted[key])) for key in counted)
+        for counter in table.all_counters(one.channel, one.placement, one.action.index, one.span.moment_ms):
+            _, places = found.get(counter.key, (counter.on, ()))
+            found[counter.key] = counter.on, (*places, place)
+    return found
 
 
 def _times(cap: Cap, promise: AtMost) -> int:

@@ -58,6 +58,16 @@ class Asking:
         action = next(one for one in self.model.strategy.actions if one.id == question.action)
         return self._question(replace(promise, unknown_permits=True), question.channel, action)
 
+    def degraded(self, promise: Never) -> tuple[z3.BoolRef, ...]:
+        """Return when the safe greeting breaks a promise if it is said whatever holds: it is where nothing is known."""
+        strategy, found = self.model.strategy, []
+        for channel in promise.channels or tuple(one.id for one in strategy.channels):
+            greeted = (one for one in self.model.sayable[channel] if one.id == strategy.safe_greeting)
+            for greeting in () if self.model.channel(channel).permission else greeted:
+                broken, _ = self._never(promise, channel, greeting)
+                found.append(z3.And(self.model.in_force(promise.written.valid), broken))
+        return tuple(found)
+
     def closed(self, written: Written) -> tuple[Question, ...]:
         """Return the questions whether a rule lets something through that it is about; one a channel and rule."""
         channels = [channel.id for channel in self.model.strategy.channels]

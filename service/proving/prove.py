@@ -124,7 +124,9 @@ class _Work:
 
             asked = promises_of(self._strategy, self._wanted.only)
             self._promises = Promises(self._strategy, asked, timeout_s)
-        self._promises.takes(timeout_s, _QUICK_S if timeout_s < self._wanted.timeout_s else self._wanted.promise_s)
+        quick = timeout_s < self._wanted.timeout_s
+        most_s = self._wanted.promise_s
+        self._promises.takes(timeout_s, min(2 * _QUICK_S, most_s) if quick else most_s)
         return self._promises
 
 

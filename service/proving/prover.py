@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from time import monotonic
 
 import z3
 
@@ -23,8 +24,8 @@ _TRIES = 24
 """So many customers of the solver may turn out not to be real before the question is given up."""
 _SHOWN = 12
 """So many of the models that were found last are looked at before another one is searched for."""
-_NEAR_MS = (1_767_225_600_000, 1_830_297_600_000)
-"""The years 2026 and 2027: a counterexample of these days is plainer than one of another decade, where there is one."""
+_NEAR_MS = (1_767_225_600_000, 1_793_491_200_000)
+"""January to October 2026: a counterexample of these days is plainer, where there is one, and can be asked about."""
 _TIMELESS_MS = 1_781_172_000_000
 """A morning in June 2026: the moment of a customer in whose case the moment does not matter."""
 
@@ -58,6 +59,11 @@ class Prover:
         if found.outcome is Outcome.PROVEN:
             self._proven[key] = question.formula  # kept, so that no other formula gets its id
         return found
+
+    def takes(self, timeout_s: float, together_s: float) -> None:
+        """Let questions from now on take this long each, and all of them together no longer than that."""
+        self._solvers.timeout_s, self._solvers.ends = timeout_s, monotonic() + together_s
+        self._possible = {key: kept for key, kept in self._possible.items() if kept[1] is not None}
 
     def possible(self, *formulas: z3.BoolRef) -> bool | None:
         """Tell whether all of these can be true of one customer; None where the solver does not know in time."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 from time import monotonic
 
 import z3
@@ -29,6 +30,7 @@ class Solvers:
 
     def __init__(self, model: Model, timeout_s: float) -> None:
         self.timeout_s = timeout_s
+        self.ends = inf  # when (monotonic seconds) all questions end, whatever each of them may take
         self._model = model
         self._parts = Parts()
         symbols = model.symbols
@@ -47,7 +49,7 @@ class Solvers:
         """Ask with these formulas, beside what is true of every customer."""
         timed = any(map(self.asks_the_clock, formulas))
         solver = self._knowing if timed else self._quick
-        asked = Asked(self._model, solver, timed, monotonic() + self.timeout_s)
+        asked = Asked(self._model, solver, timed, min(self.ends, monotonic() + self.timeout_s))
         solver.push()
         try:
             solver.add(*formulas)
@@ -91,13 +93,19 @@ class Asked:
             if found == z3.unsat:
                 return None
             model = self._solver.model() if found == z3.sat else None
-            lemma = self._symbols.lemma(model) if model is not None and self.timed else None
+            lemma = self._lemma(model) if model is not None and self.timed else None
             if model is not None and lemma is None:
                 return model
             if lemma is not None:
                 self.learned.append(lemma)
                 self._solver.add(lemma)
         raise Undecided
+
+    def _lemma(self, model: z3.ModelRef) -> z3.BoolRef | None:
+        try:
+            return self._symbols.lemma(model)
+        except ValueError as wrong:  # a solver that is interrupted can give a model of what it was told is impossible
+            raise Undecided from wrong
 
 
 class Parts:

@@ -124,7 +124,7 @@ class Symbols:
 
     @property
     def world(self) -> tuple[z3.BoolRef, ...]:
-        """What is true of every customer: bounds, purposes, the clock; and, under `today`, what is declared of the kept.
+        """What is true of every customer: bounds, purposes, the clock; under `today` what is declared of what is kept.
 
         `solver` has it asserted.
         """

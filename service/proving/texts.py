@@ -11,6 +11,10 @@ import z3
 from service.proving.logic import Bool
 
 _LAST_CHARACTER = 0x2FFFF
+_LAST_OF_LITERALS = 0x1FFFF
+"""A customer's text may hold characters that z3 does not have. They can stand for those between these two, in their
+order: what looks into texts and orders them tells both alike, as long as no literal is among or beyond them.
+"""
 
 
 class NotInSolver(Exception):
@@ -52,7 +56,7 @@ class Alphabet:
     def constant(self, text: str) -> z3.ExprRef:
         """Return a literal. Raises ValueError for one that was not announced, NotInSolver for one beyond z3."""
         if self.spelled:
-            return spelled(text)
+            return literal(text)
         if text not in self._codes:
             raise ValueError(f"the text {text!r} was not announced")
         return self.coded(self._codes[text])
@@ -83,6 +87,13 @@ def fresh(taken: Iterable[str], skip: int = 0) -> Iterator[str]:
                 yield text
             else:
                 skip -= 1
+
+
+def literal(text: str) -> z3.SeqRef:
+    """Return a text of a condition as a z3 string. Raises NotInSolver where that would not be told from others."""
+    if any(ord(character) > _LAST_OF_LITERALS for character in text):
+        raise NotInSolver("a text with characters beyond U+1FFFF, for z3 has none beyond U+2FFFF to tell from them")
+    return spelled(text)
 
 
 def spelled(text: str) -> z3.SeqRef:

@@ -21,7 +21,7 @@ from service.proving import doubles
 from service.proving.fields import Symbol, most_items
 from service.proving.logic import Bool, both, either, implies, same
 from service.proving.numbers import within
-from service.proving.texts import Items, Members
+from service.proving.texts import Items, Members, NotInSolver
 
 _COUNTING = (FoldKind.COUNT, FoldKind.OPEN, FoldKind.DISTINCT, FoldKind.WINDOW_COUNT)
 _AS_IT_WAS = (FoldKind.LAST, FoldKind.FIRST, FoldKind.MIN, FoldKind.MAX)
@@ -51,17 +51,22 @@ def declared(schema: ContextSchema, field: Field) -> Attribute:
     if fold.kind in _AS_IT_WAS and folded is not None:
         return replace(said, low=folded.low, high=folded.high)
     if fold.kind in _ADDED and folded is not None:
-        return replace(said, low=_none_below(folded), high=_none_above(folded))
+        kept = fold.keep if fold.kind is FoldKind.WINDOW_SUM else None
+        return replace(said, low=_least_sum(folded, kept), high=_largest_sum(folded, kept))
     return replace(said, high=float(fold.keep)) if fold.kind in _KEPT else said
 
 
-def _none_below(added: Attribute) -> float | None:
-    """Return 0 where nothing negative is ever added."""
-    return 0.0 if added.low is not None and added.low >= 0.0 else None
+def _least_sum(added: Attribute, kept: int | None) -> float | None:
+    """Return 0 where nothing negative is ever added, else what as much comes to as is `kept`, if that is bounded."""
+    if added.low is None:
+        return None
+    return 0.0 if added.low >= 0.0 else added.low * kept if kept is not None else None
 
 
-def _none_above(added: Attribute) -> float | None:
-    return 0.0 if added.high is not None and added.high <= 0.0 else None
+def _largest_sum(added: Attribute, kept: int | None) -> float | None:
+    if added.high is None:
+        return None
+    return 0.0 if added.high <= 0.0 else added.high * kept if kept is not None else None
 
 
 def comes_in(schema: ContextSchema, field: Field, value: Scalar | None) -> bool:
@@ -111,11 +116,20 @@ def _said(said: Attribute, symbol: Symbol) -> Bool:
     if symbol.field.type is ValueType.INT:
         return within(value, None if low is None else ceil(low), None if high is None else floor(high))
     if symbol.field.type is ValueType.STRING:
-        alphabet = symbol.alphabet
-        texts = said.values if alphabet is not None else ()
-        return either(*(value == alphabet.constant(text) for text in texts)) if alphabet and texts else True
+        return _one_of(said.values, symbol)
     above = True if low is None else doubles.less(doubles.double(low), value, or_equal=True)
     return both(above, True if high is None else doubles.less(value, doubles.double(high), or_equal=True))
+
+
+def _one_of(texts: tuple[str, ...], symbol: Symbol) -> Bool:
+    """Return that a text is one of these; where z3 does not have them all, it may be any."""
+    alphabet = symbol.alphabet
+    if alphabet is None or not texts:
+        return True
+    try:
+        return either(*(symbol.value == alphabet.constant(text) for text in texts))
+    except NotInSolver:
+        return True
 
 
 def _text(symbol: Symbol) -> Bool:

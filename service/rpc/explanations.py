@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from models.context import ContextSchema
 from service.core.changes import Change, ChangeKind
@@ -76,6 +77,7 @@ def question(request: pb.ExplainDecisionRequest, may: Depth) -> tuple[Wanted, De
         request.what_if.goal == pb.WHAT_IF_GOAL_UNSPECIFIED,
         most,
         tuple(request.action_ids),
+        depth,
     ), depth
 
 
@@ -96,7 +98,8 @@ def answer(told: Explained, depth: Depth) -> pb.ExplainDecisionResponse:
     set_moment(message.decided_at, decision.at_ms)
     fill_answers(message.answers, map(sieve.answer, decision.answers))
     if decision.explanation is not None:
-        explanation = then.explanation(decision.explanation, decision.answers, sieve)
+        customers = narrowed(told.depths, Depth.CUSTOMER, told.lost)
+        explanation = then.explanation(decision.explanation, decision.answers, sieve, customers)
         fill_explanation(message.explanation, explanation, schema)
     if told.would is not None:
         _fill_would(message.what_would_change, told.would, sieve, schema)
@@ -112,17 +115,17 @@ def narrowed(depths: Iterable[Depths], depth: Depth, lost: Iterable[object]) -> 
     told = sieve.told
     for other in others:
         told -= other.known - other.told(depth)
-    return Sieve(sieve.depth, told, sieve.lost, sieve.scores)
+    return replace(sieve, told=told)
 
 
 def _fill_would(message: pb.WhatWouldChange, would: Counterfactual, sieve: Sieve, schema: ContextSchema) -> None:
-    message.action_id, message.tries = would.goal.action, would.looked.tries
+    message.action_id = would.goal.action
     message.goal = pb.WHAT_IF_GOAL_WIN if would.goal.wins else pb.WHAT_IF_GOAL_LOSE
-    add_reasons(message.stands, sieve.reasons(would.stands))
     if sieve.lost or not sieve.tells(change.field for change in would.changes if change.field):
         message.verdict = pb.WHAT_IF_VERDICT_WITHHELD
         return
-    message.verdict, message.then_action_id = _VERDICTS[would.verdict], would.then
+    message.verdict, message.then_action_id, message.tries = _VERDICTS[would.verdict], would.then, would.looked.tries
+    add_reasons(message.stands, sieve.reasons(would.stands))
     message.assumes.extend(sieve.of(would.assumes))
     message.ahead_action_ids.extend(would.ahead)
     _fill_reach(message.reach, would.looked, sieve)

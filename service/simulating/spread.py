@@ -39,8 +39,8 @@ class Window(Struct, frozen=True):
 
 
 class Spread(Struct):
-    """What was spread: the parts, how many rows, some of them, which rules of promises the log tells of, and of how
-    many rows it tells neither dice nor what was seen.
+    """What was spread: the parts, how many rows, some of them, which rules of promises the log tells of, of how many
+    rows it tells neither dice nor what was seen, and their consent levels and channels.
     """
 
     parts: tuple[Path, ...]
@@ -50,6 +50,7 @@ class Spread(Struct):
     unseen: int = 0
     undrawn: int = 0
     levels: set[str] = set()
+    channels: set[str] = set()
     first_ms: int = 0
     last_ms: int = 0
 
@@ -104,6 +105,7 @@ def _noted(found: Spread, row: LoggedRow) -> None:
         found.told.update(rule_of(given.promised.key) for given in row.beside.promises)
     found.undrawn += row.draw is None
     found.levels.add(row.level)
+    found.channels.add(row.channel)
     found.first_ms = row.at_ms if not found.rows else min(found.first_ms, row.at_ms)
     found.last_ms = max(found.last_ms, row.at_ms)
     found.rows += 1

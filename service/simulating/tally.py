@@ -68,6 +68,7 @@ class Counting:
             groups = [(segment.field, segment.of(moment.logged.head.known)) for segment in self._segments]
             for place, row in enumerate(moment.logged.rows):
                 self._row(moment, place, row, groups)
+            self.tally.add("decisions", (), 1)
             self._caps(moment)
             self._supply(moment)
         self._offers(moments)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from math import sqrt
+from statistics import NormalDist
 from typing import Any
 
 from models.decision_table import NOTHING
+from service.simulating.segments import OTHERS
 from service.simulating.spread import Spread
 from service.simulating.tally import Tally, day_of
 
 Document = dict[str, Any]
 FEWEST_PEOPLE = 30
-_SURE = 1.96
+FEWEST_TOLD = 10
+"""Of fewer customers a group is not told of its own: it would tell of somebody."""
+_UNSURE = 0.05
+"""How probably any group at all is found where none differs."""
 _MOST_LINES = 8
 _COUNTED = ("rows", "changed", "nothing_before", "nothing_now", "offers_before", "offers_now")
 
@@ -28,6 +33,7 @@ def document(tally: Tally, spread: Spread, groups: Sequence[str], about: Mapping
         "last": spread.last_ms,
         "days": [day_of(spread.first_ms), day_of(spread.last_ms)],
         "rows": total,
+        "decisions": tally.counts["decisions"][()][0],
         "changed": {"rows": changed, "share": changed / total},
         "channels": channels,
         "flows": _flows(tally),
@@ -37,6 +43,7 @@ def document(tally: Tally, spread: Spread, groups: Sequence[str], about: Mapping
         "short": [{"day": key[0], "reason": key[1], "decisions": n} for key, (n,) in tally.sorted("short")],
         **_people(tally),
         "groups": {field: _group(tally, field) for field in groups},
+        "least_group": FEWEST_TOLD,
     }
 
 
@@ -76,40 +83,77 @@ def _people(tally: Tally) -> Document:
             "lost": {"customers": lost, "share": lost / customers},
         },
         "underserved_because": sorted(because, key=lambda row: -int(str(row["customers"]))),
-        "underserved_where": _where(tally, none / customers),
+        "underserved_where": _where(tally),
+        "underserved_tried": len(_tried(tally)),
     }
 
 
-def _where(tally: Tally, overall: float) -> list[Document]:
-    """Return the groups that are under-served more often than all, surely: their 95 % interval (Wilson) is above."""
-    found = []
-    for (field, group), (customers, none, lost) in tally.sorted("people_group"):
-        low = _lowest(none, customers)
-        if customers >= FEWEST_PEOPLE and low > overall:
-            told = {"field": field, "group": group, "customers": customers, "underserved": none, "lost": lost}
-            found.append({**told, "share": none / customers, "low": low})
+def _tried(tally: Tally) -> list[tuple[Sequence[str], Sequence[int]]]:
+    """Return the groups that are compared with everybody else: of enough people, with enough beside them."""
+    customers = tally.counts["people"][()][0]
+    enough = range(FEWEST_PEOPLE, customers - FEWEST_PEOPLE + 1)
+    return [(key, numbers) for key, numbers in tally.sorted("people_group") if numbers[0] in enough]
+
+
+def _where(tally: Tally) -> list[Document]:
+    """Return the groups that are surely under-served more often than everybody else: the interval of the difference
+    (Newcombe) is above 0, each so wide that all of them together hold with 95 % (Bonferroni).
+    """
+    customers, _, has, _ = tally.counts["people"][()]
+    found, tried = [], _tried(tally)
+    sure = NormalDist().inv_cdf(1.0 - _UNSURE / 2 / max(1, len(tried)))
+    for (field, group), (own, none, lost) in tried:
+        rest, others = customers - has - none, customers - own
+        low = _least_difference((none, own), (rest, others), sure)
+        if low > 0.0:
+            told = {"field": field, "group": group, "customers": own, "underserved": none, "lost": lost}
+            found.append({**told, "share": none / own, "rest": rest / others, "low": low})
     ordered = sorted(found, key=lambda row: -float(str(row["low"])))
     # What is unknown of the same people is one finding, however many fields say so.
     once = {(row["customers"], row["underserved"], row["lost"]): row for row in reversed(ordered)}
     return [row for row in ordered if once[row["customers"], row["underserved"], row["lost"]] is row]
 
 
-def _lowest(count: int, of: int) -> float:
-    share, z = count / of, _SURE * _SURE / of
-    return (share + z / 2 - _SURE * sqrt(share * (1.0 - share) / of + z / (4 * of))) / (1.0 + z)
+def _least_difference(one: tuple[int, int], other: tuple[int, int], sure: float) -> float:
+    """Return the lower end of the difference of two shares, each told as how many of how many."""
+    share, than = one[0] / one[1], other[0] / other[1]
+    low, high = _wilson(*one, sure)[0], _wilson(*other, sure)[1]
+    return share - than - sqrt((share - low) ** 2 + (high - than) ** 2)
+
+
+def _wilson(count: int, of: int, sure: float) -> tuple[float, float]:
+    """Return the ends of the interval of a share; `sure` is the quantile of the normal distribution."""
+    share, z = count / of, sure * sure / of
+    middle, half = share + z / 2, sure * sqrt(share * (1.0 - share) / of + z / (4 * of))
+    return (middle - half) / (1.0 + z), (middle + half) / (1.0 + z)
 
 
 def _group(tally: Tally, field: str) -> list[Document]:
-    own = [(key[1], numbers) for key, numbers in tally.sorted("group") if key[0] == field]
-    return [{"group": group, **_named(numbers)} for group, numbers in own]
+    people = {key[1]: numbers[0] for key, numbers in tally.sorted("people_group") if key[0] == field}
+    told: dict[str, list[int]] = {}
+    for (of, group), numbers in tally.sorted("group"):
+        if of == field:
+            name = group if people.get(group, 0) >= FEWEST_TOLD else OTHERS
+            before = told.get(name, [0] * len(numbers))
+            told[name] = [one + more for one, more in zip(before, numbers, strict=True)]
+    return [{"group": group, **_named(numbers)} for group, numbers in sorted(told.items())]
+
+
+def instead(told: Document) -> str:
+    """Return what is compared; the models are named where the strategy is the same."""
+    own, before = told["strategy"], told["before"]
+    if own != before:
+        return f"{own} instead of {before}"
+    models = [told[name] or "priors" for name in ("model", "before_model")]
+    return f"{own} with {models[0]} instead of {models[1]}"
 
 
 def in_words(told: Document) -> Iterator[str]:
     """Yield a document as people read it on a terminal."""
     people, changed = told["people"], told["changed"]
     yield (
-        f"{told['rows']:,} decisions about {people['customers']:,} customers, {told['days'][0]} to {told['days'][1]}: "
-        f"{told['strategy']} instead of {told['before']} says something else in {changed['rows']:,} "
+        f"{told['rows']:,} rows of {told['decisions']:,} decisions about {people['customers']:,} customers, "
+        f"{told['days'][0]} to {told['days'][1]}: {instead(told)} says something else in {changed['rows']:,} "
         f"({changed['share']:.1%})"
     )
     for row in told["channels"]:
@@ -126,7 +170,10 @@ def in_words(told: Document) -> Iterator[str]:
     for row in told["underserved_because"][:_MOST_LINES]:
         yield f"  {row['customers']:>9,}  because of {row['reason']} ({row['lost']:,} lose every offer)"
     for row in told["underserved_where"][:_MOST_LINES]:
-        yield f"  {row['share']:>9.1%}  of {row['customers']:,} customers with {row['field']} {row['group']} get none"
+        who = f"{row['customers']:,} customers with {row['field']} {row['group']}"
+        yield f"  {row['share']:>9.1%}  of {who} get none, {row['rest']:.1%} of the rest"
+    found, tried = len(told["underserved_where"]), told["underserved_tried"]
+    yield f"  {found:,} of {tried:,} groups that were compared get none surely more often than everybody else"
     yield from _pressure(told)
     yield _value(told)
     yield from told["notes"]
@@ -135,7 +182,7 @@ def in_words(told: Document) -> Iterator[str]:
 def _channel(row: Document) -> str:
     rows = row["rows"]
     return (
-        f"  {row['channel'] or '(no channel)'}: {row['changed'] / rows:.1%} of {rows:,} changed; offers "
+        f"  {row['channel'] or '(no channel)'}: {row['changed'] / rows:.1%} of {rows:,} rows changed; offers "
         f"{row['offers_before'] / rows:.1%} -> {row['offers_now'] / rows:.1%}, nothing "
         f"{row['nothing_before'] / rows:.1%} -> {row['nothing_now'] / rows:.1%}"
     )

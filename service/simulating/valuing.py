@@ -25,15 +25,16 @@ def valued(words: Sequence[str], compared: bool) -> Document:
     """Return what the strategy is worth by the log, and how much more than what was said before, or why not.
 
     `words` are those of the training's `evaluate`; `compared` tells whether the policies have another strategy.
+    Raises `SimulationFailed` where the training ends without saying anything.
     """
     ended = asyncio.run(run_module("training", words, shown=True))
     try:
         found = json.loads(ended.output)
         if "error" in found:
             return _unknown(found["error"])
-        return _value(found, compared)
+        return in_value(found, compared)
     except (ValueError, KeyError, TypeError):
-        return _unknown(f"valuing ended with {ended.code}")
+        raise SimulationFailed(f"valuing ended with {ended.code}; --no-value leaves it out") from None
 
 
 def drawn(told: Mapping[str, Any], page: Path, folder: Path) -> None:
@@ -46,7 +47,8 @@ def drawn(told: Mapping[str, Any], page: Path, folder: Path) -> None:
         raise SimulationFailed(f"the page cannot be drawn: {ended.last_words}")
 
 
-def _value(found: Mapping[str, Any], compared: bool) -> Document:
+def in_value(found: Mapping[str, Any], compared: bool) -> Document:
+    """Return of the document of an evaluation what a simulation tells; over the other strategy where `compared`."""
     method, arms = found["method"], found["arms"]
     own, before = arms["strategy"], arms["against"] if compared else None
     over = own["over_log"]

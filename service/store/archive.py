@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Sequence
 
 from service.core.archived import VERSION, Part, PartKind
@@ -38,6 +39,16 @@ class ArchiveStore:
             lives_ms = self._kept_ms * await self._calls.call(pack("PEXPIRE", key, self._kept_ms), deadline_s)
         if lives_ms <= 0:  # it never was there, or is not any more
             await self._calls.call(pack("SET", key, part.packed, "PX", self._kept_ms), deadline_s)
+
+    async def identity(self, deadline_s: float | None = None) -> str:
+        """Return which store this is, as it was noted for its first archive; empty where none was made of it."""
+        found = await self._calls.call(pack("GET", keys.store_key()), deadline_s)
+        return (found or b"").decode(errors="replace")
+
+    async def identified(self, deadline_s: float | None = None) -> str:
+        """Return the same, noted now where it was not."""
+        await self._calls.call(pack("SET", keys.store_key(), secrets.token_hex(16), "NX"), deadline_s)
+        return await self.identity(deadline_s)
 
     async def of(self, kind: PartKind, version: str, deadline_s: float | None = None) -> Part | None:
         """Return a part; None where it is not kept, or what is asked for is no version."""

@@ -197,6 +197,11 @@ def erasure_key() -> bytes:
     return b"tact:{erasure}:key"
 
 
+def store_key() -> bytes:
+    """Return the key that says which store this is, so that its archive takes no other."""
+    return b"tact:{archive}:store"
+
+
 def purposes_key() -> bytes:
     """Return the key of what each field key is kept for."""
     return b"tact:{fields}:purposes"

@@ -102,9 +102,11 @@ KINDS: tuple[Kind, ...] = (
     Kind(r"tact:\{fields\}:purposes", "what fields are kept for", "", False),
     Kind(r"tact:\{words\}:.+", "fields and texts of a strategy", "log", False),
     Kind(r"tact:\{archive\}:(strategy|model):.+", "strategies and models as they decided", "log", False),
+    Kind(r"tact:\{archive\}:store", "which store this is, for its archive", "", False),
     Kind(r"tact:\{h:[0-9a-f]{32}\}:uses", "what households were told", "context", False),
     Kind(f"{_SHELF}(stock|units|held|accepted)", "supply of an item at a place", "supply", False),
     Kind(r"tact:\{demand\}:(log|n|p:.+)", "what was wanted", "demand", False),
 )
 """Every key that there is; docs/rights.md shows the same. What is kept for ever is the digests of the erased, for they
-must stay out, what tells whether the key is still the same, which purpose a field is kept for, what operators did."""
+must stay out, what tells whether the key and the store are still the same, which purpose a field is kept for, and what
+operators did."""

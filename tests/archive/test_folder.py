@@ -15,9 +15,10 @@ from redis import Redis
 
 from models.documents import read_folder
 from service.archive.folder import STATE, ArchiveRefused, FolderLog, writing
+from service.archive.parts import forget
 from service.archive.raw import RawEntry, Stream
 from service.archive.reading import PAGE, StoreLog, Window, stream_key
-from service.archive.writing import Archived, archive, forget
+from service.archive.writing import Archived, archive
 from service.core.archived import Part, PartDamaged, PartKind, strategy_part
 from service.core.loader import strategy_of
 from service.store import keys

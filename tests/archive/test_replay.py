@@ -152,5 +152,5 @@ def flipped(archive: Path, copy: Path, dice: Random) -> tuple[int, str]:
 
 def faults(archive: Path) -> set[tuple[int, str]]:
     """Return where the chain of an archive is not whole."""
-    walked = chains(FolderLog(archive), {})
+    walked = chains(FolderLog(archive))
     return {(bucket, str(fault.at)) for bucket, found in walked for one in found.values() for fault in one.faults}

@@ -58,6 +58,11 @@ def test_a_strategy_against_itself_changes_nothing(pilot: Pilot) -> None:
         pytest.param(("--log", "x", "--fail-if", "gap by past.plan > 1%"), "'past.plan' to look at", id="no group"),
         pytest.param(("--log", "x", "--no-value", "--fail-if", "value < 1"), "--no-value", id="no value"),
         pytest.param(("--log", "x", "--groups", "past.nope"), "there is no field 'past.nope'", id="groups"),
+        pytest.param(
+            ("--log", "x", "--groups", "past.bought_lately"), "is of type strings, which makes no groups", id="list"
+        ),
+        pytest.param(("--log", "x", "--memory", "nonsense"), "--memory: 'nonsense' is no memory", id="memory"),
+        pytest.param(("--log", "x", "--fail-if", "changed > 100%"), "can never fail a release", id="never"),
         pytest.param(("--log", "x", "--method", "dm"), "write one of ips, snips, dr", id="method"),
         pytest.param(("--log", "x", "--worth", "x=1"), "which is no outcome", id="worth"),
         pytest.param(("--log", "x", "--from", "yesterday"), "is no moment", id="moment"),
@@ -92,6 +97,12 @@ def test_a_window_without_decisions_is_said(pilot: Pilot) -> None:
     """Where the log has nothing in the window, that is the error."""
     words = ("simulate", "--strategy", DEMO, "--log", pilot.table, "--from", "2090-01-01T00:00:00Z")
     assert "no decision in this window" in one_line(typed(*words), 1)
+
+
+def test_a_channel_that_nobody_has_ends_it_before_anything_is_decided(pilot: Pilot) -> None:
+    """A condition may be on a channel of the log or of a strategy; on one that none of them has it says so."""
+    words = ("simulate", "--strategy", DEMO, "--log", pilot.table, "--fail-if", "changed on fax > 1%")
+    assert "there is no 'fax' to look at" in one_line(typed(*words), 2)
 
 
 def test_what_is_about_people_goes_when_it_is_ended(pilot: Pilot, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from tests.core.test_metamorphic import remembered, worlds
 from tests.core.worlds import Case, models
 
 World = tuple[Strategy, Any, Case, tuple[float, ...]]
-EXAMPLES = int(os.environ.get("TACT_DECISIONS", "60"))
+EXAMPLES = int(os.environ.get("TACT_DECISIONS", "20"))
 
 
 @st.composite

@@ -11,7 +11,7 @@ from models.context import Audience, Field, Told
 from service.core.customer_words import CUSTOMERS, because
 from service.core.decision import Answer, Reason, ReasonCode
 from service.core.depths import Depths
-from service.core.explained import Depth, Explanation, Story
+from service.core.explained import Depth, Explanation, Fit, Story
 from tests.core.expressions import SCHEMA
 from tests.core.worlds import EMPTY
 
@@ -58,11 +58,12 @@ def test_only_what_customers_are_told_is_named_to_them(depth: Depth) -> None:
     changed = {field.id: field for field in (TIER, secret, inside)}
     schema = replace(SCHEMA, fields=tuple(changed.get(field.id, field) for field in SCHEMA.fields))
     depths = Depths(replace(EMPTY, schema=schema))
+    read = (("past.tier",), ("past.spend", "past.joined"), ("present.reason",))
     told = Explanation(
         (),
         (),
         "full",
-        (Story("hero", "hello", (), fits=(("past.tier",), ("past.spend", "past.joined"), ("present.reason",))),),
+        (Story("hero", "hello", (), fits=tuple(Fit(one, one) for one in read)),),
     )
     answers = (Answer("hero", "hello", "greeting", "", (), 1.0, 1.0, (Reason(WORTH, ""),)),)
     (story,) = depths.explanation(told, answers, depths.at(depth)).placements

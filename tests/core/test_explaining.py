@@ -11,8 +11,9 @@ import pytest
 from msgspec.structs import replace
 
 from service.core.again import again
+from service.core.answers import SHOWN
 from service.core.engine import Engine
-from service.core.explained import Explanation, Fate, Passed, Stage
+from service.core.explained import Depth, Explanation, Fate, Passed, Stage
 from service.core.plan import unpack
 from tests.core.telling import STRATEGIES, decisions, made_by, real
 
@@ -48,7 +49,8 @@ def test_an_action_came_as_far_as_what_forbids_it_let_it(name: str) -> None:
     """
     beaten = 0
     for told in explained(name):
-        for story in told.placements:
+        for at_place, story in enumerate(told.placements):
+            before = [other.action for other in told.placements[:at_place]]
             passed = [one.stage or 0 for fate in told.fates if (one := at(fate, story.placement))]
             assert [(stage, sum(last >= stage for last in passed)) for stage in Stage] == list(story.stages)
             for fate in told.fates:
@@ -58,7 +60,9 @@ def test_an_action_came_as_far_as_what_forbids_it_let_it(name: str) -> None:
                 assert fate.vetoes or one.stage >= Stage.CAPPED
                 assert (one.stage is Stage.SAID) is (fate.action == story.action)
                 lost = Stage.SCORED <= one.stage < Stage.SAID
-                assert one.beaten_by == (story.action if lost else "")
+                assert one.beaten_by == (story.action if lost and fate.action not in before else "")
+                if lost and fate.action in before:
+                    assert SHOWN in fate.vetoes
                 beaten += bool(one.beaten_by)
                 if one.stage in (Stage.CAPPED, Stage.SCORED) and fate.net_value is not None:
                     assert (fate.net_value > 0.0) is (one.stage is Stage.SCORED)
@@ -116,6 +120,19 @@ def test_it_is_told_later_what_was_told_at_once(name: str) -> None:
         for before, after in zip(at_once.fates, later.fates, strict=True):
             used_up = tuple(cap for cap in before.caps if cap.frees_ms is not None)
             assert after == replace(before, caps=used_up)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_what_is_made_for_customers_alone_tells_them_the_same(name: str) -> None:
+    """Without the fates that only others are told, a customer is told the same of each decision."""
+    dice, engine = Random(f"customers {name}"), Engine(real(name), None)
+    for _ in range(max(1, DECISIONS // len(STRATEGIES))):
+        made, committed = made_by(engine, dice)
+        whole, said = (engine.explainer.explained(made, committed, said_only=only) for only in (False, True))
+        assert (whole.fates == (), said.fates) == (False, ())
+        answers, depths = engine.answer(committed, made.entry).answers, engine.explainer.depths
+        told = [depths.explanation(one, answers, depths.at(Depth.CUSTOMER)) for one in (whole, said)]
+        assert told[0] == told[1]
 
 
 def test_of_many_actions_those_are_told_to_the_bottom_that_are_asked_for() -> None:

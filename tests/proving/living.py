@@ -12,6 +12,7 @@ from service.rpc.client import Event, Prediction, TactClient
 
 DAY_MS, HOUR_MS = 86_400_000, 3_600_000
 _OF_ONE = (FoldKind.LAST, FoldKind.FIRST, FoldKind.SUM, FoldKind.MIN, FoldKind.MAX, FoldKind.WINDOW_SUM, FoldKind.DECAY)
+_ADDED = (FoldKind.SUM, FoldKind.WINDOW_SUM, FoldKind.DECAY)
 _COUNTS = (FoldKind.COUNT, FoldKind.WINDOW_COUNT)
 
 
@@ -29,7 +30,9 @@ async def lives(client: TactClient, strategy: Strategy, example: Example, custom
         assert [fate for fate in fates["results"] if fate["status"] != "stored"] == []
     values = {one.id: example.facts[one.id] for one in _known(strategy, example) if one.source is Source.MODEL}
     if values:
-        await client.predictions.record([Prediction(customer, "given@1", example.now_ms, dict(values))])
+        at_ms = min(example.now_ms, time.time_ns() // 1_000_000)  # nothing comes ahead
+        fates = await client.predictions.record([Prediction(customer, "given@1", at_ms, dict(values))])
+        assert "rejected" not in str(fates).lower(), fates
 
 
 def context(strategy: Strategy, example: Example) -> dict[str, Scalar]:
@@ -58,13 +61,24 @@ def _of_one_kind(
     open_ = [fold for _, fold, value in facts if fold.kind is FoldKind.OPEN]
     counted = any(fold.kind in _COUNTS for _, fold, _ in facts)
     if counted and times == [0]:
-        at_ms = now_ms - 400 * DAY_MS  # a contact that no window counts any more
+        at_ms = min(at_ms, now_ms - 400 * DAY_MS)  # a contact that no window counts any more
     closes = bool(open_) and not any(times)
-    for number in range(max([1, *times])):
+    several = {fold.attribute: float(value) for _, fold, value in facts if fold.kind in _ADDED}  # type: ignore[arg-type]
+    parts = {a.name: _in_parts(several[a.name], a.high) for a in kind.attributes if a.name in several}
+    for number in range(max([1, *times, *map(len, parts.values())])):
+        told |= {name: part[number] if number < len(part) else 0.0 for name, part in parts.items()}
         attributes = {a.name: _typed(a, told, _any(a, number, now_ms)) for a in kind.attributes if _needed(a, told)}
         yield kind.id, at_ms - 2 * HOUR_MS * closes, attributes
         for fold in open_ if closes else ():
             yield from _closed(strategy, fold, attributes, at_ms - HOUR_MS)
+
+
+def _in_parts(amount: float, most: float | None) -> list[float]:
+    """Return what adds up to an amount, each as much as one event can say."""
+    if most is None or not 0.0 < most < amount:
+        return [amount]
+    whole = int(amount // most)
+    return [most] * whole + ([amount - whole * most] if amount > whole * most else [])
 
 
 def _closed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from service.core.loader import load_strategy
-from service.proving.kept import NOTHING_KEPT, Kept, folder_of
+from service.proving.kept import LOCK, MOST, NOTHING_KEPT, Kept, folder_of
 from service.proving.parts import Parts
 from service.proving.proofs import Ruling
 from service.proving.prove import Wanted, promises_of, prove, unproven
@@ -68,6 +69,14 @@ def test_a_change_proves_anew_what_depends_on_it(tmp_path: Path) -> None:
 
 
 SECOND = """\
+  - id: some-phone
+    kind: message
+    says: One.
+    group: phones
+    value: 0
+    propensity: 0.5
+    treatments:
+      - {channel: web, placements: [hero], text: One.}
   - id: other-phone
     kind: message
     says: Another one.
@@ -78,9 +87,9 @@ SECOND = """\
       - {channel: web, placements: [hero], text: Another one.}
 """
 GROUPED = """\
-  - {id: grouped, says: Of a group., at_most: 1, of: {groups: [internet]}, within: 7d}
-  - {id: rested, says: Of a group., rests: {groups: [internet]}, after: [refused], for: 30d}
-  - {id: unasked, says: But a group., never: contact without permission, except: {groups: [internet]}}
+  - {id: grouped, says: Of a group., at_most: 1, of: {groups: [phones]}, within: 7d}
+  - {id: rested, says: Of a group., rests: {groups: [phones]}, after: [refused], for: 30d}
+  - {id: unasked, says: But a group., never: contact without permission, except: {groups: [phones]}}
   - {id: owed, says: Not of a large debt., never: action.kind == 'offer', while: past.debt > 100.0}
   - {id: ends, says: All ends., always: suppressions end}
 """
@@ -107,7 +116,7 @@ def edited(folder: Path, group: str = "own", value: str = "0", low: str = "-1", 
 
 
 EDITS: dict[str, tuple[dict[str, str], set[str]]] = {
-    "an action moves into a group": ({"group": "internet"}, {"grouped", "rested", "unasked", "often", "rests", "odd"}),
+    "an action moves into a group": ({"group": "phones"}, {"grouped", "rested", "unasked", "often", "rests", "odd"}),
     "an event's upper bound": ({"high": "1000"}, {"owed", "ends", "helped", "odd"}),
     "an event's lower bound": ({"low": "0"}, {"owed", "ends", "helped", "odd"}),
     "what an action is worth": ({"value": "1000"}, {"odd"}),
@@ -154,6 +163,24 @@ def test_what_was_proven_is_not_asked_again(tmp_path: Path) -> None:
     assert first.kept == 0
     assert prove(strategy, wanted, kept).kept == 2
     assert prove(strategy, wanted, NOTHING_KEPT).kept == 0
+
+
+def test_the_proofs_that_were_used_last_are_kept(tmp_path: Path) -> None:
+    """However many strategies are proven, only so many files are kept; what is used stays, and so does the lock."""
+    names = [f"{number:064d}" for number in range(MOST + 5)]
+    (tmp_path / LOCK).write_text("")
+    for age, name in enumerate(names[:MOST]):
+        (tmp_path / f"{name}.proven").write_bytes(b"")
+        os.utime(tmp_path / f"{name}.proven", ns=(age, age))
+    os.utime(tmp_path / LOCK, ns=(0, 0))
+    kept = Kept(tmp_path)
+    assert kept.proven(names[0])
+    for name in names[MOST:]:
+        kept.keep(name)
+    files = set(os.listdir(tmp_path))
+    assert len(files) == MOST + 1
+    assert LOCK in files
+    assert {name for name in names if kept.proven(name)} == {names[0], *names[6:]}
 
 
 def test_where_nothing_can_be_kept_all_is_proven_anew(tmp_path: Path) -> None:

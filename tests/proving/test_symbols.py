@@ -214,6 +214,18 @@ def test_a_text_beyond_the_solver_is_told_in_words() -> None:
     assert list(found(compared, compared.asked[0].formula.holds))
 
 
+@pytest.mark.parametrize(("last", "told"), [("\U0001f600", True), ("\U00020000", False), ("\U0002ffff", False)])
+def test_there_are_texts_after_each_one_that_a_condition_names(last: str, told: bool) -> None:
+    """A text that z3 has can stand for every one after an emoji; where few would come after it, words say so."""
+    if told:
+        world = written(f"past.tier > '{last}' && size(past.tier) == 1")
+        assert list(found(world, world.asked[0].formula.holds))
+        return
+    node = check_condition(f"past.tier <= '{last}'", SCHEMA).node
+    with pytest.raises(NotInSolver, match=r"beyond U\+1FFFF"):
+        Symbols(SCHEMA, LEVELS, [node]).truth(node)
+
+
 def test_what_was_not_announced_is_refused() -> None:
     """A condition or an action that the symbols were not made for gets no formula, and never a wrong one."""
     known, other = (check_condition(f"past.tier == '{tier}'", SCHEMA).node for tier in ("gold", "silver"))

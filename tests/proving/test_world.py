@@ -20,7 +20,7 @@ from models.context import (
     ValueType,
 )
 from service.proving.symbols import Symbols
-from tests.core.expressions import SCHEMA
+from tests.core.expressions import NOW_MS, SCHEMA
 from tests.proving.customers import ALL, BASIC, LEVELS, NOTHING, found, in_world, written
 
 NUMBERS = ContextSchema.of(
@@ -91,7 +91,10 @@ def folded(kind: FoldKind, of: ValueType, keep: int = 64) -> ContextSchema:
         (FoldKind.OPEN, ValueType.INT, 3, (0, 3), (-1, 4)),
         (FoldKind.WINDOW_COUNT, ValueType.INT, 5, (0, 5), (-1, 6)),
         (FoldKind.RATE, ValueType.DOUBLE, 5, (0.0, 1e9), (-0.1,)),
-        (FoldKind.SUM, ValueType.DOUBLE, 64, (-1.0, 1e9), (float("inf"),)),
+        (FoldKind.SUM, ValueType.DOUBLE, 64, (0.0, 1e9), (-1.0, float("inf"))),
+        (FoldKind.WINDOW_SUM, ValueType.DOUBLE, 64, (0.0, 1e9), (-0.5,)),
+        (FoldKind.WINDOW_SUM, ValueType.INT, 3, (0, 27), (-1, 28)),
+        (FoldKind.DECAY, ValueType.DOUBLE, 64, (0.0, 1e9), (-0.5,)),
     ],
 )
 def test_what_events_fold_into_keeps_to_what_folds_can_give(
@@ -157,3 +160,31 @@ def test_moments_outside_the_years_are_not_asked_about() -> None:
     assert [in_world(symbols, nothing, at_ms) for at_ms in moments] == [False, True, True, False]
     short = Symbols(SCHEMA, LEVELS, [], from_ms=5, until_ms=6)
     assert [in_world(short, nothing, at_ms) for at_ms in (4, 5, 6)] == [False, True, False]
+
+
+@pytest.mark.parametrize(("low", "high", "inside", "outside"), [(None, 9, (-1.0, 1.0), ()), (-9, 0, (-1.0,), (1.0,))])
+def test_a_sum_has_the_sign_of_what_is_added(
+    low: float | None, high: float, inside: tuple[Scalar, ...], outside: tuple[Scalar, ...]
+) -> None:
+    """Of what can be of both signs a sum is of any; of what is never above zero it is not either."""
+    event = EventType("paid", "", (Attribute("amount", ValueType.DOUBLE, low=low, high=high),))
+    made = Field("past.f", ValueType.DOUBLE, Purpose.SERVICE, "", Fold(FoldKind.SUM, "paid", "amount"), None,
+                 Attribute("f", ValueType.DOUBLE), 1)  # fmt: skip
+    symbols = Symbols(ContextSchema.of((event,), (made,)), LEVELS, [])
+    assert [in_world(symbols, [value]) for value in (*inside, *outside)] == [True] * len(inside) + [False] * len(
+        outside
+    )
+
+
+def test_what_was_kept_may_lie_outside_what_is_declared_now() -> None:
+    """Of what events say the bounds hold only for what came in under them; a count is never negative all the same."""
+    solver_of = (
+        Symbols(folded(FoldKind.LAST, ValueType.INT), LEVELS, []),
+        Symbols(folded(FoldKind.COUNT, ValueType.INT), LEVELS, []),
+    )
+    found = []
+    for symbols, value in zip(solver_of, (10, -1), strict=True):
+        solver = symbols.solver()
+        solver.add(*symbols.pinned([value], NOW_MS))
+        found.append(solver.check() == z3.sat)
+    assert found == [True, False]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from models.context import Purpose
 from service.core.changes import Change, ChangeKind
 from service.core.counterfactual import Counterfactual, Goal, Looked, Verdict
+from service.core.explained import Depth
 from service.core.wanted import Wanted
 from service.rpc.client import WhatIf
 from tests.core.telling import texts_in
-from tests.rpc.test_explanations import DECISION, Telling, known
+from tests.rpc.test_explanations import DECISION, RULE, Telling, known
 from tests.rpc.world import NOW_MS, strategy
 
 LOOKED = Looked(3, 17, (), None, (), permission=False)
@@ -29,8 +32,8 @@ async def test_what_would_change_the_answer_is_told() -> None:
     assert (would["changes"][0]["before"], would["changes"][0]["after"]) == (2, 0)
     assert would["changes"][1]["wait_until"] == "2027-01-15T08:00:00Z"
     assert telling.asked == [
-        Wanted(DECISION, Goal("fibre", placement="hero"), most=2, only=("fibre",)),
-        Wanted(DECISION, Goal("fibre"), either_way=True),
+        Wanted(DECISION, Goal("fibre", placement="hero"), most=2, only=("fibre",), depth=Depth.AGENT),
+        Wanted(DECISION, Goal("fibre"), either_way=True, depth=Depth.AGENT),
     ]
 
 
@@ -58,6 +61,9 @@ async def test_no_change_is_told_once_anything_is_agreed_to_no_more() -> None:
     """Changes speak of what was known then: none is told where any purpose of then is lost, whatever it changes."""
     profiling = frozenset({Purpose.PROFILING})
     assert any(field.purpose is Purpose.PROFILING for field in strategy().schema.fields)
-    async with known(Telling(would=FOUND, lost=profiling), "auditors") as tact:
-        told = await tact.explain_decision(DECISION, what_if=WhatIf("fibre"))
-    assert told["what_would_change"]["verdict"] == "withheld"
+    against = replace(FOUND, verdict=Verdict.NONE, changes=(), stands=(RULE,), ahead=("greet",))
+    for would in (FOUND, against):
+        async with known(Telling(would=would, lost=profiling), "auditors") as tact:
+            told = (await tact.explain_decision(DECISION, what_if=WhatIf("fibre")))["what_would_change"]
+        assert told["verdict"] == "withheld"
+        assert (told["stands"], told["tries"], told["ahead_action_ids"]) == ([], 0, [])

@@ -79,9 +79,9 @@ def kinds(would: Answer) -> list[str]:
     return [change["kind"] for change in would["changes"]]
 
 
-async def test_a_ticket_is_closed(tmp_path: Path, store_url: str) -> None:
+async def test_a_ticket_is_closed(tmp_path: Path, clean_store_url: str) -> None:
     """The one fact that stands in the way is told with its values; once it has come about, the action wins."""
-    async with serving(tmp_path / "strategy", store_url, "wilma") as wilma:
+    async with serving(tmp_path / "strategy", clean_store_url, "wilma") as wilma:
         await wilma.tact.set_consent("wilma", "full", source="test")
         before = await wilma.decided()
         would = await wilma.would(before)
@@ -100,9 +100,9 @@ async def test_a_ticket_is_closed(tmp_path: Path, store_url: str) -> None:
         assert (said(before) == FIBRE, said(await wilma.decided())) == (False, FIBRE)
 
 
-async def test_a_higher_consent_and_the_permission_to_contact(tmp_path: Path, store_url: str) -> None:
+async def test_a_higher_consent_and_the_permission_to_contact(tmp_path: Path, clean_store_url: str) -> None:
     """Both are asked of the customer, in the least level that does; then the action wins on that channel."""
-    async with serving(tmp_path / "strategy", store_url, "wim") as wim:
+    async with serving(tmp_path / "strategy", clean_store_url, "wim") as wim:
         await wim.tact.set_consent("wim", "service", source="test")
         await wim.told("ticket.closed", ticket="t1")
         before = await wim.decided("email", "body")
@@ -113,9 +113,9 @@ async def test_a_higher_consent_and_the_permission_to_contact(tmp_path: Path, st
         assert (said(before), said(await wim.decided("email", "body"))) == ("", would["then_action_id"])
 
 
-async def test_a_cap_is_waited_for(tmp_path: Path, store_url: str) -> None:
+async def test_a_cap_is_waited_for(tmp_path: Path, clean_store_url: str) -> None:
     """Until the moment at which it frees: a millisecond before it still holds back, and from then on no more."""
-    async with serving(tmp_path / "strategy", store_url, "wanda", caps=ONE) as wanda:
+    async with serving(tmp_path / "strategy", clean_store_url, "wanda", caps=ONE) as wanda:
         await wanda.tact.set_consent("wanda", "full", source="test")
         await wanda.told("ticket.closed", ticket="t1")
         first, before = await wanda.decided(), await wanda.decided()
@@ -131,9 +131,9 @@ async def test_a_cap_is_waited_for(tmp_path: Path, store_url: str) -> None:
 ONE = "caps: [{id: one-offer-a-week, says: One offer a week., count: {kinds: [offer]}, at_most: 1, within: 7d}]\n"
 
 
-async def test_what_is_out_of_reach_is_told_with_how_far_was_looked(tmp_path: Path, store_url: str) -> None:
+async def test_what_is_out_of_reach_is_told_with_how_far_was_looked(tmp_path: Path, clean_store_url: str) -> None:
     """The reason that nothing removes, and all that was tried; and on the command line the same in words."""
-    async with serving(tmp_path / "strategy", store_url, "wolf") as wolf:
+    async with serving(tmp_path / "strategy", clean_store_url, "wolf") as wolf:
         await wolf.tact.set_consent("wolf", "full", source="test")
         await wolf.told("ticket.closed", ticket="t1")
         decision = await wolf.decided()
@@ -151,9 +151,9 @@ async def test_what_is_out_of_reach_is_told_with_how_far_was_looked(tmp_path: Pa
         assert "before it come: fibre-upgrade" in beaten.stdout
 
 
-async def test_the_command_tells_the_changes(tmp_path: Path, store_url: str) -> None:
+async def test_the_command_tells_the_changes(tmp_path: Path, clean_store_url: str) -> None:
     """As a table with what each fact was and has to be, as JSON, and the other way round for what was said."""
-    async with serving(tmp_path / "strategy", store_url, "wenke") as wenke:
+    async with serving(tmp_path / "strategy", clean_store_url, "wenke") as wenke:
         await wenke.tact.set_consent("wenke", "full", source="test")
         decision = await wenke.decided()
         words = ("what-if", decision["decision_id"], "--target", wenke.address, "--action")
@@ -169,9 +169,9 @@ async def test_the_command_tells_the_changes(tmp_path: Path, store_url: str) -> 
         assert "nothing needs to change" in as_it_is.stdout
 
 
-async def test_bad_questions_are_answered_in_one_line(tmp_path: Path, store_url: str) -> None:
+async def test_bad_questions_are_answered_in_one_line(tmp_path: Path, clean_store_url: str) -> None:
     """An action, a placement or a decision that there is not, and wishes that exclude each other."""
-    async with serving(tmp_path / "strategy", store_url, "willi") as willi:
+    async with serving(tmp_path / "strategy", clean_store_url, "willi") as willi:
         await willi.tact.set_consent("willi", "full", source="test")
         decision = (await willi.decided())["decision_id"]
 

@@ -171,7 +171,8 @@ async def test_what_nothing_vouches_for_says_nothing_of_age(clean_store_url: str
         with Redis.from_url(clean_store_url) as raw:
             at = next(n for n, item in enumerate(copy.items) if isinstance(item, Gone))
             gone = copy.items[at]
-            dated, cut = copy.having(at, Gone(gone.at, (gone.link or b"") + later)), replace(copy, head=copy.head + later)
+            dated = copy.having(at, Gone(gone.at, (gone.link or b"") + later))
+            cut = replace(copy, head=copy.head + later)
             for spoilt, wrong in ((dated, (gone.at, Wrong.CHANGED)), (cut, (copy.items[-1].at, Wrong.HEADLESS))):
                 put_back(raw, spoilt)
                 assert [(one.at, one.wrong) for one in (await store.chain.check(LOG)).faults] == [wrong]

@@ -44,7 +44,9 @@ async def exercise(store: Store) -> None:
     await store.households.grant("home", a_commit("anna", "any").decision_id, 2 * NOW_MS, [[("a", (two_years,))]])
     await store.demand.tell("process", 1, (Wanted("truck", "berlin", Wanting(1), 1, 1),))
     await store.words.keep(strategy())
-    await ArchiveStore(store.calls, Retention(), (Part(PartKind.MODEL, "a@0123456789ab", b"packed"),)).keep()
+    parts = ArchiveStore(store.calls, Retention(), (Part(PartKind.MODEL, "a@0123456789ab", b"packed"),))
+    await parts.keep()
+    assert await parts.identified() == await parts.identity() != ""
     await store.identities.link("visitor", "anna")
     await fill(store, "carl", "any")
     for customer in ("nobody", "carl"):
@@ -90,7 +92,7 @@ async def test_every_key_is_listed_and_only_listed_ones_stay(clean_store_url: st
         "keyed digests of erased customers", "what is switched off",
         "what is switched off by whom, and what is in force",
         "who changed what: names and hosts of operators, digests of the erased",
-        "a fingerprint of the erasure key", "what fields are kept for",
+        "a fingerprint of the erasure key", "what fields are kept for", "which store this is, for its archive",
     ]  # fmt: skip
 
 

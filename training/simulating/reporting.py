@@ -19,7 +19,7 @@ def report(told: Document) -> Report:
     """Return the page of the document that `tact simulate` writes."""
     changed = told["changed"]
     words = (
-        f"{told['strategy']} instead of {told['before']}, in {told['rows']:,} decisions about "
+        f"{_instead(told)}, in {told['rows']:,} rows (placements) of {told['decisions']:,} decisions about "
         f"{told['people']['customers']:,} customers from {told['days'][0]} to {told['days'][1]}: "
         f"{changed['rows']:,} of them ({changed['share']:.1%}) say something else.",
         *(f"{note[0].upper()}{note[1:]}." for note in told["notes"]),
@@ -27,6 +27,14 @@ def report(told: Document) -> Report:
     sections = [_gate(told)] if told["gate"] else []
     sections += [_changes(told), _value(told), *_pressure(told), _underserved(told), *_groups(told)]
     return Report(f"Simulation of {told['strategy']}", tuple(sections), words)
+
+
+def _instead(told: Document) -> str:
+    """Say what is compared; the models are named where the strategy is the same."""
+    if told["strategy"] != told["before"]:
+        return f"{told['strategy']} instead of {told['before']}"
+    models = [told[name] or "priors" for name in ("model", "before_model")]
+    return f"{told['strategy']} with {models[0]} instead of {models[1]}"
 
 
 def _gate(told: Document) -> Section:
@@ -108,7 +116,9 @@ def _underserved(told: Document) -> Section:
     words = (
         f"{none['customers']:,} customers ({none['share']:.1%}) get no offer in any of their decisions; "
         f"{lost['customers']:,} ({lost['share']:.1%}) had one before and lose every one. What is "
-        "named holds back what would be worth most.",
+        "named holds back what would be worth most. Shown are groups that get none surely more often than everybody "
+        f"else: {len(told['underserved_where']):,} of {told['underserved_tried']:,} that were compared, all of which "
+        "together are so sure as 95 % (Bonferroni).",
     )
     where = [
         Group(f"{row['field']} {row['group']}", row["customers"], (("get no offer", row["share"]),))
@@ -123,7 +133,7 @@ def _groups(told: Document) -> Iterator[Section]:
     for field, rows in told["groups"].items():
         own = [Group(row["group"], row["rows"], _shares(row)) for row in rows]
         words = (
-            "The share of decisions with an offer, and of those that change. Somebody has to judge whether it is fair.",
+            "The share of rows with an offer, and of those that change. Somebody has to judge whether it is fair.",
         )
         yield Section(f"Effects by {field}", words, (fairness(own, field),))
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import to_builtins
 
-from service.simulating.gate import NAMES, GateRefused, check, condition
+from service.simulating.gate import NAMES, GateRefused, check, condition, see_channels
+from service.simulating.telling import gate_in_words
 
 CHANNELS, FIELDS, CAPS = ("web", "email"), ("past.plan",), ("two-a-week",)
 DOCUMENT: dict[str, Any] = {
@@ -92,6 +94,11 @@ def test_a_value_that_is_not_told_fails(text: str) -> None:
         ("uses > 20", "with a cap of the strategy"),
         ("uses of two-a-week > 20%", "uses is no share; write a number without %"),
         ("value < 1%", "value is no share"),
+        ("changed > 1", "this can never fail a release, for changed is from 0 to 1; write another bound"),
+        ("changed > 100%", "can never fail"),
+        ("lost < 0", "can never fail"),
+        ("suppressed-rise < -100%", "suppressed-rise is from -1 to 1"),
+        ("uses of two-a-week < 0", "uses is at least 0"),
     ],
 )
 def test_what_says_nothing_is_refused_in_words(text: str, said: str) -> None:
@@ -111,4 +118,28 @@ def test_every_name_can_be_written() -> None:
         "held-back": " of two-a-week",
     }
     for name in NAMES:
-        assert failed(f"{name}{about.get(name, '')} > 1")[0] is not None
+        assert failed(f"{name}{about.get(name, '')} >= 1")[0] is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "changed on fax > 20%", "offers on fax < 20%", "gap by past.age > 99%", "gap-rise by past.age > 99%",
+        "gap by past.none > 99%",
+    ],
+)  # fmt: skip
+def test_a_figure_that_was_not_measured_fails(text: str) -> None:
+    """Without a row on the channel, or two groups of enough rows to compare, nothing is known, and nobody is let by."""
+    groups = {"past.age": DOCUMENT["groups"]["past.plan"][1:], "past.none": []}
+    (one,) = check([condition(text, (*CHANNELS, "fax"), tuple(groups), ())], {**DOCUMENT, "groups": groups})
+    assert (one.figure, one.failed) == (None, True)
+    (words, *_) = gate_in_words({"gate": [to_builtins(one)], "report": ""})
+    assert words == f"FAILED: {text}: the log does not tell it"
+
+
+def test_channels_are_those_of_the_log_too() -> None:
+    """Which channels there are may be known later than the condition; one that nobody has is refused then."""
+    one = condition("changed on fax > 20%", None, FIELDS, CAPS)
+    see_channels([one], ("fax", "web"))
+    with pytest.raises(GateRefused, match="there is no 'fax' to look at; there is email, web"):
+        see_channels([condition("changed > 20%", None, FIELDS, CAPS), one], CHANNELS)

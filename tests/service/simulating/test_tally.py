@@ -143,4 +143,26 @@ def test_numbers_divide_by_quarters_and_texts_by_value(folder: Path, rows: tuple
     groups = [phones.of({"past.phones": count}) for count in range(-1, 7)]
     assert len(set(groups)) == len(phones.names)
     assert groups == sorted(groups)
+    texts = [replace(rows[0], known={"past.tier": name}) for name in (OTHERS, UNKNOWN, f'"{UNKNOWN}"')]
+    (odd,) = segments(schema, ("past.tier",), texts)
+    assert len({odd.of(known) for known in ({}, {"past.tier": "rare"}, *(one.known for one in texts))}) == 5
     assert segments(schema, ("past.paid_at", "past.recent_products"), rows) == ()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "groups"),
+    [
+        ((0, 1, 2, 3, 4), ("0 to under 1", "1 to under 2", "2 to under 3", "3 to 4")),
+        ((0, 0, 0, 0, 1), ("0 to under 1", "1")),
+        ((100001, 100002, 100003), ("100001 to under 100002", "100002 to 100003")),
+        ((7,), ("7",)),
+    ],
+)
+def test_a_quarter_is_named_by_what_is_in_it(folder: Path, numbers: tuple[int, ...], groups: tuple[str, ...]) -> None:
+    """An edge is in the group above it and its name says so; no two groups have one name."""
+    sample = [row(number, BEGINS_MS) for number in numbers]
+    known = [replace(one, known={"past.phones": number}) for one, number in zip(sample, numbers, strict=True)]
+    (divided,) = segments(loaded(folder).schema, ("past.phones",), known)
+    assert divided.names == groups
+    for name, low in zip(groups, (numbers[0], *divided.edges), strict=True):
+        assert divided.of({"past.phones": low}) == name

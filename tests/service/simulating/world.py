@@ -15,7 +15,7 @@ from service.core.loader import load_strategy
 from service.core.strategy import Strategy
 from service.evaluating.rows import TableLog, files_of
 from service.rpc.client import Ask, Outcome, TactClient
-from service.simulating.deciding import Deciding
+from service.simulating.deciding import Deciding, Redecided
 from service.simulating.logged import SEEN, Logged, LoggedRow, decisions_of, row_of
 from tests.logs.world import exported
 from tests.strategies import edited, write_strategy
@@ -91,13 +91,20 @@ def logged_in(log: Path, strategy: Strategy) -> list[tuple[Logged, ...]]:
 
 def again(people: Iterable[Sequence[Logged]], strategy: Strategy) -> list[tuple[LoggedRow, str]]:
     """Return each row of a log with what a strategy would have said there."""
+    return [
+        (row, one.action)
+        for logged, found in again_at(people, strategy)
+        for row, one in zip(logged.rows, found.spoken, strict=True)
+    ]
+
+
+def again_at(people: Iterable[Sequence[Logged]], strategy: Strategy) -> list[tuple[Logged, Redecided]]:
+    """Return each decision of a log as a strategy would have made it."""
     told = {given.promised.key.partition("|")[0] for one in people for logged in one for given in _promises(logged)}
     deciding, found = Deciding(strategy, None, frozenset(told)), []
     for decisions in people:
         carried = deciding.beginning()
-        for logged in decisions:
-            spoken = deciding.again(logged, carried).spoken
-            found += [(row, one.action) for row, one in zip(logged.rows, spoken, strict=True)]
+        found += [(logged, deciding.again(logged, carried)) for logged in decisions]
     return found
 
 
