@@ -20,7 +20,7 @@ from tests.core.expressions import ATTRIBUTES, NOW_MS, SCHEMA, activation, nativ
 from tests.core.grammar import Grammar, Values
 from tests.core.grammar_coverage import Coverage, extended
 
-PAIRS = int(os.environ.get("TACT_CONDITION_PAIRS", "100000"))
+PAIRS = int(os.environ.get("TACT_CONDITION_PAIRS", "60000"))
 SEED = int(os.environ.get("TACT_CONDITION_SEED", "4"))
 AT_ONCE = 20
 """Conditions that are compiled together, as those of a strategy are, and share what they have in common."""

@@ -213,6 +213,10 @@ class Gone:
 
     erase = person
 
+    async def erased(self, customers: object, deadline_s: float | None) -> None:
+        """Fail."""
+        raise StoreError("it is away")
+
 
 async def test_a_store_that_is_away_is_unavailable() -> None:
     """Neither call pretends that nothing is kept when the store cannot be read."""

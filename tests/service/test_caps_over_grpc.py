@@ -29,7 +29,7 @@ from service.store import keys
 from tests.cli.commands import Process
 
 PROCESSES = 4
-REQUESTS = int(os.environ.get("TACT_CAP_REQUESTS", "3000"))
+REQUESTS = int(os.environ.get("TACT_CAP_REQUESTS", "2000"))
 AT_ONCE = 96
 STEP_MS = 100
 MINUTE_MS = 60_000

@@ -25,7 +25,7 @@ from tests.store.crosstalk import (
 )
 from tests.store.proxy import DelayingProxy
 
-READS = int(os.environ.get("TACT_CROSSTALK_READS", "8000"))
+READS = int(os.environ.get("TACT_CROSSTALK_READS", "5000"))
 MUTANTS = (ForgetsWhoLeft, OvertakesWhatIsHeldBack, QueuesInTwoPlaces)
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 

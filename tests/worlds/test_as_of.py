@@ -33,7 +33,7 @@ from training.worlds.files import moment_ms
 
 ROOT = Path(__file__).parents[2]
 STRATEGY = ROOT / "strategies" / "starbucks"
-MEMBERS = int(os.environ.get("TACT_AS_OF_MEMBERS", "300"))
+MEMBERS = int(os.environ.get("TACT_AS_OF_MEMBERS", "150"))
 WAVES = starbucks.WAVES
 COUNTED = ("received", "viewed", "completed")
 TYPES = ("bogo", "discount", "informational")
