@@ -27,6 +27,8 @@ RUN cd / && /opt/tact/bin/python -c "import models._kernel, service.rpc._request
 # ---- the image: the interpreter, the environment and the strategies; no compiler, no build tool
 FROM python:3.13-slim-bookworm
 ENV PATH=/opt/tact/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+# For the health check; no secrets, and paths only.
+ENV TACT_TLS_CA=/etc/tact/ca.crt TACT_TLS_NAME=localhost
 
 RUN groupadd --system --gid 10001 tact \
     && useradd --system --uid 10001 --gid tact --home-dir /var/lib/tact --create-home --shell /usr/sbin/nologin tact
@@ -35,11 +37,13 @@ COPY strategies /srv/strategies
 WORKDIR /srv
 
 # All that is written goes below /var/lib/tact, so the root file system can be mounted read-only:
-#   docker run --read-only --tmpfs /tmp -v tact:/var/lib/tact -p 50051:50051 tact
+#   docker run --read-only --tmpfs /tmp -v tact:/var/lib/tact -v ./access:/etc/tact:ro -p 50051:50051 tact
+# ./access has callers.yaml, tls.crt, tls.key (of user 10001, chmod 600) and ca.crt: docs/access.md
 VOLUME /var/lib/tact
 USER 10001:10001
 EXPOSE 50051
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 CMD ["tact", "health"]
 ENTRYPOINT ["tact", "serve"]
-CMD ["--host", "0.0.0.0", "--strategy", "strategies/demo", "--store", "embedded:/var/lib/tact/store"]
+CMD ["--host", "0.0.0.0", "--strategy", "strategies/demo", "--store", "embedded:/var/lib/tact/store", \
+     "--callers", "/etc/tact/callers.yaml", "--tls-cert", "/etc/tact/tls.crt", "--tls-key", "/etc/tact/tls.key"]

@@ -1,11 +1,11 @@
 # Every target makes what it needs: .venv, filled from the locks with hashes. No root, no Docker.
-#   make demo [ARGS=--once]   make test [ARGS=tests/core]   make check   make nightly   make bench [QUICK=1] [SOAK=minutes]   make bench-events   make bench-judge   make bench-shadow   make bench-peers   make bank DATA=…/bank-marketing   make bank-stream DATA=…/bank-marketing   make starbucks DATA=…/starbucks   make learning   make starbucks-learning DATA=…/starbucks   make protos   make lock   make clean
+#   make demo [ARGS=--once]   make test [ARGS=tests/core]   make test-full   make check   make nightly   make sbom   make bench [QUICK=1] [SOAK=minutes]   make bench-events   make bench-judge   make bench-shadow   make bench-peers   make bank DATA=…/bank-marketing   make bank-stream DATA=…/bank-marketing   make starbucks DATA=…/starbucks   make learning   make starbucks-learning DATA=…/starbucks   make protos   make lock   make clean
 # Another Python than the newest one found: make test PYTHON=/path/to/python3.12
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test nightly check lint bench bench-events bench-judge bench-shadow bench-peers bank bank-stream starbucks starbucks-learning learning protos lock lock-peers clean
+.PHONY: help demo test test-full nightly sbom check lint bench bench-events bench-judge bench-shadow bench-peers bank bank-stream starbucks starbucks-learning learning protos lock lock-peers clean
 
 PYTHON ?=
 ARGS ?=
@@ -30,9 +30,24 @@ test: .venv/.dev $(NODE)/node_modules
 	@exec $(BIN)/python -m pytest -p no:valkey -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # The same tests as `make test`, with as many random cases as one night allows: an hour or so on two cores.
-NIGHTLY := TACT_PROVEN_STRATEGIES=200 TACT_PROVEN_CONTEXTS=10000 TACT_WRONG_STRATEGIES=99 TACT_KERNEL_CASES=20000 TACT_ANSWERS_TOLD=20000 TACT_ANSWERS=20000 TACT_CROSSTALK_READS=100000 TACT_COVERAGE_RUNS=4000 TACT_SAME_FEATURES=300 TACT_LOG_ROWS=500000 TACT_HALVES=100 TACT_UPLIFT_RUNS=400 TACT_BANK_SPLITS=10 TACT_LOG_KILLS_EVERY=1 TACT_COUNT_HISTORIES=300 TACT_RELOADS=100 TACT_SWITCHES=40 TACT_SWITCH_ORDERS=200 TACT_HISTORIES=1000 TACT_CONSENT_CASES=100000 TACT_CONSENT_ORDERS=5000 TACT_DECISIONS=2000 TACT_CONDITIONS=20000 TACT_CONDITION_PAIRS=1000000 TACT_CHECK_READINGS=300000 TACT_WITHDRAWALS=3000 TACT_LINK_STEPS=1000 TACT_AS_OF_MEMBERS=17000 TACT_STARBUCKS_MEMBERS=17000 TACT_COMMITS=1000000 TACT_CAP_REQUESTS=100000 TACT_CAP_HISTORIES=2000
+NIGHTLY := TACT_PROVEN_STRATEGIES=200 TACT_PROVEN_CONTEXTS=10000 TACT_WRONG_STRATEGIES=99 TACT_KERNEL_CASES=20000 TACT_ANSWERS_TOLD=20000 TACT_ANSWERS=20000 TACT_CROSSTALK_READS=100000 TACT_COVERAGE_RUNS=4000 TACT_SAME_FEATURES=300 TACT_LOG_ROWS=500000 TACT_HALVES=100 TACT_UPLIFT_RUNS=400 TACT_BANK_SPLITS=10 TACT_LOG_KILLS_EVERY=1 TACT_COUNT_HISTORIES=300 TACT_RELOADS=100 TACT_SWITCHES=40 TACT_SWITCH_ORDERS=200 TACT_HISTORIES=1000 TACT_CONSENT_CASES=100000 TACT_CONSENT_ORDERS=5000 TACT_DECISIONS=2000 TACT_CONDITIONS=20000 TACT_CONDITION_PAIRS=1000000 TACT_CHECK_READINGS=300000 TACT_WITHDRAWALS=3000 TACT_LINK_STEPS=1000 TACT_AS_OF_MEMBERS=17000 TACT_STARBUCKS_MEMBERS=17000 TACT_COMMITS=1000000 TACT_SUPPLY_REQUESTS=10000 TACT_CAP_REQUESTS=100000 TACT_CAP_HISTORIES=2000
 nightly: .venv/.dev $(NODE)/node_modules
 	@exec env $(NIGHTLY) $(BIN)/python -m pytest -p no:valkey $(ARGS)
+
+# Every attack and fault of the edge in its full profile, one after the other because they measure time: under an hour.
+test-full: .venv/.dev $(NODE)/node_modules
+	@begun=$$SECONDS; ended=0; \
+	TACT_FULL=1 $(BIN)/python -m pytest -p no:valkey --durations=10 $(or $(ARGS),tests/edge tests/project/test_supply_chain.py) || ended=$$?; \
+	echo "test-full took $$(( (SECONDS - begun) / 60 )) min $$(( (SECONDS - begun) % 60 )) s"; exit $$ended
+
+# What requirements.lock brings into the image, with the hash of every file, as CycloneDX; the same bytes each time.
+SBOM ?= dist/tact.cdx.json
+SBOM_FLAGS ?=
+sbom: .venv/.dev
+	@mkdir -p $(dir $(SBOM))
+	@PYTHONWARNINGS=ignore $(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
+		--of JSON --sv 1.6 $(SBOM_FLAGS) --output-file $(SBOM) requirements.lock >/dev/null
+	@echo "The bill of materials is $(SBOM)"
 
 check: lint
 	$(BIN)/python -m pytest -p no:valkey -q tests/project

@@ -49,11 +49,13 @@ def _compile(source: Path, to: Path) -> str:
     if not Path(include, "Python.h").exists():
         return f"the header files of Python are not in {include}"
     linked = ("-undefined", "dynamic_lookup") if sys.platform == "darwin" else ()
+    # By its name and from its folder: else what is compiled holds where that was, and two builds of the same differ.
+    named, where = (source.name, "-o", str(to.absolute())), source.absolute().parent
     said = ""
     for program in (shlex.split(sysconfig.get_config_var("CC") or "cc"), ["cc"], ["gcc"], ["clang"]):
-        command = [*program, *FLAGS, f"-I{include}", str(source), "-o", str(to), *linked, "-lm"]
+        command = [*program, *FLAGS, f"-I{include}", *named, *linked, "-lm"]
         try:
-            ran = subprocess.run(command, capture_output=True, text=True, timeout=WITHIN_S, check=False)
+            ran = subprocess.run(command, cwd=where, capture_output=True, text=True, timeout=WITHIN_S, check=False)
         except (OSError, subprocess.TimeoutExpired):
             continue
         if ran.returncode == 0:

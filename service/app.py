@@ -22,15 +22,19 @@ from service.controlling import Controlling
 from service.core.strategy import Strategy
 from service.errors import CannotListen
 from service.generation import Generation, Generations, Ground
+from service.guarded import unguarded
 from service.proven import PromiseBroken, check_promises
 from service.reloading import Load, Reloading
-from service.rpc.callers import CallersRefused, callers_of
+from service.rpc.access.gate import Access
+from service.rpc.admission.told import families
+from service.rpc.callers import CallersFile, CallersRefused
 from service.rpc.server import Listen, Server
 from service.shrinking import GuardrailsGone, check_still_guarded
 from service.store.calls import Calls
-from service.store.connection import Connections
 from service.store.embedded import EmbeddedStore, EmbeddedStoreError
+from service.store.error_prefixes import REFUSALS as STORE_REFUSALS
 from service.store.keys import BUCKETS
+from service.store.opening import Ways, open_ways
 from service.store.settings import StoreRefused
 from service.store.suppression import ErasureKeyRefused, suppression_of
 from service.store.switches import SwitchStore
@@ -79,6 +83,8 @@ async def start(settings: Settings, shared: Shared | None = None) -> Running:
     A store that cannot be reached is no reason not to start: answers are safe ones until it is there. `shared` is what
     this process has of its service, where it is one of several workers.
     """
+    if why := unguarded(settings):
+        raise StartRefused(why)
     try:
         async with AsyncExitStack() as opened:
             folders = Folders(settings.strategy, settings.model, settings.keep, settings.challenger)
@@ -108,18 +114,22 @@ class _Begun:
 async def _served(
     settings: Settings, begun: _Begun, url: str, embedded: EmbeddedStore | None, opened: AsyncExitStack
 ) -> Running:
-    connections = _connections(url, settings.store_wait_s)
-    opened.push_async_callback(connections.close)
+    ways = _ways(url, settings)
+    connections = ways.quick
+    opened.push_async_callback(ways.close)
     suppression = await suppression_of(settings.erasure_key, settings.store.folder, connections.execute)
-    switching, counts = Switching(SwitchStore(Calls(connections)), BUCKETS, clock_ms), Counts()
+    switching, counts = Switching(SwitchStore(Calls(connections, ways.confirmed)), BUCKETS, clock_ms), Counts()
     telemetry = Telemetry(settings.telemetry, counts, settings.seat.number)
     opened.push_async_callback(telemetry.close)  # which ends after all that it watches
     counts.observe(get_meter("tact"))
-    ground = Ground(connections, suppression, settings, switching, counts, clock_ms)
+    STORE_REFUSALS.told_to(partial(counts.add, "store.refused"))
+    ways.told(partial(counts.add, "store.breaker"), partial(counts.add, "store.hedged"))
+    ground = Ground(ways, suppression, settings, switching, counts, clock_ms)
     generation = Generation.of(begun.first, ground)
-    listen = Listen(settings.host, settings.port, settings.reflection, settings.workers > 1)
-    server = Server(generation.edge, listen, telemetry.watch, callers_of(settings.callers, settings.host))
-    watch = StoreWatch(connections, generation.store, embedded, begun.first.strategy, switching)
+    listen = Listen(settings.host, settings.port, settings.reflection, settings.workers > 1, settings.tls)
+    server = Server(generation.edge, listen, telemetry.watch, _access(settings, opened))
+    replicas = settings.confirmation.replicas if settings.confirmation else 0
+    watch = StoreWatch(connections, generation.store, embedded, begun.first.strategy, switching, replicas)
     running = Running(server, watch, Generations(generation), ground, begun)
     await telemetry.open(settings.host, running.told)
     running.metrics_port = telemetry.port
@@ -172,7 +182,11 @@ class Running:
     @property
     def told(self) -> Told:
         """What telemetry asks the service about itself."""
-        return Told(lambda: Versions(*self.generations.current.version.stamp), lambda: self.store.away)
+        return Told(
+            lambda: Versions(*self.generations.current.version.stamp),
+            lambda: self.store.away,
+            partial(families, self._server.admission),
+        )
 
     async def use_model(self, folder: Path) -> None:
         """Verify a model and let it decide from now on; raise `ArtifactRefused`, and go on as before, if it may not."""
@@ -203,11 +217,21 @@ def clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _connections(url: str, wait_s: float) -> Connections:
+def _ways(url: str, settings: Settings) -> Ways:
+    wait_ms = max(1000.0, 1000 * settings.store_wait_s)  # decisions may be told to wait longer
     try:
-        return Connections(url, timeout_ms=max(1000.0, 1000 * wait_s))  # decisions may be told to wait longer
+        return open_ways(url, settings.confirmation, timeout_ms=wait_ms)
     except (ValueError, OSError) as error:
         raise StartRefused(str(error)) from None
+
+
+def _access(settings: Settings, opened: AsyncExitStack) -> Access | None:
+    """Return who may do what; None where everybody may do everything, which costs nothing."""
+    if settings.callers is None:
+        return None
+    callers = CallersFile(settings.callers)
+    opened.callback(callers.close)
+    return Access(callers)
 
 
 def _verify(settings: Settings, opened: AsyncExitStack) -> Verify:

@@ -12,13 +12,21 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from service.durability import read_durability
+from service.guarded import read_tls
+from service.store.durable import Confirmation
+from service.store.opening import SCHEMES
 from service.store.retention import Retention
 from service.store.suppression import ErasureKeyRefused, key_in
 from service.telemetry.settings import TelemetrySettings, read_telemetry
+from service.tls_files import TlsFiles
 from service.workers.seat import MOST_WORKERS, Seat, one_a_core
 
 EMBEDDED = "embedded:"
-STORE_FORM = "embedded:FOLDER, redis://HOST:PORT/DB, rediss://… or unix:///PATH"
+STORE_FORM = (
+    "embedded:FOLDER, redis://HOST:PORT/DB, rediss://…, unix:///PATH, redis+sentinel://HOST:PORT,HOST:PORT/MASTER or "
+    "redis+cluster://HOST:PORT,HOST:PORT/"
+)
 DEFAULT_STORE = "embedded:data/store"
 DEFAULT_STRATEGY = "strategies/demo"
 DEFAULT_PORT = 50051
@@ -68,7 +76,7 @@ class StorePlace:
             if not folder:
                 raise ValueError(f"it names no folder; write {STORE_FORM}")
             return cls(Path(folder))
-        if text.partition("://")[0] not in ("redis", "rediss", "unix"):
+        if text.partition("://")[0] not in SCHEMES:
             raise ValueError(f"it is no store; write {STORE_FORM}")
         return cls(None, text)
 
@@ -79,18 +87,20 @@ class StorePlace:
             parts = urlsplit(self.url)
         except ValueError:  # what cannot be read is refused elsewhere, in words; it may hold one
             return "@" in self.url
-        return bool(parts.password) or "password" in parse_qs(parts.query)
+        return bool(parts.password) or not {"password", "sentinel_password"}.isdisjoint(parse_qs(parts.query))
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that the service is told from outside.
 
-    `store_wait_s` is how long one store call of a decision may take. `grace_s` bounds the drain at the end: calls that
+    `store_wait_s` is how long one store call of a decision may take. `confirmation` says which replicas confirm what is
+    acknowledged; unset, the store alone does. `grace_s` bounds the drain at the end: calls that
     take longer are cancelled. `linger_s` is how long the service goes
     on after it said NOT_SERVING, so that balancers notice. `erasure_key` keeps erased customers suppressed; an embedded
     store has one of its own. `keep` says how long what is kept. `reload` takes changed strategies and models into
-    service; without it only on SIGHUP. `callers` is the file that says who calls and how deep they may see. `workers`
+    service; without it only on SIGHUP. `callers` is the file that says who may do what, `tls`
+    names the files of TLS, `insecure` lets others than this machine call without it. `workers`
     is how many processes answer on the port, `seat` which of them this one is; `pin` keeps each on a core of its own.
     `warnings` are sentences for whoever started it.
     """
@@ -107,6 +117,8 @@ class Settings:
     reflection: bool = False
     reload: bool = True
     callers: Path | None = None
+    tls: TlsFiles | None = None
+    insecure: bool = False
     workers: int = 1
     seat: Seat = field(default_factory=Seat)
     pin: bool = False
@@ -115,6 +127,7 @@ class Settings:
     grace_s: float = 10.0
     linger_s: float = 0.0
     store_wait_s: float = 0.25
+    confirmation: Confirmation | None = None
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     warnings: tuple[str, ...] = ()
 
@@ -139,6 +152,8 @@ def read_settings(flags: Flags, environment: Mapping[str, str]) -> Settings:
         reflection=door.flag("reflection"),
         reload=door.flag("reload", default=True),
         callers=Path(callers) if (callers := door.text("callers", "")) else None,
+        tls=read_tls(door),
+        insecure=door.flag("insecure"),
         workers=workers,
         pin=_pin(door),
         scheduling=Scheduling(door.choice("scheduling", Scheduling.AUTO, tuple(Scheduling))),
@@ -146,6 +161,7 @@ def read_settings(flags: Flags, environment: Mapping[str, str]) -> Settings:
         grace_s=door.seconds("grace", 10.0),
         linger_s=door.seconds("linger", 0.0),
         store_wait_s=door.seconds("store-wait", 0.25),
+        confirmation=read_durability(door, embedded=store.folder is not None),
         telemetry=read_telemetry(door, workers),
         warnings=(*warnings, *key_warnings),
     )

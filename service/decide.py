@@ -18,9 +18,12 @@ from service import noticing
 from service.core import plan
 from service.core.adapting import Learned
 from service.core.again import Again
+from service.core.arbitrate import Scores
 from service.core.decision import Commit, Committed, Decision, Known, Reason, ReasonCode, Request
 from service.core.engine import Engine
 from service.core.memory import NOTHING_OFF
+from service.core.policy import Judged
+from service.core.snapshot import Snapshot
 from service.core.stock import NOTHING_KNOWN, Shelf, Stocks
 from service.core.switched import NO_SWITCHES, Switchboard, either, is_off, with_switches
 from service.errors import AlreadyExists, ConsentChanged, CustomerErased, CustomerLinked, MemoryChanged, StoreError
@@ -43,6 +46,9 @@ CHANGED = (ConsentChanged, CustomerLinked, MemoryChanged)
 
 STORE_GONE = Reason(ReasonCode.STORE_UNAVAILABLE, "What is known of the customer could not be read or written in time.")
 ERASED = Reason(ReasonCode.CUSTOMER_ERASED, "The customer was erased; nothing is kept or used about them.")
+LEARNED_STALE = Reason(
+    ReasonCode.SCORES_STALE, "What outcomes say since the training could not be read lately; what was read last counts."
+)
 TOO_LATE = Reason(ReasonCode.DEADLINE_TOO_SHORT, "Too little time was left for a full decision.")
 
 
@@ -96,11 +102,17 @@ class Learns(Protocol):
         """What was learned by now; None where nothing is. It is replaced, never changed."""
         ...
 
+    @property
+    def stale(self) -> bool:
+        """Whether it is from longer ago than it may be."""
+        ...
+
 
 class LearnsNothing:
     """Learns nothing: for strategies that do not adapt."""
 
     learned: Learned | None = None
+    stale = False
 
 
 LEARNS_NOTHING = LearnsNothing()
@@ -111,18 +123,24 @@ NONE_EARLIER: Mapping[tuple[str, str], Engine] = {}
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a decision waits for the store: a share of the caller's time left, and never more than `most_s`.
+    """How long a decision waits for the store: a share of the caller's time left, and never more than `most_s` a call.
 
-    When it ends, the answer is the safe one. Below `least_s` seconds of caller's time nothing is even read.
+    All of its calls together take no more than `in_all` of that time, so that the other half is left for the answer and
+    its way back. When it ends, the answer is the safe one. Below `least_s` seconds of caller's time nothing is read.
     """
 
     share: float = 0.4
     most_s: float = 0.25
     least_s: float = 0.003
+    in_all: float = 0.48
 
     def wait_s(self, left_s: float) -> float:
         """Return the seconds that one store call may take."""
         return min(self.share * left_s, self.most_s)
+
+    def ends_s(self, began_s: float, left_s: float) -> float:
+        """Return until when all calls together may take, for a decision that began with so much time left."""
+        return began_s + self.in_all * left_s
 
 
 class Decider:
@@ -170,7 +188,7 @@ class Decider:
         began_s = monotonic()
         try:
             try:
-                decision = await self._decide(engine, request, began_s, self._patience.wait_s(deadline_s), line)
+                decision = await self._decide(engine, request, began_s, deadline_s, line)
             except CHANGED as changed:
                 ends_s = began_s + deadline_s
                 async with self._turns.turn(request.customer, ends_s - monotonic()):
@@ -199,6 +217,19 @@ class Decider:
             request = replace(request, context=before.context_from(engine, request.context))
         return before.answer(decided, None, values=before.known_now(known, request))
 
+    def _scored(self, engine: Engine, snapshot: Snapshot, judged: Judged, request: Request) -> tuple[Engine, Scores]:
+        """Return the scores and what made them: the engine, or without its model where that cannot score."""
+        try:
+            return engine, engine.score(snapshot, judged, request, self._learning.learned)
+        except Exception as failed:  # noqa: BLE001 - whatever is wrong with a model, the rules and the priors hold
+            log.error("the model could not score: %s", type(failed).__name__)
+            return engine.by_priors, engine.by_priors.score(snapshot, judged, request)
+
+    def _missing(self, engine: Engine, snapshot: Snapshot) -> tuple[Reason, ...]:
+        """Return what makes the scores stale: predictions that ran out, and what was learned and cannot be read."""
+        missing = engine.ladder.missing(snapshot)
+        return (*missing, LEARNED_STALE) if self._learning.stale else missing
+
     def _now_ms(self, request: Request) -> int:
         return self._clock() if request.as_of_ms is None else request.as_of_ms
 
@@ -221,14 +252,14 @@ class Decider:
                 raise changed
             line.retried, began_s = now_ns(), monotonic()
             try:
-                return await self._decide(engine, request, began_s, self._patience.wait_s(ends_s - began_s), line)
+                return await self._decide(engine, request, began_s, ends_s - began_s, line)
             except CHANGED as again:
                 changed = again
 
     async def _decide(
-        self, engine: Engine, request: Request, began_s: float, wait_s: float, line: Timeline
+        self, engine: Engine, request: Request, began_s: float, left_s: float, line: Timeline
     ) -> Decision:
-        random = self._entropy(12 + 4 * len(request.placements))
+        wait_s, random = self._patience.wait_s(left_s), self._entropy(12 + 4 * len(request.placements))
         key, asked = request.idempotency_key, request.customer
         decision_id = self._store.decision_id(asked, key, random[:12])
         known = await self._store.read(asked, decision_id if key else None, wait_s, key)
@@ -245,14 +276,16 @@ class Decider:
         if unlisted := engine.unlisted(snapshot, stocks):
             snapshot = engine.see(known, request, await self._book.look_up(unlisted, LOOK_UP_SHARE * wait_s))
         line.seen, judged = now_ns(), engine.judge(snapshot, known, request)
-        line.judged, scores = now_ns(), engine.score(snapshot, judged, request, self._learning.learned)
+        line.judged, missing = now_ns(), self._missing(engine, snapshot)
+        engine, scores = self._scored(engine, snapshot, judged, request)
         line.scored = now_ns()
-        planned = engine.arbitrate(decision_id, request, snapshot, judged, scores, _dice(random[12:]))
+        planned = engine.arbitrate(decision_id, request, snapshot, judged, scores, _dice(random[12:]), missing)
         line.arbitrated, checked = now_ns(), engine.check(planned, snapshot, judged.verdicts.vetoes)
         line.checked = now_ns()
         noticing.planned(self._counts, planned, checked)
-        ends_ms = _given_up_ms(known, monotonic() - began_s + wait_s)
-        commit = engine.commit(checked.entry, request, known.now_ms, asked, known.consent, known.memory, ends_ms)
+        wait_s = min(wait_s, self._patience.ends_s(began_s, left_s) - monotonic())
+        until = _given_up_ms(known, monotonic() - began_s + wait_s)
+        commit = engine.commit(checked.entry, request, known.now_ms, asked, known.consent, known.memory, until)
         committed = await self._store.commit(commit, wait_s)
         line.committed = now_ns()
         if committed.bound and not committed.repeated:

@@ -5,7 +5,9 @@
     │   └── Undecodable        what came is no message, or too long for one
     ├── AlreadyExists          the idempotency key was used for another request
     ├── UnknownDecision        there is no decision of this id (any more)
-    ├── UnknownCaller          the bearer token is none of the service's callers'
+    ├── UnknownCaller          neither a certificate nor a token says who calls
+    ├── Forbidden              whoever calls may not do this, or not about this customer or on this channel
+    ├── OverQuota              whoever calls has asked for too much lately
     ├── FailedPrecondition     the request is good, but the state of the store forbids it
     │   ├── ConsentOlder       a consent given later is stored already
     │   ├── CustomerErased     the customer was erased, and nothing may be written about them
@@ -13,6 +15,7 @@
     │   ├── NotControlled      nobody controls this server, so it has no status and no switches
     │   ├── TooManySwitches    more cannot be switched off one by one
     │   └── ErasureKeyMissing  without a key nobody who was erased could stay suppressed
+    ├── Overloaded             more is asked than can be answered, and this was not begun
     ├── DeadlineExpired        the caller's time was over before work began, or while it was under way
     ├── ServiceEnds            the service ends, and a stream with it; another goes on
     ├── CannotListen           the address cannot be served on
@@ -68,7 +71,19 @@ class UnknownDecision(TactError):
 
 
 class UnknownCaller(TactError):
-    """The bearer token is none of the service's callers'."""
+    """Neither a certificate nor a token says who calls."""
+
+
+class Forbidden(TactError):
+    """Whoever calls may not do this, or not about this customer or on this channel."""
+
+
+class OverQuota(TactError):
+    """Whoever calls has asked for too much lately; `wait_s` is how long to wait, in seconds."""
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__("over quota")
+        self.wait_s = wait_s
 
 
 class FailedPrecondition(TactError):
@@ -97,6 +112,14 @@ class NotControlled(FailedPrecondition):
 
 class TooManySwitches(FailedPrecondition):
     """So much is switched off that no more can be, one by one."""
+
+
+class Overloaded(TactError):
+    """More is asked than can be answered, and this was not begun; `wait_s` is how long to wait, in seconds."""
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__("overloaded")
+        self.wait_s = wait_s
 
 
 class DeadlineExpired(TactError):

@@ -22,7 +22,7 @@ from service.policy.household import Householding
 from service.policy.remembering import Remembering
 from service.rpc.edge import Clock, Edge, Limits
 from service.store.archive import PATIENCE_S
-from service.store.connection import Connections
+from service.store.opening import Ways
 from service.store.store import Store
 from service.store.suppression import Suppression
 from service.supply.warehouse import Warehouse
@@ -45,7 +45,7 @@ MOST_TOLD = 128
 class Ground:
     """What all generations of a process stand on; `engines` are those of the last versions, by name."""
 
-    connections: Connections
+    ways: Ways
     suppression: Suppression
     settings: Settings
     switches: Switching
@@ -205,7 +205,7 @@ def _explaining(version: Version, ground: Ground, store: Store) -> Explaining:
 def _store(version: Version, ground: Ground) -> Store:
     strategy = version.strategy
     return Store.over(
-        ground.connections,
+        ground.ways.quick,
         {level.id: "".join(purpose.group for purpose in level.purposes) for level in strategy.levels},
         strategy.levels[0].id,
         mark_changes=any(field.source is Source.MODEL for field in strategy.schema.fields),
@@ -214,4 +214,5 @@ def _store(version: Version, ground: Ground) -> Store:
         suppression=ground.suppression,
         parts=version.parts,
         in_force=(version.stamp, this_process()),
+        confirmed=ground.ways.confirmed,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from time import monotonic
 from typing import Protocol
 
 from service.core.adapting import Adapting, Counts, Learned
@@ -14,6 +15,8 @@ log = logging.getLogger(__name__)
 
 READ_AGAIN_S = 5.0
 READ_WITHIN_S = 1.0
+STALE_S = 20.0
+"""When what was learned has not been read for so long, decisions say that they were made with stale scores."""
 
 
 class CountedOutcomes(Protocol):
@@ -27,6 +30,8 @@ class CountedOutcomes(Protocol):
 class Learning:
     """What is learned by now; `learned` is replaced, never changed, and None until it was read, or where nothing is.
 
+    It is `stale` when it could not be read again for `STALE_S` seconds.
+
     While the store fails, what was read last stands: nothing that is said waits for it.
     """
 
@@ -39,6 +44,8 @@ class Learning:
         again_s: float = READ_AGAIN_S,
     ) -> None:
         self.learned: Learned | None = None
+        self.stale = False
+        self._read_at = monotonic()
         self._counts, self._adapting, self._clock, self._again_s = counts, adapting, clock, again_s
         self._scope = adapting.scope(model) if adapting else ""
         self._away = False
@@ -63,6 +70,7 @@ class Learning:
 
     async def _read(self, adapting: Adapting) -> None:
         self.learned = Learned(adapting, await self._counts.counted(self._scope, self._clock(), READ_WITHIN_S))
+        self.stale, self._read_at = False, monotonic()
 
     async def _keep_reading(self, adapting: Adapting) -> None:
         while True:
@@ -75,4 +83,5 @@ class Learning:
                 self._away = True
             except Exception as error:  # noqa: BLE001 - a defect in one round must not end all that would come after it
                 log.error("reading what was learned failed and goes on: %s", type(error).__name__)
+            self.stale = monotonic() - self._read_at > STALE_S
             await asyncio.sleep(self._again_s)

@@ -7,12 +7,15 @@ import logging
 from service.core.decision import Committed, Decision, Reason
 from service.core.engine import Checked
 from service.core.plan import Entry
+from service.core.rungs import RUNGS, rung_of
 from service.core.shadow import agreement
 from service.core.stockroom import UNGRANTED, UNTRIED
 from service.core.switched import SWITCHED
 from service.telemetry import Counts
 
 log = logging.getLogger(__name__)
+
+FULL = RUNGS[0]
 
 
 def planned(counts: Counts, entry: Entry, checked: Checked) -> None:
@@ -59,6 +62,7 @@ def decided(counts: Counts, decision: Decision) -> Decision:
     counts.add("decisions", "said" if said else "suppressed")
     for why in decision.degraded:
         counts.add("degraded", by(why))
+    counts.add("rungs", RUNGS[rung_of(decision.degraded) - 1] if decision.degraded else FULL)
     return decision
 
 
@@ -66,6 +70,7 @@ def degraded(counts: Counts, why: Reason) -> None:
     """Count a safe answer."""
     counts.add("decisions", "degraded")
     counts.add("degraded", by(why))
+    counts.add("rungs", RUNGS[rung_of((why,)) - 1])
 
 
 def by(reason: Reason) -> str:

@@ -8,10 +8,11 @@ import traceback
 
 from service.core.strategy import Strategy
 from service.store.calls import StoreUnreadable
-from service.store.connection import Connections, StoreError, StoreForbidden
+from service.store.connection import StoreError, StoreForbidden
 from service.store.embedded import EmbeddedStore
-from service.store.settings import StoreRefused, check_store, server_run
+from service.store.settings import StoreRefused, check_servers, server_runs
 from service.store.store import Store
+from service.store.way import Way
 from service.switching import Switching
 
 log = logging.getLogger(__name__)
@@ -28,15 +29,16 @@ class StoreWatch:
 
     def __init__(
         self,
-        connections: Connections,
+        connections: Way,
         store: Store,
         embedded: EmbeddedStore | None,
         strategy: Strategy,
         switching: Switching,
+        replicas: int = 0,
     ) -> None:
         self._refused: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.warnings: tuple[str, ...] = ()
-        self._connections, self._store = connections, store
+        self._connections, self._store, self._replicas = connections, store, replicas
         self._embedded = embedded
         self._strategy = strategy
         self._switching = switching
@@ -80,9 +82,10 @@ class StoreWatch:
         What is switched off is finished where another process died half way. That comes first: until then this process
         goes by what it knew, and what fails later, as writing to a store that is full, must not keep it from that.
         """
-        found = await server_run(self._connections.execute)
+        servers = await self._connections.servers()
+        found = await server_runs(servers)
         if found != self._checked:
-            self.warnings = tuple(await check_store(self._connections.execute))
+            self.warnings = tuple(await check_servers(servers, self._replicas))
         await self._switching.look(anew=found != self._compared)
         self._compared = found
         if found != self._checked:

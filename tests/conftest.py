@@ -1,6 +1,7 @@
 """The stores that the tests run on, each a real server, and asynchronous tests on a loop of their own.
 
 `pytest --store embedded` or `--store redis-server` chooses one; without it every test that uses a store runs on both.
+`--store cluster` runs on a Cluster of one server, which refuses what touches keys of more than one slot.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn, cast
@@ -32,6 +34,11 @@ sys.dont_write_bytecode = False
 
 TESTS = Path(__file__).parent
 STORES = ("embedded", "redis-server")
+CLUSTER = "cluster"
+CLUSTERED = """\
+#!/bin/sh
+exec {program} "$@" --cluster-enabled yes --cluster-port {bus}
+"""
 LONGEST_TEST_S = 180.0
 SLOWEST = (
     "benchmarks/test_starbucks_learning.py", "cli/test_demo.py", "benchmarks/test_learning.py",
@@ -100,8 +107,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def wanted_stores(config: pytest.Config) -> tuple[str, ...]:
     """Return the stores to test on."""
     named = [kind.strip() for words in config.getoption("--store") for kind in words.split(",")]
-    if unknown := [kind for kind in named if kind not in STORES]:
-        raise pytest.UsageError(f"--store {unknown[0]}: there are {', '.join(STORES)}")
+    if unknown := [kind for kind in named if kind not in (*STORES, CLUSTER)]:
+        raise pytest.UsageError(f"--store {unknown[0]}: there are {', '.join((*STORES, CLUSTER))}")
     return tuple(dict.fromkeys(named)) or STORES
 
 
@@ -124,20 +131,32 @@ def store_kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def store_program(store_kind: str) -> Path | None:
+def store_program(store_kind: str, tmp_path_factory: pytest.TempPathFactory) -> Path | None:
     """Return the server to run; None means the one that the embedded store brings."""
     if store_kind == "embedded":
         return None
     found = shutil.which("redis-server")
     if found is None:
         absent("There is no redis-server on the PATH (Debian: apt-get install redis-server).")
+    if store_kind == CLUSTER:
+        script = tmp_path_factory.mktemp("clustered") / "redis-server"
+        script.write_text(CLUSTERED.format(program=found, bus=any_free_port()))
+        script.chmod(0o755)
+        return script
     return Path(found)
 
 
 @pytest.fixture(scope="session")
-def store_url(store_program: Path | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def store_url(store_kind: str, store_program: Path | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the URL of a store that all tests of this process share."""
     with EmbeddedStore(tmp_path_factory.mktemp("store"), server=store_program) as url:
+        if store_kind == CLUSTER:
+            with Redis.from_url(url) as store:
+                store.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16_383)
+                gives_up = time.monotonic() + LONGEST_TEST_S
+                while store.execute_command("CLUSTER INFO")["cluster_state"] != "ok":
+                    assert time.monotonic() < gives_up
+                    time.sleep(0.05)
         yield url
 
 

@@ -2,7 +2,8 @@
 //
 // Closed loop: N calls are open at all times. Open loop (--rate): calls are due on a fixed schedule and their latency
 // counts from the moment they were due, whether or not they could be sent then, so a slow server cannot hide its
-// slowness by slowing its caller (coordinated omission). Latencies are kept exactly, one by one.
+// slowness by slowing its caller (coordinated omission). Latencies are kept exactly, one by one. With --patience, what
+// finds all N calls open for so long is given up and never sent, and the deadline counts from the moment it was due.
 
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
@@ -78,7 +79,8 @@ class Load {
     slot.due = due;
     slot.request = uint32_t(next_++ % requests_.size());
     slot.context.emplace();
-    slot.context->set_deadline(std::chrono::system_clock::now() + seconds(options_.timeout_seconds));
+    const Clock::duration late = options_.patience_seconds < 0 ? Clock::duration{} : Clock::now() - due;
+    slot.context->set_deadline(std::chrono::system_clock::now() + seconds(options_.timeout_seconds) - late);
     slot.reply.Clear();
     if (counted(due)) ++tally_.requests;
     ++open_;
@@ -94,9 +96,11 @@ class Load {
     for (Moment due = begin_ - seconds(options_.warmup_seconds); due < end_; due += step) {
       std::this_thread::sleep_until(due);
       std::lock_guard<std::mutex> hold(lock_);
+      forget(due);
       backlog_.push_back(due);
       tally_.backlog_max = std::max<uint64_t>(tally_.backlog_max, backlog_.size());
       start_due();
+      if (options_.patience_seconds == 0) give_up();
     }
     paced_ = true;
   }
@@ -146,6 +150,18 @@ class Load {
     if (options_.rate > 0 && !paced_) return false;
     if (now >= end_ + seconds(options_.timeout_seconds)) give_up();
     return open_ == 0 && backlog_.empty();
+  }
+
+  // Gives up what has been due for longer than its caller's patience.
+  void forget(Moment now) {
+    if (options_.patience_seconds < 0) return;
+    while (!backlog_.empty() && now - backlog_.front() > seconds(options_.patience_seconds)) {
+      if (counted(backlog_.front())) {
+        ++tally_.requests;
+        ++tally_.unsent;
+      }
+      backlog_.pop_front();
+    }
   }
 
   void give_up() {

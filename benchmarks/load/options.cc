@@ -12,7 +12,7 @@ namespace {
 
 const char kUsage[] =
     "usage: load TARGET /package.Service/Method REQUESTS_FILE\n"
-    "            [--in-flight N] [--seconds S] [--warmup S] [--rate CALLS_A_SECOND] [--timeout S]\n"
+    "            [--in-flight N] [--seconds S] [--warmup S] [--rate CALLS_A_SECOND] [--timeout S] [--patience S]\n"
     "            [--samples FILE] [--sample-every N] [--watch PID]...\n";
 
 [[noreturn]] void refuse(const std::string& why) {
@@ -38,6 +38,7 @@ const std::map<std::string, Setter>& setters() {
       {"--warmup", [](Options& o, const std::string& v) { o.warmup_seconds = number("--warmup", v, 0); }},
       {"--rate", [](Options& o, const std::string& v) { o.rate = number("--rate", v, 0); }},
       {"--timeout", [](Options& o, const std::string& v) { o.timeout_seconds = number("--timeout", v, 0.001); }},
+      {"--patience", [](Options& o, const std::string& v) { o.patience_seconds = number("--patience", v, 0); }},
       {"--samples", [](Options& o, const std::string& v) { o.samples_file = v; }},
       {"--sample-every", [](Options& o, const std::string& v) { o.sample_every = int(number("--sample-every", v, 1)); }},
       {"--watch", [](Options& o, const std::string& v) { o.watched.push_back(int(number("--watch", v, 1))); }},

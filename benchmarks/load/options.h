@@ -14,6 +14,7 @@ struct Options {
   double warmup_seconds = 1;         // load before it that is not counted
   double rate = 0;                   // calls a second on a fixed schedule; 0: closed loop, the next after each answer
   double timeout_seconds = 5;        // deadline of each call
+  double patience_seconds = -1;      // open loop: what could not be sent for so long is given up; negative: never
   std::string samples_file;          // where to keep some replies; empty: nowhere
   int sample_every = 100;            // keep one reply in so many
   std::vector<int> watched;          // processes whose CPU time over the window is reported

@@ -16,8 +16,9 @@ from service.core.archived import PartDamaged, PartKind
 from service.store import keys
 from service.store.archive import PATIENCE_S, ArchiveStore
 from service.store.calls import Calls
-from service.store.connection import Connections, pack
+from service.store.connection import pack
 from service.store.retention import Retention
+from service.store.way import Way
 
 PAGE = 500
 """How many entries are read at once."""
@@ -100,7 +101,7 @@ class Source(Protocol):
 class StoreLog:
     """The log in a store. Raises a `StoreError` when the store does not do what it is asked."""
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Way) -> None:
         self.lost: list[Lost] = []
         self._connections = connections
         self._parts = ArchiveStore(Calls(connections), Retention())

@@ -17,8 +17,8 @@ from service.config import StorePlace
 
 if TYPE_CHECKING:
     from service.archive.writing import Archived
-    from service.store.connection import Connections
     from service.store.log_reading import LogStore
+    from service.store.way import Way
 
 EXAMPLE = example("tact log archive --out data/archive --store redis://127.0.0.1:6379/0")
 _BUCKETS = 1024
@@ -78,7 +78,7 @@ async def _archived(out: Path, place: StorePlace, key: bytes | None) -> Archived
         raise Failed(str(refused)) from None
 
 
-async def _log(connections: Connections, place: StorePlace, key: bytes | None) -> LogStore:
+async def _log(connections: Way, place: StorePlace, key: bytes | None) -> LogStore:
     """Return what tells who was erased; raise `Failed` where somebody was and nobody can tell who."""
     from service.store.calls import Calls
     from service.store.keys import erasure_key

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from models.context import ContextSchema
 from service.cli.output import Failed
+from service.cli.securing import secured
 from service.rpc.client import CallFailed, TactClient
 
 T = TypeVar("T")
@@ -21,7 +21,7 @@ def call(target: str, work: Callable[[TactClient], Awaitable[T]], schema: Contex
 
 async def _called(target: str, work: Callable[[TactClient], Awaitable[T]], schema: ContextSchema | None) -> T:
     try:
-        async with TactClient(target, schema=schema, token=os.environ.get("TACT_TOKEN", "")) as client:
+        async with TactClient(target, schema=schema, secured=secured()) as client:
             return await work(client)
     except CallFailed as failed:
         raise Failed(in_words(failed, target)) from None

@@ -29,7 +29,7 @@ def explain(
 ) -> None:
     """Say why a decision came out as it did: each stage, each action's fate, and what was known and used.
 
-    Where the service knows its callers, `TACT_TOKEN` in the environment says who asks.
+    Where the service knows its callers, the token in the file `TACT_TOKEN_FILE` says who asks.
     """
     from service.cli.calls import call
 

@@ -15,7 +15,7 @@ from service.rpc.client import CallFailed, Event, TactClient
 from service.rpc.questions import Types
 
 BATCH = 1_000
-BATCH_BYTES = 500_000  # of JSON, which is longer than the message; the service takes messages of 4 MiB
+BATCH_BYTES = 500_000  # of JSON, which is longer than the message; the service takes messages of 512 KiB
 BATCHES_AT_ONCE = 4
 CONSENTS_AT_ONCE = 64
 T = TypeVar("T")
@@ -147,7 +147,7 @@ def _event(row: EventRow) -> Event:
 
 
 def _count(tally: Tally, path: Path, number: int, result: dict[str, Any]) -> None:
-    if result["status"] == "refused":
+    if result["status"] in ("refused", "conflict"):
         tally.refuse(path, number, "; ".join(f"{v['field']} {v['description']}" for v in result["violations"]))
     else:
         tally.add(result["status"])

@@ -30,6 +30,7 @@ from service.cli import (
     registry,
     replay,
     rights,
+    securing,
     serve,
     simulate,
     strategies,
@@ -142,8 +143,17 @@ def _tact(
     version: Annotated[
         bool, typer.Option("--version", help="Say which version this is.", is_eager=True, callback=_say_version)
     ] = False,
+    token_file: securing.TokenFile = None,
+    tls: securing.WithTls = False,
+    tls_ca: securing.TlsCa = None,
+    tls_name: securing.TlsName = None,
+    client_cert: securing.ClientCert = None,
+    client_key: securing.ClientKey = None,
 ) -> None:
     """Take what stands before the command."""
+    securing.say_secured(
+        token=token_file, tls=tls, ca=tls_ca, name=tls_name or "", certificate=client_cert, key=client_key
+    )
 
 
 def main() -> NoReturn:

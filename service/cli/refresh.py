@@ -52,6 +52,7 @@ async def _refresh(
 ) -> int:
     from service.cli.calls import in_words
     from service.cli.refreshing import AnotherStrategy, Refresher
+    from service.cli.securing import secured
     from service.rpc.client import CallFailed, TactClient
 
     schema, predictors = load_predictors(strategy, folders)
@@ -60,7 +61,7 @@ async def _refresh(
         await signals.unless_told(verify_predictors(folders, predictors))
     except Told:
         return 0
-    async with TactClient(target, schema=schema) as client:
+    async with TactClient(target, schema=schema, secured=secured()) as client:
         job = Refresher(client, schema, predictors)
         try:
             await signals.unless_told(_worked(job, once, customers, target))

@@ -16,7 +16,8 @@ import typer
 
 from service.cli.options import DEFAULT_TARGET, Json, Target, example
 from service.cli.output import Failed, note, say, say_json
-from service.config import DEFAULT_STORE, DEFAULT_STRATEGY, EMBEDDED, Settings, read_settings
+from service.config import DEFAULT_STORE, DEFAULT_STRATEGY, EMBEDDED, SettingRefused, Settings, read_settings
+from service.guarded import told, unguarded
 from service.scheduling import chosen, pull_levers, settle_memory
 from service.signals import Later, Signals, Told
 from service.workers.messages import Serving
@@ -61,7 +62,15 @@ def serve(
     reflection: Annotated[bool | None, _flag("reflection", "Let callers list the services.")] = None,
     reload: Annotated[bool | None, _flag("reload", "Take changed strategies and models in (yes).")] = None,
     callers: Annotated[
-        str | None, _option("callers", "FILE", "Who calls, by token, and how deep each may see.")
+        str | None, _option("callers", "FILE", "Who may call, by certificate or token, and do what.")
+    ] = None,
+    tls_cert: Annotated[str | None, _option("tls-cert", "FILE", "The certificate, with its chain, as PEM.")] = None,
+    tls_key: Annotated[str | None, _option("tls-key", "FILE", "Its private key; only its owner may read it.")] = None,
+    tls_client_ca: Annotated[
+        str | None, _option("tls-client-ca", "FILE", "Callers need a certificate of these authorities.")
+    ] = None,
+    insecure: Annotated[
+        bool | None, _flag("insecure", "Let others than this machine call without TLS: a mesh encrypts (no).")
     ] = None,
     workers: Annotated[
         str | None, _option("workers", "N", "How many processes answer on the port; auto: one a core (1).")
@@ -74,6 +83,15 @@ def serve(
     grace: Annotated[str | None, _option("grace", "SECONDS", "How long calls may take at the end (10).")] = None,
     store_wait: Annotated[
         str | None, _option("store-wait", "SECONDS", "How long one store call may take (0.25).")
+    ] = None,
+    durability: Annotated[
+        str | None, _option("durability", "fast|durable", "durable: replicas confirm what is acknowledged (fast).")
+    ] = None,
+    durability_replicas: Annotated[
+        str | None, _option("durability-replicas", "N", "How many replicas confirm a write, if durable (1).")
+    ] = None,
+    durability_wait: Annotated[
+        str | None, _option("durability-wait", "MS", "How many milliseconds they may take (500).")
     ] = None,
     telemetry: Annotated[bool | None, _flag("telemetry", "Measure how long decisions take (yes).")] = None,
     otlp: Annotated[
@@ -97,11 +115,15 @@ def serve(
         "store": store, "store-url-file": store_url_file, "strategy": strategy, "model": model, "host": host,
         "port": port, "allow-as-of": allow_as_of, "reflection": reflection, "reload": reload, "scheduling": scheduling,
         "workers": workers, "pin": pin, "callers": callers,
+        "tls-cert": tls_cert, "tls-key": tls_key, "tls-client-ca": tls_client_ca, "insecure": insecure,
+        "durability": durability, "durability-replicas": durability_replicas, "durability-wait": durability_wait,
         "log-level": log_level, "store-wait": store_wait, "grace": grace, "linger": linger,
         "erasure-key-file": erasure_key_file, "keep": keep, "challenger": challenger, "telemetry": telemetry,
         "otlp": otlp, "trace-share": trace_share, "trace-callers": trace_callers, "metrics-port": metrics_port,
     }  # fmt: skip
     settings = read_settings(flags, os.environ)
+    if why := unguarded(settings):
+        raise SettingRefused(why)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it is heard: no folder has been read yet
     settings = prepare(settings)
     return run_loop(_supervising(settings, json) if settings.workers > 1 else _serving(settings, json))
@@ -231,8 +253,10 @@ def _say_serving(serving: Serving, settings: Settings, json: bool, metrics_port:
         where = {"host": settings.host, "port": serving.port}
         how = {"workers": settings.workers, "scheduling": settings.scheduling}
         metrics = {} if metrics_port is None else {"metrics_port": metrics_port}
-        say_json({"event": "serving", **where, **how, **versions, **metrics})
+        say_json({"event": "serving", **where, **how, **versions, **metrics, "unguarded": told(settings)})
         return
+    for line in told(settings):
+        note(line)
     many = f", {settings.workers} workers" if settings.workers > 1 else ""
     note(f"strategy {versions['strategy']}, model {versions['model'] or '(priors)'}, store {versions['store']}{many}")
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
@@ -243,7 +267,7 @@ def _say_serving(serving: Serving, settings: Settings, json: bool, metrics_port:
 
 def _place(settings: Settings) -> str:
     """Name the store without what may be secret."""
-    from service.store.address import Address
+    from service.store.opening import named
 
     folder = settings.store.folder
-    return str(Address.parse(settings.store.url)) if folder is None else f"{EMBEDDED}{folder}"
+    return named(settings.store.url) if folder is None else f"{EMBEDDED}{folder}"

@@ -12,8 +12,10 @@ import typer
 
 from service.cli.output import Failed
 from service.config import DEFAULT_STORE, SettingRefused, StorePlace, read_settings
-from service.store.connection import Connections, StoreError
+from service.store.connection import StoreError
 from service.store.embedded import LOOPBACK, EmbeddedStore, EmbeddedStoreError, StoreLocked
+from service.store.opening import open_store
+from service.store.way import Way
 
 WAIT_MS = 10_000
 
@@ -35,15 +37,18 @@ def place_of(store: str | None, environment: Mapping[str, str]) -> StorePlace:
 
 
 @asynccontextmanager
-async def opened(place: StorePlace) -> AsyncIterator[Connections]:
+async def opened(place: StorePlace) -> AsyncIterator[Way]:
     """Open a store for as long as it is wanted; raise `Failed` in one line where it does not do what it is asked."""
     embedded: EmbeddedStore | None = None
     try:
         url = place.url
         if place.folder is not None:
             url, embedded = await asyncio.to_thread(_embedded, place.folder)
-        async with Connections(url, timeout_ms=WAIT_MS, connect_timeout_ms=WAIT_MS) as connections:
+        connections = open_store(url, timeout_ms=WAIT_MS, connect_timeout_ms=WAIT_MS)
+        try:
             yield connections
+        finally:
+            await connections.close()
     except StoreError as error:
         raise Failed(f"--store: {error}") from None
     except (EmbeddedStoreError, ValueError, OSError) as error:

@@ -14,6 +14,7 @@ from service.core.adapting import Relearned
 from service.core.arbitrate import Scores
 from service.core.decision import Known, Request
 from service.core.engine import Engine
+from service.core.ladder import not_made_again
 from service.core.memory import NOTHING_OFF, Memory, Switched
 from service.core.plan import Entry, Seen
 from service.core.policy import Judged
@@ -63,7 +64,8 @@ def made(engine: Engine, entry: Entry, request: Request, known: Known, snapshot:
     judged = engine.judge(snapshot, known, request)
     learned = Relearned(engine.adapting, entry) if engine.adapting is not None else None
     scores = engine.score(snapshot, judged, request, learned)
-    planned = engine.arbitrate(entry.decision_id, request, snapshot, judged, scores, entry.draws)
+    missing = not_made_again(entry.degraded)
+    planned = engine.arbitrate(entry.decision_id, request, snapshot, judged, scores, entry.draws, missing)
     return Again(
         request, known, snapshot, judged, scores, engine.check(planned, snapshot, judged.verdicts.vetoes).entry
     )

@@ -25,6 +25,8 @@ CUSTOMERS: Mapping[ReasonCode, str] = {
     ReasonCode.CHECK_FAILED: _NOT_NOW,
     ReasonCode.STORE_UNAVAILABLE: "Not everything could be looked up in time.",
     ReasonCode.NO_MODEL: "It was chosen without a model.",
+    ReasonCode.MODEL_FAILED: "It was chosen without a model.",
+    ReasonCode.SCORES_STALE: "Not everything it was chosen by was up to date.",
     ReasonCode.DEADLINE_TOO_SHORT: "Not everything could be looked up in time.",
     ReasonCode.ALREADY_SHOWN: "It stands at another place already.",
     ReasonCode.SAFE_GREETING: "It is how everybody is greeted.",

@@ -52,6 +52,8 @@ class ReasonCode(IntEnum):
     PROMISED_OTHERWISE = 31
     PROMISED = 32
     CONTROL_GROUP = 33
+    MODEL_FAILED = 34
+    SCORES_STALE = 35
 
 
 class Reason(Struct, frozen=True, array_like=True):

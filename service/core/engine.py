@@ -6,9 +6,11 @@ Everything here is pure: the clock and the dice are arguments, and the same argu
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from functools import cached_property
 
 import msgspec
+import numpy as np
 from msgspec import Struct
 
 from models.context import Scalar, Source
@@ -17,13 +19,14 @@ from service.core import answers, plan
 from service.core.adapting import Adapting, Learned
 from service.core.arbitrate import Arbiter, Scores
 from service.core.check import STOCK, SWITCH, Checker
-from service.core.decision import Commit, Committed, Decision, Known, Reason, ReasonCode, Request
+from service.core.decision import Commit, Committed, Decision, Known, Reason, Request
 from service.core.digest import digest_of
 from service.core.disagreement import disagreements
 from service.core.distribution import Distribution
 from service.core.explained import Explanation
 from service.core.explaining import Explainer
 from service.core.judge import Judge, Veto
+from service.core.ladder import MODEL_FAILED, NO_MODEL, Ladder, ModelFailed, with_missing
 from service.core.memory import NOTHING_OFF, NOTHING_REMEMBERED, Memory, Switched
 from service.core.plan import Entry
 from service.core.planning import Planner, Whose
@@ -35,8 +38,6 @@ from service.core.stockroom import Stockroom
 from service.core.strategy import ConsentLevel, Strategy
 from service.core.switched import OFF, is_off
 from service.core.validity import GONE, Issued, Standing, reasons_against, standings, unforeseen, worded_without_consent
-
-NO_MODEL = Reason(ReasonCode.NO_MODEL, "No model is loaded; the strategy's priors were used.")
 
 
 class Checked(Struct, frozen=True):
@@ -66,8 +67,22 @@ class Engine:
         self.adapting = Adapting.of(strategy)
         self._planner = Planner(strategy, self._arbiter, self._texts, self._policy)
         self._challenger = Challenger(strategy, challenger, self._judge, self._policy) if challenger else None
+        self.ladder = Ladder(strategy, self._sight, self._judge, self._texts)
+        self._noughts = np.zeros(len(strategy.actions))
         self._tells_contacts = any(field.source is Source.MEMORY for field in strategy.schema.fields)
         self._degraded = (NO_MODEL,) if strategy.features and model is None else ()
+        self.by_priors = self._by_priors() if model else self
+
+    def _by_priors(self) -> Engine:
+        """Return the same strategy without the model, for when that cannot score."""
+        plain = copy(self)
+        plain.model_version = ""
+        plain._texts = answers.Texts(self.strategy)
+        plain._arbiter = Arbiter(self.strategy, None)
+        plain._policy = Policy(self.strategy, plain._texts)
+        plain._planner = Planner(self.strategy, plain._arbiter, plain._texts, plain._policy)
+        plain._degraded, plain.by_priors, plain._challenger = (MODEL_FAILED,), plain, None
+        return plain
 
     def see(self, known: Known, request: Request, stocks: Stocks = NOTHING_KNOWN) -> Snapshot:
         """Return the typed snapshot of what may be known of the customer, and of the supply that matters to them."""
@@ -90,12 +105,17 @@ class Engine:
         """Return the propensity and net value of every action, in one vectorised call.
 
         `learned` is what outcomes said since the training, where the strategy adapts (and the engine has `adapting`).
+        Raises `ModelFailed` where what comes out is no number, and whatever else a model raises that does not fit.
         """
         factors = self._judge.factors(request.channel, judged.verdicts.truths)
         if self.adapting is None:
-            return self._arbiter.score(snapshot.values, snapshot.now_ms, factors)
-        adapted = (learned or self.adapting.unlearned).of(snapshot.values)
-        return self._arbiter.adjusted(snapshot.values, snapshot.now_ms, factors, adapted)
+            scores = self._arbiter.score(snapshot.values, snapshot.now_ms, factors)
+        else:
+            adapted = (learned or self.adapting.unlearned).of(snapshot.values)
+            scores = self._arbiter.adjusted(snapshot.values, snapshot.now_ms, factors, adapted)
+        if self._noughts.dot(scores.net) != 0.0:
+            raise ModelFailed("an action's net value is no number")
+        return scores
 
     def policy(
         self, request: Request, judged: Judged, scores: Scores, place: int = 0, whose: Whose = "person"
@@ -115,11 +135,12 @@ class Engine:
         judged: Judged,
         scores: Scores,
         draws: Sequence[float],
+        missing: tuple[Reason, ...] = (),
     ) -> Entry:
         """Return the plan: for each placement the ranked candidates, or the suppression. One draw a placement.
 
         Placements are filled in order, and what is first at one is no candidate at those after it: probabilities are
-        those at a placement, given what the placements before it say.
+        those at a placement, given what the placements before it say. `missing` is what was missing beside a model.
         """
         placements = self._planner.placed(request, snapshot.now_ms, judged, scores, draws)
         challenger = self._challenger
@@ -131,7 +152,7 @@ class Engine:
             strategy=self.strategy.version,
             model=self.model_version,
             level=snapshot.level.id,
-            degraded=self._degraded,
+            degraded=with_missing(self._degraded, missing) if missing else self._degraded,
             asks=judged.verdicts.asks,
             values=snapshot.values,
             draws=tuple(draws),
@@ -292,8 +313,4 @@ class Engine:
 
     def safe(self, request: Request, why: Reason, at_ms: int, off: Switched = NOTHING_OFF) -> Decision:
         """Return the safe answer, as degraded: a neutral greeting where one fits and is not `off`, else nothing."""
-        if is_off(off, self.strategy.safe_greeting):
-            safe = tuple(answers.nothing(placement, (why, OFF)) for placement in request.placements)
-        else:
-            safe = self._texts.safe(request, self.strategy.safe_greeting, why)
-        return Decision("", safe, self.strategy.version, self.model_version, at_ms, (why,))
+        return self.ladder.safe(request, why, at_ms, off, self.model_version)

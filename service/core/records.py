@@ -9,14 +9,22 @@ from msgspec import Struct
 
 from models.folds import Operation
 
+SAID_BYTES = 2
+"""How long the digest of what an event says is."""
+
 
 @dataclass(frozen=True, slots=True)
 class EventToFold:
-    """One event of one customer, ready to be folded; an event id is folded once a customer."""
+    """One event of one customer, ready to be folded; an event id is folded once a customer.
+
+    `said` is a digest, of 2 bytes, of all that was sent, by which another event under the same id is known; empty for
+    one that is not to be compared.
+    """
 
     event_id: str
     occurred_ms: int
     operations: tuple[Operation, ...]
+    said: bytes = b""
 
 
 class EventFate(IntEnum):
@@ -25,6 +33,7 @@ class EventFate(IntEnum):
     REPEATED = 0
     STORED = 1
     ERASED = 2
+    CONFLICT = 3
 
 
 class ConsentRecord(Struct, frozen=True, array_like=True):

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define MOST_CODES 128 /* those that take one byte */
+#define FULL 1         /* the rung of what nothing was missing for */
 
 enum { TOP_ID, TOP_ANSWERS, TOP_STRATEGY, TOP_MODEL, TOP_AT, TOP_DEGRADED, TOP_EXPLANATION };
 static const char *const TOP[] = {"decision_id", "answers", "strategy", "model", "at_ms", "degraded", "explanation",
@@ -24,7 +25,7 @@ typedef struct {
     PyObject_HEAD
     PyObject *types, *greeting, *offer, *plainly;
     Layout top, said, why;
-    unsigned char codes[MOST_CODES]; /* whether there is such a reason */
+    unsigned char codes[MOST_CODES]; /* on which rung a reason puts what it degrades; 0 where there is no such reason */
     int readable;
 } Packing;
 
@@ -281,13 +282,31 @@ static int put_versions(const Packing *self, Out *out, PyObject *decision)
     return put_head(out, 0x22, since);
 }
 
+/* Write the rung: the lowest that anything missing puts a decision on, or the full one. */
+static int put_rung(const Packing *self, Out *out, PyObject *degraded)
+{
+    unsigned char rung = FULL;
+    if (!is_tuple(degraded))
+        return -1;
+    for (Py_ssize_t i = PyTuple_GET_SIZE(degraded) - 1; i >= 0; i--) {
+        PyObject *reason = PyTuple_GET_ITEM(degraded, i);
+        PyObject *code = is_struct(reason, &self->why) ? FIELD(reason, &self->why, WHY_CODE) : NULL;
+        long number = code != NULL && PyLong_Check(code) ? PyLong_AsLong(code) : -1;
+        if (number < 0 || number >= MOST_CODES)
+            return -1;
+        if (self->codes[number] > rung)
+            rung = self->codes[number];
+    }
+    return put_byte(out, rung) < 0 ? -1 : put_byte(out, 0x50);
+}
+
 static int put_decision(const Packing *self, Out *out, PyObject *decision, PyObject *request_id)
 {
     const Layout *top = &self->top;
     if (!is_struct(decision, top) || FIELD(decision, top, TOP_EXPLANATION) != Py_None)
         return -1;
     PyObject *degraded = FIELD(decision, top, TOP_DEGRADED), *answers = FIELD(decision, top, TOP_ANSWERS);
-    if (put_moment(out, 0x3a, FIELD(decision, top, TOP_AT)) < 0 || put_reasons(self, out, 0x32, degraded) < 0
+    if (put_rung(self, out, degraded) < 0 || put_moment(out, 0x3a, FIELD(decision, top, TOP_AT)) < 0 || put_reasons(self, out, 0x32, degraded) < 0
         || (PyTuple_GET_SIZE(degraded) && put(out, "\x28\x01", 2) < 0) || put_versions(self, out, decision) < 0
         || !is_tuple(answers))
         return -1;
@@ -319,14 +338,18 @@ static PyObject *packing_of(Packing *self, PyObject *const *args, Py_ssize_t n)
 
 /* -------------------------------------------------------------------------------------------------------- the class */
 
-static int know_codes(Packing *self, PyObject *codes)
+static int know_codes(Packing *self, PyObject *codes, PyObject *rungs)
 {
+    if (PyTuple_GET_SIZE(codes) != PyTuple_GET_SIZE(rungs)) {
+        PyErr_SetString(PyExc_TypeError, "each reason has a rung");
+        return -1;
+    }
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(codes); i++) {
-        long code = PyLong_AsLong(PyTuple_GET_ITEM(codes, i));
-        if (code == -1 && PyErr_Occurred())
+        long code = PyLong_AsLong(PyTuple_GET_ITEM(codes, i)), rung = PyLong_AsLong(PyTuple_GET_ITEM(rungs, i));
+        if ((code == -1 || rung == -1) && PyErr_Occurred())
             return -1;
-        if (code > 0 && code < MOST_CODES)
-            self->codes[code] = 1;
+        if (code > 0 && code < MOST_CODES && rung >= FULL && rung < 0x80)
+            self->codes[code] = (unsigned char)rung;
     }
     return 0;
 }
@@ -352,13 +375,14 @@ static int know_layouts(Packing *self, PyObject *types)
 
 static int packing_init(Packing *self, PyObject *args, PyObject *named)
 {
-    PyObject *types, *codes, *greeting, *offer, *plainly;
+    PyObject *types, *codes, *rungs, *greeting, *offer, *plainly;
     if (self->types != NULL || (named != NULL && PyDict_GET_SIZE(named))) {
         PyErr_SetString(PyExc_TypeError, "this is made once, and nothing is given by name");
         return -1;
     }
-    if (!PyArg_ParseTuple(args, "O!O!UUO", &PyTuple_Type, &types, &PyTuple_Type, &codes, &greeting, &offer, &plainly)
-        || know_codes(self, codes) < 0)
+    if (!PyArg_ParseTuple(args, "O!O!O!UUO", &PyTuple_Type, &types, &PyTuple_Type, &codes, &PyTuple_Type, &rungs,
+                          &greeting, &offer, &plainly)
+        || know_codes(self, codes, rungs) < 0)
         return -1;
     self->types = Py_NewRef(types);
     self->greeting = Py_NewRef(greeting);

@@ -13,6 +13,7 @@ from models.compiled import compiled
 from models.context import ContextSchema
 from service.core.decision import Answer, Decision, Reason, ReasonCode
 from service.core.rules import Kind
+from service.core.rungs import RUNG_OF, Rung
 from service.rpc.answer_plainly import Plainly
 
 _compiled = compiled("service.rpc._answers")
@@ -22,6 +23,7 @@ COMPILED: bool = _compiled is not None
 
 Packs = Callable[[Decision, str], bytes]
 _STRUCTS = (Decision, Answer, Reason)
+_RUNGS = tuple(RUNG_OF.get(code, Rung.REQUEST_ONLY) for code in ReasonCode)
 _KINDS = (Kind.GREETING.value, Kind.OFFER.value)
 
 
@@ -36,5 +38,5 @@ def packing(plainly: Packs) -> Packs:
     """Return what packs answers, and leaves to `plainly` what is unusual."""
     if not COMPILED:
         return plainly
-    packs: Packs = _compiled.Packing(_STRUCTS, tuple(ReasonCode), *_KINDS, plainly).of
+    packs: Packs = _compiled.Packing(_STRUCTS, tuple(ReasonCode), _RUNGS, *_KINDS, plainly).of
     return packs

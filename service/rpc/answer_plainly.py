@@ -14,6 +14,7 @@ from typing import TypeVar
 from models.context import ContextSchema
 from service.core.decision import Answer, Decision, Reason, ReasonCode
 from service.core.rules import Kind
+from service.core.rungs import Rung, rung_of
 from service.rpc.convert_answer import answer_of
 
 _MOST = 4_096
@@ -69,6 +70,7 @@ def _real(tag: bytes, number: float) -> bytes:
     return packed if any(packed[1:]) else b""
 
 
+_RUNGS = {rung: b"\x50" + _length(rung) for rung in Rung}
 _CODES = {code: b"\x08" + _length(code) for code in ReasonCode}
 
 
@@ -92,6 +94,7 @@ class Plainly:
             parts.append(_DEGRADED)
             parts += self._reasons(_WHY_DEGRADED, decision.degraded)
         parts.append(_moment(_DECIDED, decision.at_ms))
+        parts.append(_RUNGS[rung_of(decision.degraded)])
         return b"".join(parts)
 
     def _placement(self, answer: Answer) -> bytes:

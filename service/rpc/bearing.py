@@ -7,30 +7,48 @@ from typing import Any
 
 import grpc
 
+Token = Callable[[], str]
+"""Returns the token as it is now."""
 
-class _Unary(grpc.aio.UnaryUnaryClientInterceptor):
-    """Adds the token to calls of one message."""
 
-    def __init__(self, token: str) -> None:
+class _Bearing:
+    """Knows the token that calls are sent with."""
+
+    def __init__(self, token: Token) -> None:
         self._token = token
+
+
+class _UnaryUnary(_Bearing, grpc.aio.UnaryUnaryClientInterceptor):
+    """Adds the token to calls of one message with one answer."""
 
     async def intercept_unary_unary(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:  # noqa: ANN401 - gRPC types none of it
-        return await continuation(_with(details, self._token), request)
+        return await continuation(_with(details, self._token()), request)
 
 
-class _Streams(grpc.aio.StreamStreamClientInterceptor):
-    """Adds the token to streams of decisions."""
+class _UnaryStream(_Bearing, grpc.aio.UnaryStreamClientInterceptor):
+    """Adds the token to calls of one message with many answers."""
 
-    def __init__(self, token: str) -> None:
-        self._token = token
+    async def intercept_unary_stream(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:  # noqa: ANN401 - as above
+        return await continuation(_with(details, self._token()), request)
+
+
+class _StreamUnary(_Bearing, grpc.aio.StreamUnaryClientInterceptor):
+    """Adds the token to calls of many messages with one answer."""
+
+    async def intercept_stream_unary(self, continuation: Callable[..., Any], details: Any, requests: Any) -> Any:  # noqa: ANN401 - as above
+        return await continuation(_with(details, self._token()), requests)
+
+
+class _StreamStream(_Bearing, grpc.aio.StreamStreamClientInterceptor):
+    """Adds the token to calls of many messages with many answers."""
 
     async def intercept_stream_stream(self, continuation: Callable[..., Any], details: Any, requests: Any) -> Any:  # noqa: ANN401 - as above
-        return await continuation(_with(details, self._token), requests)
+        return await continuation(_with(details, self._token()), requests)
 
 
-def bearing(token: str) -> list[grpc.aio.ClientInterceptor]:
-    """Return what sends a token with every call whose answer depends on it."""
-    return [_Unary(token), _Streams(token)]
+def bearing(token: Token) -> list[grpc.aio.ClientInterceptor]:
+    """Return what sends a token with every call."""
+    return [_UnaryUnary(token), _UnaryStream(token), _StreamUnary(token), _StreamStream(token)]
 
 
 def _with(details: Any, token: str) -> Any:  # noqa: ANN401 - as above

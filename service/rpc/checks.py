@@ -18,7 +18,8 @@ MAX_BATCH = 1_000
 YEAR_1 = bounds.YEAR_1_MS // 1000  # seconds since 1970
 YEAR_10000 = bounds.YEAR_10000_MS // 1000
 _DECISION_ID = re.compile(r"[0-3][0-9a-f]{25}", re.ASCII)
-_SHOWN_CHARACTERS = 48
+_WORD = re.compile(r"(?!(?:.*[0-9]){5})[a-zA-Z][a-zA-Z0-9_.-]{0,47}", re.ASCII)
+"""How the ids of strategies are spelt; no address, no telephone number, no name, and no sentence is."""
 
 listed = bounds.listed
 has_control_characters = bounds.has_control_characters
@@ -52,9 +53,8 @@ class Findings:
 
 
 def shown(text: str) -> str:
-    """Quote a caller's text for a message: bounded, and nothing in it that a terminal would obey."""
-    short = text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
-    return '"' + "".join(c if c.isprintable() and c not in '"\\' else f"\\u{ord(c):04x}" for c in short) + '"'
+    """Quote a caller's text for a message, if it could be a word of a strategy: anything else may be about a person."""
+    return f'"{text}"' if _WORD.fullmatch(text) else '"…"' if text else '""'
 
 
 def entry(field: str, key: str) -> str:
@@ -66,6 +66,12 @@ def check_batch(field: str, size: int) -> None:
     """Refuse a batch that is empty or too long."""
     if not 1 <= size <= MAX_BATCH:
         raise InvalidArgument.of([Violation(field, f"has {size:,} entries; send 1 to {MAX_BATCH:,}.")])
+
+
+def check_most(field: str, size: int, most: int) -> None:
+    """Refuse a list that is too long to be looked at."""
+    if size > most:
+        raise InvalidArgument.of([Violation(field, f"has {size:,} entries; send {most:,} at most.")])
 
 
 def check_id(found: Findings, field: str, text: str, most_bytes: int) -> None:

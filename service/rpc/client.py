@@ -10,7 +10,6 @@ refuses raises `CallFailed`. A strategy's schema, when given, types the values: 
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from types import TracebackType
@@ -21,7 +20,6 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from models.context import ContextSchema
-from service.rpc.bearing import bearing
 from service.rpc.calling import Answer, CallFailed, answer_to
 from service.rpc.client_audit import AuditClient
 from service.rpc.client_batches import PATIENT, Patience, Run, each
@@ -33,6 +31,8 @@ from service.rpc.client_rights import RightsClient
 from service.rpc.client_supply import Report, SupplyCalls
 from service.rpc.plain import Moment, moment_message, plain
 from service.rpc.questions import Ask, Event, Outcome, Prediction, Types, WhatIf, explain_message, outcome_message
+from service.rpc.secured import UNSECURED, Secured
+from tact.client import Retry, service_config
 from tact.v1 import (
     context_pb2,
     context_pb2_grpc,
@@ -71,36 +71,33 @@ _REPEATED = [
     {"service": "tact.v1.RightsService", "method": "EraseCustomer"},
     {"service": "tact.v1.LogService", "method": "ListErased"},
 ]
-_RETRY = {
-    "maxAttempts": 4,
-    "initialBackoff": "0.1s",
-    "maxBackoff": "1s",
-    "backoffMultiplier": 2,
-    "retryableStatusCodes": ["UNAVAILABLE"],
-}
 _OPTIONS: tuple[tuple[str, Any], ...] = (
-    ("grpc.service_config", json.dumps({"methodConfig": [{"name": _REPEATED, "retryPolicy": _RETRY}]})),
+    ("grpc.service_config", service_config(Retry(first_pause_s=0.1), _REPEATED, waits=False)),
     ("grpc.enable_http_proxy", 0),
 )
 
 
 class TactClient:
-    """Calls one service at `target` (host:port) without TLS; calls take `timeout_s` at most, streams have no end.
+    """Calls one service at `target` (host:port); calls take `timeout_s` at most, streams have no end.
 
-    `token` is the bearer token that is sent with each call, where the service is to know who calls.
+    `secured` says how: without TLS and as nobody unless it says otherwise. Raises `SecretsRefused` as it is entered.
     """
 
     def __init__(
-        self, target: str, *, schema: ContextSchema | None = None, timeout_s: float = 10.0, token: str = ""
+        self,
+        target: str,
+        *,
+        schema: ContextSchema | None = None,
+        timeout_s: float = 10.0,
+        secured: Secured = UNSECURED,
     ) -> None:
-        self._token = token
+        self._secured = secured
         self._target = target
         self._timeout_s = timeout_s
         self._types = Types.of(schema)
 
     async def __aenter__(self) -> Self:
-        interceptors = bearing(self._token) if self._token else None
-        self._channel = grpc.aio.insecure_channel(self._target, options=_OPTIONS, interceptors=interceptors)
+        self._channel = self._secured.channel(self._target, _OPTIONS)
         self._decisions = decision_pb2_grpc.DecisionServiceStub(self._channel)
         self._contexts = context_pb2_grpc.ContextServiceStub(self._channel)
         self._outcomes = outcome_pb2_grpc.OutcomeServiceStub(self._channel)

@@ -37,9 +37,11 @@ class Contexts:
         totals: Counter[int] = Counter()
         first_refused: list[pb.EventResult] = []
         async for raw in raws:
+            if self._current.access is not None:
+                self._current.access.check_item()
             for result in await _folded(read_batch(raw), self._current.edge, left()):
                 totals[result.status] += 1
-                if result.status == pb.EVENT_STATUS_REFUSED and len(first_refused) < _FIRST_REFUSED:
+                if result.status in convert_event.REFUSED and len(first_refused) < _FIRST_REFUSED:
                     first_refused.append(result)
         return convert_event.totals_answer(totals, first_refused)
 
@@ -47,6 +49,7 @@ class Contexts:
         """Show what is known of one customer, as far as the consent allows."""
         edge = self._current.edge
         as_of_ms = convert.context_question(request, edge)
+        self._current.check(request.customer_id)
         known = await edge.stores.customers.context(request.customer_id, deadline_s)
         return convert.context_answer(known, edge.strategy, as_of_ms)
 
@@ -54,6 +57,7 @@ class Contexts:
         """Replace the consent of one customer."""
         edge = self._current.edge
         consent = convert_consent.consent_of(request, edge, edge.clock())
+        self._current.check(request.customer_id)
         stored = await edge.stores.consents.set_consent(request.customer_id, consent, deadline_s)
         return pb.SetConsentResponse(consent=convert_consent.consent_message(stored))
 
@@ -61,6 +65,7 @@ class Contexts:
         """Read the consent of one customer, with how it changed where that is asked for."""
         edge = self._current.edge
         customer = convert_consent.customer_of(request.customer_id)
+        self._current.check(customer)
         agreed = await edge.stores.consents.agreed(customer, history=request.history, deadline_s=deadline_s)
         return convert_consent.consent_answer(agreed, edge.strategy)
 

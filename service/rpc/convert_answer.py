@@ -9,6 +9,7 @@ from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 from models.context import ContextSchema
 from service.core.decision import Answer, Decision
 from service.core.rules import Kind
+from service.core.rungs import rung_of
 from service.rpc.convert_explanation import fill_explanation
 from service.rpc.reasons import add_reasons, set_moment
 from tact.v1 import decision_pb2 as pb
@@ -27,6 +28,7 @@ def answer_of(decision: Decision, request_id: str, schema: ContextSchema) -> pb.
     if decision.degraded:
         answer.degraded = True
         add_reasons(answer.degraded_reasons, decision.degraded)
+    answer.rung = pb.Rung.ValueType(rung_of(decision.degraded))
     if decision.explanation is not None:
         fill_explanation(answer.explanation, decision.explanation, schema)
     return answer

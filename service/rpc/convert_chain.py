@@ -8,7 +8,7 @@ from typing import TypeAlias
 from service.core.chain_walk import Fault, Found, Wrong
 from service.core.chained import Link, Place, Stream
 from service.errors import InvalidArgument, Violation
-from service.rpc.checks import Findings, Refused, moment_ms, timestamp
+from service.rpc.checks import Findings, Refused, check_most, moment_ms, timestamp
 from service.rpc.convert_log import BUCKETS
 from tact.v1 import log_pb2 as pb
 
@@ -25,6 +25,7 @@ _WRONGS = {kind: wrong for wrong, kind in _KINDS.items()}
 def anchors_of(request: pb.VerifyLogRequest) -> Anchors:
     """Return what the log is held against; raise `InvalidArgument` with what is wrong."""
     found, anchors = Findings(), dict[tuple[int, Stream], Link]()
+    check_most("anchors", len(request.anchors), BUCKETS * len(_STREAMS))
     for place, one in enumerate(request.anchors):
         path = f"anchors[{place}]"
         if not 0 <= one.bucket < BUCKETS:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import blake2b
 
 from models.bounds import EVENT_ID_BYTES, EventForm
 from models.context import Scalar
-from service.core.records import EventFate, EventToFold
+from service.core.records import SAID_BYTES, EventFate, EventToFold
 from service.errors import Violation
 from service.rpc import checks
 from service.rpc.checks import MAX_CUSTOMER_BYTES, Findings, Refused
@@ -21,6 +22,10 @@ _ERASED = (
         "was erased; what happened until then is not stored, nor is anything before the customer consents again.",
     ),
 )
+_CONFLICT = (
+    Violation("event_id", "was sent before with another type, moment or attributes; that one holds. Send a new id."),
+)
+REFUSED = (pb.EVENT_STATUS_REFUSED, pb.EVENT_STATUS_CONFLICT)
 _STATUS = {EventFate.STORED: pb.EVENT_STATUS_STORED, EventFate.REPEATED: pb.EVENT_STATUS_REPEATED}
 
 
@@ -36,7 +41,14 @@ def event_of(event: pb.Event, edge: Edge, now_ms: int) -> EventToFold:
         found.add("type", f"{what}; the strategy has: {checks.listed(edge.vocabulary.events)}.")
     attributes = {} if form is None else _attributes(found, event, form)
     found.end()
-    return EventToFold(event.event_id, occurred_ms, edge.vocabulary.folding.operations(event.type, attributes))
+    operations = edge.vocabulary.folding.operations(event.type, attributes)
+    return EventToFold(event.event_id, occurred_ms, operations, _said(event))
+
+
+def _said(event: pb.Event) -> bytes:
+    """Return a digest of all that an event says; nought stands for one that is not told."""
+    digest = blake2b(event.SerializeToString(deterministic=True), digest_size=SAID_BYTES).digest()
+    return digest if any(digest) else b"\0\1"
 
 
 def _occurred(found: Findings, event: pb.Event, now_ms: int) -> int:
@@ -78,7 +90,7 @@ def totals_answer(totals: Mapping[int, int], first_refused: list[pb.EventResult]
     return pb.RecordEventsStreamResponse(
         stored=totals[pb.EVENT_STATUS_STORED],
         repeated=totals[pb.EVENT_STATUS_REPEATED],
-        refused=totals[pb.EVENT_STATUS_REFUSED],
+        refused=totals[pb.EVENT_STATUS_REFUSED] + totals[pb.EVENT_STATUS_CONFLICT],
         first_refused=first_refused,
     )
 
@@ -88,5 +100,8 @@ def tell_fate(result: pb.EventResult, fate: EventFate) -> None:
     if fate is EventFate.ERASED:
         result.status = pb.EVENT_STATUS_REFUSED
         result.violations.extend(checks.violation_messages(_ERASED))
+    elif fate is EventFate.CONFLICT:
+        result.status = pb.EVENT_STATUS_CONFLICT
+        result.violations.extend(checks.violation_messages(_CONFLICT))
     else:
         result.status = _STATUS[fate]

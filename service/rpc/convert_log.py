@@ -11,7 +11,7 @@ from service.core.logged import Position, chances_at, is_place, policy_of, said_
 from service.core.plan import Candidate, Entry, PlacementPlan, Shadow, Shadowed
 from service.core.rights import KeptOutcome
 from service.core.words import Words
-from service.rpc.checks import Findings, timestamp
+from service.rpc.checks import Findings, check_most, timestamp
 from service.rpc.convert_seen import seen_message
 from service.rpc.values import value_of
 from tact.v1 import log_pb2 as pb
@@ -27,6 +27,7 @@ _UNKNOWN = Value()
 def positions_of(request: pb.ReadLogRequest) -> dict[int, Position]:
     """Return where to begin, by bucket; raise `InvalidArgument` with what is wrong."""
     found, positions = Findings(), dict[int, Position]()
+    check_most("positions", len(request.positions), BUCKETS)
     for place, one in enumerate(request.positions):
         path = f"positions[{place}]"
         if not 0 <= one.bucket < BUCKETS:

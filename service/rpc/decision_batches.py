@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from service.core.cel import wire
 from service.errors import InvalidArgument, Violation
+from service.rpc.flooding import check_entries
 from service.rpc.undecodable import violation_in
 from tact.v1 import decision_pb2 as pb
 
@@ -21,6 +22,7 @@ _ANSWER_TAG = bytes((_ANSWERS << 3 | 2,))
 def requests_in(raw: bytes) -> list[bytes]:
     """Return the requests of a batch, undecoded; raise `InvalidArgument` for too many, none, or what is no batch."""
     try:
+        check_entries("requests", raw, MOST_IN_A_BATCH)
         found = [value for number, value in wire.fields(raw) if number == _REQUESTS and isinstance(value, bytes)]
     except ValueError:
         raise InvalidArgument.of([violation_in(pb.DecideBatchesRequest, raw)]) from None

@@ -11,6 +11,8 @@ from service.core.decision import Decision, Request
 from service.core.explained import Depth
 from service.errors import Undecodable
 from service.rpc import explanations
+from service.rpc.access.gate import at_hand
+from service.rpc.access.owning import check_own
 from service.rpc.checks import violation_messages
 from service.rpc.conversation import Conversation
 from service.rpc.convert_decision import MAX_KEY_BYTES
@@ -18,9 +20,8 @@ from service.rpc.convert_validity import validity_answer, validity_question
 from service.rpc.decision_batches import batches_of, requests_in
 from service.rpc.edge import Current, Edge
 from service.rpc.refusals import Refusal, code_of
-from service.rpc.requests import MAX_REQUEST_BYTES
 from service.rpc.undecodable import text_in
-from service.rpc.wrapper import Raws, TimeLeft, refusal_unless_cancelled
+from service.rpc.wrapper import MAX_REQUEST_BYTES, Raws, TimeLeft, refusal_unless_cancelled
 from service.telemetry.timeline import now_ns
 from tact.v1 import decision_pb2 as pb
 
@@ -35,16 +36,25 @@ class Decisions:
     def __init__(self, current: Current) -> None:
         self._current = current
 
-    async def decide(self, raw: bytes, deadline_s: float) -> bytes:
+    async def decide(self, raw: bytes, deadline_s: float, *, streamed: bool = False) -> bytes:
         """Decide for one customer, from a DecideRequest to a DecideResponse, both as bytes."""
-        edge, watch = self._current.edge, self._current.watch
+        edge, watch, admission = self._current.edge, self._current.watch, self._current.admission
         line = watch.begin()
         try:
             wanted = edge.requests.read(raw)
-            line.channel, line.admitted = wanted.channel, now_ns()
-            decision = await edge.decider.decide(wanted, deadline_s, line)
+            if (access := self._current.access) is not None:
+                access.check(wanted.customer, wanted.channel)
+            kind = admission.classes.of(wanted.channel, streamed=streamed)
+            if not admission.take(kind):
+                deadline_s = await admission.wait(kind, deadline_s)
+            began_s = admission.clock()
+            try:
+                line.channel, line.admitted = wanted.channel, now_ns()
+                decision = await edge.decider.decide(wanted, deadline_s, line)
+            finally:
+                admission.give_back(kind, began_s)
             line.answered = now_ns()
-            told = self._told(edge, decision, wanted) if wanted.explain or self._current.callers else decision
+            told = self._told(edge, decision, wanted) if wanted.explain or access is not None else decision
             answer = edge.answers.of(told, wanted.request_id)
         except Undecodable:  # by a stranger at the port, perhaps: no request for a decision, and not counted as one
             raise
@@ -60,29 +70,31 @@ class Decisions:
         """Say whether what was decided may still be said."""
         edge = self._current.edge
         as_of_ms = validity_question(request, edge)
+        await check_own(self._current, edge, request.decision_id, deadline_s)
         validity = await edge.validator.validate(request.decision_id, as_of_ms, deadline_s)
-        if callers := self._current.callers:
-            validity = edge.depths.validity(validity, callers.now.depth())
+        if self._current.access is not None:
+            validity = edge.depths.validity(validity, at_hand().depth)
         return validity_answer(validity)
 
     async def explain_decision(
         self, request: pb.ExplainDecisionRequest, deadline_s: float
     ) -> pb.ExplainDecisionResponse:
         """Explain a decision that was made, as deep as the caller may see."""
-        callers = self._current.callers
-        may = callers.now.checked_depth() if callers else Depth.AUDITOR
+        edge, may = self._current.edge, self._may_see()
         wanted, depth = explanations.question(request, may)
+        await check_own(self._current, edge, request.decision_id, deadline_s)
         try:
-            told = await self._current.edge.explaining.explain(wanted, deadline_s)
+            told = await edge.explaining.explain(wanted, deadline_s)
         except NoSuchGoal as wrong:
             raise explanations.bad_goal(wrong) from None
         return explanations.answer(told, depth)
 
     def _told(self, edge: Edge, decision: Decision, wanted: Request) -> Decision:
         """Return a decision as whoever calls may be told it."""
-        callers = self._current.callers
-        may = callers.now.depth() if callers else Depth.AUDITOR
-        return edge.depths.decision(decision, may, Depth(wanted.depth) if wanted.depth else None)
+        return edge.depths.decision(decision, self._may_see(), Depth(wanted.depth) if wanted.depth else None)
+
+    def _may_see(self) -> Depth:
+        return Depth.AUDITOR if self._current.access is None else at_hand().depth
 
     async def decide_stream(self, raws: Raws, left: TimeLeft) -> AsyncGenerator[bytes, None]:
         """Decide for many customers, at most 64 at once; answers come in the order of the requests."""
@@ -106,7 +118,9 @@ class Decisions:
     async def answer_item(self, raw: bytes, left: TimeLeft) -> bytes:
         """Answer one request of a stream, whatever happens."""
         try:
-            return await self.decide(raw, left())
+            if self._current.access is not None:
+                self._current.access.check_item()
+            return await self.decide(raw, left(), streamed=True)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - one bad item must not end the others
             return _error_answer(raw, refusal_unless_cancelled(error)).SerializeToString()
 

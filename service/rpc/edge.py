@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import permutations
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
 from models.bounds import EventForm, event_forms
 from models.context import Field, Scalar, Source
@@ -16,8 +16,9 @@ from service.core.strategy import DemandRule, Strategy
 from service.core.supplies import Wanting
 from service.core.wanted import Wanted
 from service.errors import UnknownDecision
+from service.rpc.access.gate import Access
+from service.rpc.admission.admission import Admission
 from service.rpc.answer_bytes import AnswerBytes
-from service.rpc.callers import Callers
 from service.rpc.ports import Decider, Explaining, Stores, Tally, Validator
 from service.rpc.ports_operating import Control
 from service.rpc.requests import RequestReader, reader_for
@@ -145,23 +146,14 @@ class Edge:
         )
 
 
-class CallersNow(Protocol):
-    """The callers as they stand, which may change."""
-
-    @property
-    def now(self) -> Callers:
-        """The callers of this moment."""
-        ...
-
-
 @dataclass(slots=True)
 class Current:
     """The edge that new calls see; a call keeps the one it started with.
 
     While the server is `draining`, streams that would go on for ever end by themselves; those of requests do when it is
     `ending` and takes no new calls. `control` answers operators.
-    `watch` sees how long decisions take. `callers` says how deep whoever calls may see; without it everybody sees
-    everything.
+    `watch` sees how long decisions take. `access` says who may do what; without it everybody may do everything.
+    `admission` says who may begin a decision now.
     """
 
     edge: Edge
@@ -169,7 +161,13 @@ class Current:
     draining: bool = False
     ending: asyncio.Event = field(default_factory=asyncio.Event)
     control: Control | None = None
-    callers: CallersNow | None = None
+    access: Access | None = None
+    admission: Admission = field(default_factory=Admission)
+
+    def check(self, customer: str) -> None:
+        """Raise `Forbidden` or `OverQuota` unless whoever calls may ask about this customer."""
+        if self.access is not None:
+            self.access.check(customer)
 
 
 def _usual(strategy: Strategy) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -9,12 +9,14 @@ from google.protobuf.message import DecodeError
 
 from service.core.cel import wire
 from service.errors import InvalidArgument, Violation
-from service.rpc.undecodable import text_in, violation_in
+from service.rpc.flooding import check_entries
+from service.rpc.undecodable import MOST_FIELDS_OF_A_BATCH, Looks, text_in, violation_in
 from service.rpc.wrapper import check_size
 from tact.v1 import context_pb2 as pb
 
-MAX_BATCH_BYTES = 4_194_304
-_EVENTS = pb.RecordEventsRequest.DESCRIPTOR.fields_by_name["events"].number
+MAX_BATCH_BYTES = 524_288
+_FIELD = "events"
+_EVENTS = pb.RecordEventsRequest.DESCRIPTOR.fields_by_name[_FIELD].number
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class EventBatch:
 def read_batch(raw: bytes) -> EventBatch:
     """Decode a batch; raise `InvalidArgument` when it is too long, or its events cannot be told from one another."""
     check_size(raw, MAX_BATCH_BYTES)
+    check_entries(_FIELD, raw)
     try:
         return EventBatch(pb.RecordEventsRequest.FromString(raw).events)
     except DecodeError:
@@ -44,10 +47,11 @@ def _one_by_one(raw: bytes) -> EventBatch:
         raise InvalidArgument.of([violation_in(pb.RecordEventsRequest, raw)]) from None
     events: list[pb.Event] = []
     unreadable: dict[int, Violation] = {}
+    looks = Looks(MOST_FIELDS_OF_A_BATCH)
     for place, part in enumerate(parts):
         try:
             events.append(pb.Event.FromString(part))
         except DecodeError:
-            events.append(pb.Event(event_id=text_in(pb.Event, part, "event_id")))
-            unreadable[place] = violation_in(pb.Event, part)
+            events.append(pb.Event(event_id=text_in(pb.Event, part, "event_id", looks)))
+            unreadable[place] = violation_in(pb.Event, part, looks)
     return EventBatch(events, unreadable)

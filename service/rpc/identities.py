@@ -34,6 +34,7 @@ class Identities:
     async def get_identities(self, request: pb.GetIdentitiesRequest, deadline_s: float) -> pb.GetIdentitiesResponse:
         """Show which ids are one person's."""
         _check_ids(customer_id=request.customer_id)
+        self._current.check(request.customer_id)
         person = await self._current.edge.stores.identities.person(request.customer_id, deadline_s)
         return pb.GetIdentitiesResponse(person=_person_message(person))
 

@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from service.rpc.access.roles import check_table
 from service.rpc.audit import Audits
 from service.rpc.contexts import Contexts
 from service.rpc.control import Controls
 from service.rpc.decisions import Decisions
 from service.rpc.edge import Current, Limits
 from service.rpc.event_batches import MAX_BATCH_BYTES, read_batch
+from service.rpc.flooding import check_entries
 from service.rpc.identities import Identities
 from service.rpc.log import Log
 from service.rpc.origins import AUDITED, note
 from service.rpc.outcomes import Outcomes
 from service.rpc.predictions import Predictions
-from service.rpc.requests import MAX_REQUEST_BYTES
 from service.rpc.rights import Rights
 from service.rpc.supply import Supplies
 from service.rpc.tracing import traced
-from service.rpc.wrapper import Handler, Seen, Times, collecting, conversing, parsed, telling, unary
+from service.rpc.wrapper import (
+    MAX_REQUEST_BYTES,
+    Gate,
+    Handler,
+    Seen,
+    Times,
+    check_size,
+    collecting,
+    conversing,
+    parsed,
+    telling,
+    unary,
+)
 from service.telemetry.sampling import CALLER
 from tact.v1 import (
     audit_pb2,
@@ -52,28 +65,32 @@ CONTRACT: tuple[FileDescriptor, ...] = (
     log_pb2.DESCRIPTOR,
     audit_pb2.DESCRIPTOR,
 )
-_BATCHES = frozenset(
-    {
-        "RecordEvents",
-        "RecordEventsStream",
-        "RecordOutcomes",
-        "RecordPredictions",
-        "FinishChanges",
-        "ReportSupply",
-        "EraseCustomer",
-        "SetSwitch",
-        "ListErased",
-    }
-)
+ENTRIES: Mapping[str, str] = {
+    "RecordEvents": "events",
+    "RecordEventsStream": "events",
+    "RecordOutcomes": "outcomes",
+    "RecordPredictions": "predictions",
+    "FinishChanges": "changes",
+    "ReportSupply": "reports",
+    "ListErased": "customer_ids",
+}
+"""The batches: the methods whose messages may be long, with the field of their entries."""
+
+_LONG = frozenset({*ENTRIES, "EraseCustomer", "SetSwitch"})
+"""The methods that may take longer where the caller names no deadline."""
+
 TRACED = ("DecideStream", "DecideBatches")
 """The streams that are traced; `Decide` is besides, and told as it begins, for a wrapper costs every call."""
-
-EXPLAINED = ("ValidateDecision", "ExplainDecision")
-"""The calls, beside those for decisions, whose answer depends on who calls."""
 
 _READERS: Mapping[str, Callable[[bytes], Any]] = {"RecordEvents": read_batch, "Decide": bytes}
 Handlers: TypeAlias = dict[str, dict[str, Handler]]
 NOBODY: Mapping[str, Seen] = {}
+GateOf: TypeAlias = Callable[[str], Gate | None]
+"""Returns what asks each call of a method, by its full name, whether it may."""
+
+
+def no_gate(_: str) -> None:
+    """Ask no call of any method."""
 
 
 def handlers_of(current: Current, limits: Limits) -> Handlers:
@@ -90,14 +107,13 @@ def handlers_of(current: Current, limits: Limits) -> Handlers:
         "tact.v1.LogService": Log(current),
         "tact.v1.AuditService": Audits(current),
     }
-    asked = current.callers is not None
+    check_table(methods_in(CONTRACT))
     seen: dict[str, Seen] = dict.fromkeys(AUDITED, note)
-    if current.watch.traces or asked:
+    if current.watch.traces:
         seen["Decide"] = CALLER.set
-    if asked:
-        seen |= dict.fromkeys(EXPLAINED, CALLER.set)
-    handlers = wrapped(CONTRACT, implementations, limits, seen)
-    if current.watch.traces or asked:
+    gates = no_gate if current.access is None else current.access.gate
+    handlers = wrapped(CONTRACT, implementations, limits, seen, gates)
+    if current.watch.traces:
         decisions = handlers["tact.v1.DecisionService"]
         decisions.update((name, traced(decisions[name])) for name in TRACED)
     return handlers
@@ -108,19 +124,34 @@ def wrapped(
     implementations: Mapping[str, object],
     limits: Limits,
     seen: Mapping[str, Seen] = NOBODY,
+    gates: GateOf = no_gate,
 ) -> Handlers:
     """Wrap the implementation of every method, a service's full name to its methods' names to handlers.
 
     `seen` is told of each call of a method with one answer, by the method's name.
     """
+
+    def handler(method: MethodDescriptor) -> Handler:
+        answers, gate = _implementation(method, implementations), gates(full_name(method))
+        return _handler(method, answers, limits, seen.get(method.name), gate)
+
     return {
-        service.full_name: {
-            method.name: _handler(method, _implementation(method, implementations), limits, seen.get(method.name))
-            for method in service.methods
-        }
+        service.full_name: {method.name: handler(method) for method in service.methods}
         for file in contract
         for service in file.services_by_name.values()
     }
+
+
+def methods_in(contract: tuple[FileDescriptor, ...]) -> Iterator[str]:
+    """Yield the full names of all methods, such as tact.v1.DecisionService/Decide."""
+    for file in contract:
+        for service in file.services_by_name.values():
+            yield from map(full_name, service.methods)
+
+
+def full_name(method: MethodDescriptor) -> str:
+    """Return the name of a method with that of its service, as it stands in the path of a call."""
+    return f"{method.containing_service.full_name}/{method.name}"
 
 
 def _implementation(method: MethodDescriptor, implementations: Mapping[str, object]) -> Callable[..., Any]:
@@ -134,9 +165,17 @@ def _implementation(method: MethodDescriptor, implementations: Mapping[str, obje
 
 
 def _reader(method: MethodDescriptor) -> Callable[[bytes], Message]:
-    most_bytes = MAX_BATCH_BYTES if method.name in _BATCHES else MAX_REQUEST_BYTES
     message_type = GetMessageClass(method.input_type)
-    return lambda raw: parsed(message_type, raw, most_bytes)
+    entries = ENTRIES.get(method.name)
+    if entries is None:
+        return lambda raw: parsed(message_type, raw, MAX_REQUEST_BYTES)
+
+    def read(raw: bytes) -> Message:
+        check_size(raw, MAX_BATCH_BYTES)
+        check_entries(entries, raw)
+        return parsed(message_type, raw, MAX_BATCH_BYTES)
+
+    return read
 
 
 def _handler(
@@ -144,15 +183,15 @@ def _handler(
     implementation: Callable[..., Any],
     limits: Limits,
     seen: Seen | None,
+    gate: Gate | None,
 ) -> Handler:
-    is_batch = method.name in _BATCHES
-    times = Times(limits.batch_s if is_batch else limits.deadline_s, limits.longest_s)
+    times = Times(limits.batch_s if method.name in _LONG else limits.deadline_s, limits.longest_s)
     match method.client_streaming, method.server_streaming:
         case False, False:
-            return unary(implementation, _READERS.get(method.name) or _reader(method), times, seen)
+            return unary(implementation, _READERS.get(method.name) or _reader(method), times, seen, gate)
         case True, False:
-            return collecting(implementation, times)
+            return collecting(implementation, times, gate)
         case False, True:
-            return telling(implementation, GetMessageClass(method.input_type), MAX_REQUEST_BYTES)
+            return telling(implementation, GetMessageClass(method.input_type), MAX_REQUEST_BYTES, gate)
         case _:
-            return conversing(implementation, times)
+            return conversing(implementation, times, gate)

@@ -1,4 +1,4 @@
-"""From where a call comes, for the audit record: the caller's host, at hand wherever the call is answered."""
+"""Who calls and from where, for the audit record: at hand wherever the call is answered."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ from contextvars import ContextVar
 from typing import Any
 from urllib.parse import unquote
 
+from service.rpc.access.who import WHO
+
 ORIGIN: ContextVar[str] = ContextVar("origin", default="")
-"""The host that calls; empty where nobody notes it."""
+"""The host that calls, and before it the name of who calls from there, where that is known: no caller can choose what
+stands here. Empty where nobody notes it.
+"""
 
 AUDITED = ("SetSwitch", "SetConsent", "EraseCustomer")
 """The methods whose callers are noted."""
 
 
 def note(call: Any) -> None:  # noqa: ANN401 - a call as gRPC has it, which runs in a context of its own
-    """Note from where a call comes."""
-    ORIGIN.set(host_of(call.peer()))
+    """Note who calls and from where."""
+    who, host = WHO.get(), host_of(call.peer())
+    ORIGIN.set(host if who is None else f"{who.name} at {host}")
 
 
 def host_of(peer: str) -> str:

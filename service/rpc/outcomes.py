@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from service.core.records import OutcomeRecord
-from service.errors import InvalidArgument
+from service.core.records import OutcomeRecord, OutcomeStatus
+from service.errors import InvalidArgument, UnknownDecision
+from service.rpc.access.owning import check_own
 from service.rpc.batches import side_by_side
 from service.rpc.checks import check_batch
 from service.rpc.convert_outcome import outcome_of, outcome_result, refused_outcome
@@ -20,14 +21,24 @@ class Outcomes:
     async def record_outcomes(self, request: pb.RecordOutcomesRequest, deadline_s: float) -> pb.RecordOutcomesResponse:
         """Record a batch of outcomes, each answered for itself."""
         check_batch("outcomes", len(request.outcomes))
-        return pb.RecordOutcomesResponse(results=await _recorded(request, self._current.edge, deadline_s))
+        return pb.RecordOutcomesResponse(results=await _recorded(request, self._current, deadline_s))
 
 
-async def _recorded(request: pb.RecordOutcomesRequest, edge: Edge, deadline_s: float) -> list[pb.OutcomeResult]:
-    """Record the good outcomes, those of one decision in order, and tell the fate of each in the order of the batch."""
+async def _recorded(request: pb.RecordOutcomesRequest, current: Current, deadline_s: float) -> list[pb.OutcomeResult]:
+    """Record the good outcomes, those of one decision in order, and tell the fate of each in the order of the batch.
+
+    Another customer's decision is unknown to who calls for one alone.
+    """
+    edge = current.edge
     results, good = _sorted_out(request, edge)
 
     async def record(decision_id: str) -> None:
+        try:
+            await check_own(current, edge, decision_id, deadline_s)
+        except UnknownDecision:
+            for position, _ in good[decision_id]:
+                results[position] = outcome_result(OutcomeStatus.UNKNOWN_DECISION)
+            return
         for position, outcome in good[decision_id]:
             results[position] = outcome_result(await edge.stores.outcomes.record_outcome(outcome, deadline_s))
 

@@ -14,7 +14,7 @@ from service.core.predictions import Change, PredictionFate, PredictionToStore
 from service.core.records import Agreed, ConsentRecord, EventFate, EventToFold, OutcomeRecord, OutcomeStatus, Person
 from service.core.rights import Erased, Kept, KeptDecision, KeptOutcome
 from service.core.supplies import DemandTold, SupplyFate, SupplyReport, Wanting
-from service.core.validity import Validity
+from service.core.validity import Issued, Validity
 from service.core.wanted import Wanted
 from service.core.words import Words
 from service.rpc.ports_operating import Audit
@@ -117,6 +117,14 @@ class Identities(Protocol):
 
     async def person(self, customer: str, deadline_s: float) -> Person:
         """Return who a customer is, with all aliases."""
+        ...
+
+
+class IssuedDecisions(Protocol):
+    """Knows the decisions that were made."""
+
+    async def issued(self, decision_id: str, deadline_s: float) -> Issued | None:
+        """Return what was said and to whom; None when there is no such decision (any more)."""
         ...
 
 
@@ -246,6 +254,11 @@ class Stores(Protocol):
     @property
     def changes(self) -> Changes:
         """Whom models are to be asked about again."""
+        ...
+
+    @property
+    def issued(self) -> IssuedDecisions:
+        """The decisions that were made."""
         ...
 
     @property

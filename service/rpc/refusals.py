@@ -10,6 +10,7 @@ import logging
 import secrets
 import traceback
 from dataclasses import dataclass
+from math import ceil
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -23,9 +24,12 @@ from service.errors import (
     DeadlineExpired,
     ErasureKeyMissing,
     FailedPrecondition,
+    Forbidden,
     InvalidArgument,
     LinkRefused,
     NotControlled,
+    Overloaded,
+    OverQuota,
     ServiceEnds,
     StoreError,
     TactError,
@@ -54,7 +58,19 @@ STATUS: dict[type[TactError], tuple[grpc.StatusCode, str]] = {
     ),
     UnknownCaller: (
         grpc.StatusCode.UNAUTHENTICATED,
-        "This bearer token is none of the service's callers'. Send the token that belongs to a caller, or none.",
+        "Nobody is known by what this call brings. Send the token or the certificate of one of the service's callers.",
+    ),
+    Forbidden: (
+        grpc.StatusCode.PERMISSION_DENIED,
+        "This caller may not do that, or not about this customer or on this channel.",
+    ),
+    OverQuota: (
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "This caller has asked for more than it may. Wait as long as grpc-retry-pushback-ms says, and ask again.",
+    ),
+    Overloaded: (
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "More is asked than can be answered, and nothing was done. Wait as long as grpc-retry-pushback-ms says.",
     ),
     ConsentOlder: (
         grpc.StatusCode.FAILED_PRECONDITION,
@@ -89,11 +105,15 @@ STATUS: dict[type[TactError], tuple[grpc.StatusCode, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """How a call ends that cannot be answered: the status, a sentence for the caller, and the bad fields."""
+    """How a call ends that cannot be answered: the status, a sentence for the caller, and the bad fields.
+
+    `pushback_ms` is how long the caller is to wait before it tries again.
+    """
 
     code: grpc.StatusCode
     message: str
     violations: tuple[Violation, ...] = ()
+    pushback_ms: int | None = None
 
     @property
     def number(self) -> int:
@@ -101,14 +121,17 @@ class Refusal:
         return int(self.code.value[0])
 
     @property
-    def trailers(self) -> tuple[tuple[str, bytes], ...]:
-        """The bad fields as `google.rpc.Status` with `BadRequest`, the way gRPC clients expect them."""
+    def trailers(self) -> tuple[tuple[str, str | bytes], ...]:
+        """How long to wait, as gRPC clients with a retry policy read it, and the bad fields as `google.rpc.Status` with
+        `BadRequest`, the way they expect them.
+        """
+        wait = () if self.pushback_ms is None else (("grpc-retry-pushback-ms", str(self.pushback_ms)),)
         if not self.violations:
-            return ()
+            return wait
         detail = AnyMessage()
         detail.Pack(_bad_request(self.violations))
         status = Status(code=self.number, message=self.message, details=[detail])
-        return (("grpc-status-details-bin", status.SerializeToString()),)
+        return (*wait, ("grpc-status-details-bin", status.SerializeToString()))
 
 
 def refusal_of(error: BaseException) -> Refusal:
@@ -119,8 +142,13 @@ def refusal_of(error: BaseException) -> Refusal:
         return Refusal(grpc.StatusCode.INVALID_ARGUMENT, _bounded(error.message), error.violations)
     for kind in type(error).__mro__:
         if kind in STATUS:
-            return Refusal(*STATUS[kind])
+            return Refusal(*STATUS[kind], pushback_ms=_wait_ms(error))
     return _unforeseen(error)
+
+
+def _wait_ms(error: BaseException) -> int | None:
+    """Return how long whoever raised this is to wait before another try; None where nobody says."""
+    return max(1, ceil(1000 * error.wait_s)) if isinstance(error, OverQuota | Overloaded) else None
 
 
 def code_of(error: BaseException) -> str:

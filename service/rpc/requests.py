@@ -22,13 +22,12 @@ from service.core.decision import Request
 from service.core.strategy import Strategy
 from service.rpc.checks import MAX_CUSTOMER_BYTES
 from service.rpc.convert_decision import MAX_CONTEXT, MAX_KEY_BYTES, request_of
-from service.rpc.wrapper import parsed
+from service.rpc.wrapper import MAX_REQUEST_BYTES, parsed
 from tact.v1.decision_pb2 import DecideRequest
 
 if TYPE_CHECKING:  # the edge holds what reads its requests
     from service.rpc.edge import Limits, Vocabulary
 
-MAX_REQUEST_BYTES = 65_536
 _BOUNDS = (MAX_REQUEST_BYTES, MAX_CUSTOMER_BYTES, MAX_KEY_BYTES, MAX_CONTEXT, MAX_CHARACTERS)
 _KINDS = {ValueType.BOOL: 0, ValueType.INT: 1, ValueType.DOUBLE: 2, ValueType.STRING: 3}
 _compiled = compiled("service.rpc._requests")

@@ -27,6 +27,7 @@ class Rights:
     ) -> AsyncGenerator[pb.ExportItem, None]:
         """Tell everything that is kept about a person, item by item."""
         edge, customer, items = self._current.edge, customer_of(request.customer_id), 0
+        self._current.check(customer)
         person = await edge.stores.rights.person(customer, left())
         begun_ms, words = 0, _StoredWords(edge)
         for one in person.identities:
@@ -40,6 +41,7 @@ class Rights:
     async def erase_customer(self, request: pb.EraseCustomerRequest, deadline_s: float) -> pb.EraseCustomerResponse:
         """Remove everything that is kept about a person, and keep it from coming back."""
         edge, customer = self._current.edge, customer_of(request.customer_id)
+        self._current.check(customer)
         again, who = bool(await edge.stores.log.erased((customer,), deadline_s)), Who(origin=ORIGIN.get())
         if not again:
             await edge.stores.audit.note_erasure(customer, "asked for", who, deadline_s)

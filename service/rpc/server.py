@@ -18,28 +18,32 @@ import asyncio
 from dataclasses import dataclass
 
 import grpc
-from grpc_reflection.v1alpha import reflection
 
 from service.errors import CannotListen
-from service.rpc import health
-from service.rpc.edge import CallersNow, Current, Edge
-from service.rpc.methods import handlers_of
+from service.rpc import health, reflecting
+from service.rpc.access.gate import Access
+from service.rpc.access.tls import Certificates, TlsRefused
+from service.rpc.admission.admission import Admission
+from service.rpc.connections import most_connections
+from service.rpc.edge import Current, Edge
+from service.rpc.event_batches import MAX_BATCH_BYTES
+from service.rpc.methods import handlers_of, no_gate
 from service.rpc.ports_operating import Control
 from service.rpc.wrapper import Handler, require_fast_protobuf
 from service.telemetry.watch import UNWATCHED, Watch
+from service.tls_files import TlsFiles
 
 __all__ = ["Listen", "Server"]
 
-MAX_RECEIVE_BYTES = 4_194_304
+MAX_RECEIVE_BYTES = MAX_BATCH_BYTES
 MAX_SEND_BYTES = 4_194_304  # what clients accept unless told otherwise
 OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_receive_message_length", MAX_RECEIVE_BYTES),
     ("grpc.max_send_message_length", MAX_SEND_BYTES),
-    ("grpc.max_concurrent_streams", 256),
+    ("grpc.max_concurrent_streams", 144),
     ("grpc.max_metadata_size", 4_096),
     ("grpc.absolute_max_metadata_size", 8_192),
     ("grpc.server_handshake_timeout_ms", 2_000),
-    ("grpc.max_allowed_incoming_connections", 512),
     ("grpc.max_connection_idle_ms", 300_000),
     ("grpc.max_connection_age_ms", 3_600_000),
     ("grpc.max_connection_age_grace_ms", 600_000),
@@ -56,13 +60,14 @@ OPTIONS: tuple[tuple[str, int], ...] = (
 @dataclass(frozen=True, slots=True)
 class Listen:
     """Where to listen. Port 0 takes a free one. `reuse_port` lets several processes share the port, and so hides that
-    it is taken. `reflection` lets any caller list the services.
+    it is taken. `reflection` lets callers who may list the services. `tls` encrypts.
     """
 
     host: str = "127.0.0.1"
     port: int = 50051
     reflection: bool = False
     reuse_port: bool = False
+    tls: TlsFiles | None = None
 
     @property
     def address(self) -> str:
@@ -73,11 +78,19 @@ class Listen:
 class Server:
     """Serves one edge at a time. Construct it anywhere; start and drain it in the loop that serves."""
 
-    def __init__(self, edge: Edge, listen: Listen, watch: Watch = UNWATCHED, callers: CallersNow | None = None) -> None:
+    def __init__(
+        self,
+        edge: Edge,
+        listen: Listen,
+        watch: Watch = UNWATCHED,
+        access: Access | None = None,
+        admission: Admission | None = None,
+    ) -> None:
         require_fast_protobuf()
         self._listen = listen
-        self._current = Current(edge, watch, callers=callers)
+        self._current = Current(edge, watch, access=access, admission=admission or Admission())
         self._handlers = handlers_of(self._current, edge.limits)
+        self._gates = no_gate if access is None else access.gate
         self._health = health.Health(tuple(self._handlers))
         self._server: grpc.aio.Server | None = None
         self._ended = asyncio.Event()
@@ -86,19 +99,26 @@ class Server:
         """Let calls that start from now on see another strategy; calls under way keep theirs."""
         self._current.edge = edge
 
+    @property
+    def admission(self) -> Admission:
+        """Who may begin a decision now."""
+        return self._current.admission
+
     def controlled_by(self, control: Control) -> None:
         """Let operators ask and switch; before this, their calls are refused."""
         self._current.control = control
 
     async def start(self) -> int:
         """Open the port and return it, with health NOT_SERVING; raise `CannotListen` when it cannot be opened."""
-        options = (*OPTIONS, ("grpc.so_reuseport", int(self._listen.reuse_port)))
+        bound = ("grpc.max_allowed_incoming_connections", most_connections())
+        options = (*OPTIONS, bound, ("grpc.so_reuseport", int(self._listen.reuse_port)))
         server = grpc.aio.server(options=options)  # no maximum_concurrent_rpcs: one client could use it up for all
-        for service, handlers in {**self._handlers, health.SERVICE: self._health.handlers()}.items():
+        watching, listing = self._gates(health.WATCH), self._gates(reflecting.METHOD)
+        for service, handlers in {**self._handlers, health.SERVICE: self._health.handlers(watching)}.items():
             _add(server, service, handlers)
         if self._listen.reflection:
-            names = (*self._handlers, health.SERVICE, reflection.SERVICE_NAME)
-            reflection.enable_server_reflection(names, server)
+            names = (*self._handlers, health.SERVICE)
+            _add(server, reflecting.SERVICE, reflecting.handlers(names, listing))
         await self.announce(serving=False)
         port = _bind(server, self._listen)
         await server.start()
@@ -119,6 +139,8 @@ class Server:
         if self._server is not None:
             await asyncio.sleep(linger_s)
             self._current.ending.set()
+            self._health.let_go()
+            self._current.admission.close()
             await self._server.stop(grace_s)
         self._ended.set()
 
@@ -134,7 +156,12 @@ def _add(server: grpc.aio.Server, service: str, handlers: dict[str, Handler]) ->
 
 def _bind(server: grpc.aio.Server, listen: Listen) -> int:
     try:
-        port = server.add_insecure_port(listen.address)
+        if listen.tls is None:
+            port = server.add_insecure_port(listen.address)
+        else:
+            port = server.add_secure_port(listen.address, Certificates(listen.tls).credentials())
+    except TlsRefused as refused:
+        raise CannotListen(str(refused)) from None
     except RuntimeError:
         port = 0
     if port == 0:

@@ -17,8 +17,12 @@ from google.protobuf.internal import api_implementation
 from google.protobuf.message import DecodeError, Message
 
 from service.errors import DeadlineExpired, Undecodable, Violation
+from service.rpc.admission.shed import SHED, AnyShed, Connected
 from service.rpc.refusals import Refusal, refusal_of
-from service.rpc.undecodable import violation_in
+from service.rpc.undecodable import MOST_FIELDS, MOST_FIELDS_OF_A_BATCH, Looks, violation_in
+
+MAX_REQUEST_BYTES = 65_536
+"""How long a message may be that is no batch."""
 
 Raws: TypeAlias = AsyncIterator[bytes]
 TimeLeft: TypeAlias = Callable[[], float]
@@ -27,6 +31,8 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
 ENDED_WITHIN = Refusal(grpc.StatusCode.UNAVAILABLE, "The work was ended from within; repeat the call.")
 Seen: TypeAlias = Callable[[Any], object]
 """Is told of a call, as gRPC has it."""
+Gate: TypeAlias = Callable[[Any], object]
+"""Is asked of each call, as gRPC has it, before anything of it is read; raises what refuses it."""
 
 M = TypeVar("M", bound=Message)
 R = TypeVar("R")
@@ -47,7 +53,7 @@ class Call(Protocol):
         ...
 
     async def abort(
-        self, code: grpc.StatusCode, details: str = "", trailing_metadata: tuple[tuple[str, bytes], ...] = ()
+        self, code: grpc.StatusCode, details: str = "", trailing_metadata: tuple[tuple[str, str | bytes], ...] = ()
     ) -> NoReturn:
         """End the call with a status."""
         ...
@@ -97,7 +103,14 @@ def parsed(message_type: type[M], raw: bytes, most_bytes: int) -> M:
     try:
         return message_type.FromString(raw)
     except DecodeError:
-        raise Undecodable.of([violation_in(message_type, raw)]) from None
+        looks = Looks(MOST_FIELDS if most_bytes <= MAX_REQUEST_BYTES else MOST_FIELDS_OF_A_BATCH)
+        raise Undecodable.of([violation_in(message_type, raw, looks)]) from None
+
+
+def check_time(call: Call) -> None:
+    """Raise `DeadlineExpired` when the caller has given up already."""
+    if (remaining := call.time_remaining()) is not None and remaining <= 0:
+        raise DeadlineExpired
 
 
 def check_size(raw: bytes, most_bytes: int) -> None:
@@ -136,14 +149,17 @@ def unary(
     read: Callable[[bytes], R],
     times: Times,
     seen: Seen | None = None,
+    gate: Gate | None = None,
 ) -> Handler:
     """Wrap a method that answers one message, decoded by `read`, with one. `seen` is told of each call as it begins."""
 
     async def answer(raw: bytes, call: Call) -> bytes:
-        if seen is not None:
-            seen(call)
         try:
             left = times.of(remaining := call.time_remaining())
+            if gate is not None:
+                gate(call)
+            if seen is not None:
+                seen(call)
             request = read(raw)
             if remaining is not None:  # then gRPC itself ends the call in time
                 answered = await method(request, left)
@@ -157,11 +173,13 @@ def unary(
     return grpc.unary_unary_rpc_method_handler(answer)
 
 
-def collecting(method: Collecting[Message], times: Times) -> Handler:
+def collecting(method: Collecting[Message], times: Times, gate: Gate | None = None) -> Handler:
     """Wrap a method that answers many messages with one."""
 
     async def answer(raws: Raws, call: Call) -> bytes:
         try:
+            if gate is not None:
+                gate(call)
             return (await method(raws, lambda: times.left(call))).SerializeToString()
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - every error gets its status here
             await end(call, error)
@@ -169,11 +187,14 @@ def collecting(method: Collecting[Message], times: Times) -> Handler:
     return grpc.stream_unary_rpc_method_handler(answer)
 
 
-def telling(method: Telling[M, Message], message_type: type[M], most_bytes: int) -> Handler:
+def telling(method: Telling[M, Message], message_type: type[M], most_bytes: int, gate: Gate | None = None) -> Handler:
     """Wrap a method that answers one message with many; without a deadline it goes on until the caller leaves."""
 
     async def answer(raw: bytes, call: Call) -> None:
         try:
+            check_time(call)
+            if gate is not None:
+                gate(call)
             request = parsed(message_type, raw, most_bytes)
             async with aclosing(method(request, call.time_remaining)) as answers:
                 async for message in answers:
@@ -184,11 +205,13 @@ def telling(method: Telling[M, Message], message_type: type[M], most_bytes: int)
     return grpc.unary_stream_rpc_method_handler(answer)
 
 
-def conversing(method: Conversing, times: Times) -> Handler:
+def conversing(method: Conversing, times: Times, gate: Gate | None = None) -> Handler:
     """Wrap a method that answers many messages with many."""
 
     async def answer(raws: Raws, call: Call) -> None:
         try:
+            if gate is not None:
+                gate(call)
             # Written from here, not yielded to gRPC: that would not close the generator when the caller leaves.
             async with aclosing(method(raws, lambda: times.left(call))) as answers:
                 async for message in answers:
@@ -213,6 +236,8 @@ async def end(call: Call, error: BaseException) -> NoReturn:
     """End a call with the status that an error means; never return."""
     if isinstance(error, grpc.aio.BaseError):  # gRPC's own: the call was ended already, or the caller has gone
         raise error
+    if isinstance(error, SHED):
+        cast(AnyShed, error).places.keep(cast(Connected, call))
     refusal = refusal_unless_cancelled(error)
     await call.abort(refusal.code, refusal.message, refusal.trailers)
 

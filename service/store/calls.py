@@ -8,12 +8,16 @@ StoreError
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
-from typing import Any
+from typing import Any, TypeAlias
 
-from service.store.connection import Argument, Connections, Reply, StoreError, StoreReplied, pack
+from service.store.connection import Argument, Reply, StoreError, StoreReplied, StoreTimeout, pack
 from service.store.functions import read_functions
+from service.store.way import Way
+
+Send: TypeAlias = Callable[[bytes, float | None], Awaitable[Reply]]
+"""Sends one packed command and gives its reply, within so many seconds."""
 
 
 class StoreCrossed(StoreError):
@@ -29,14 +33,19 @@ class Calls:
 
     Whoever is called for every decision does what `call` does by itself, for each coroutine on the way is paid for:
     `send`, and on a `StoreReplied` `once_more`. `loads` counts how often the functions were loaded.
+
+    What writes goes over `confirmed`, where that is given: a way that answers when what was written is safe. Decisions
+    do that with `confirm`.
     """
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Way, confirmed: Way | None = None) -> None:
         self.functions = read_functions()
         self._connections = connections
+        self._confirmed = confirmed or connections
         self.send = connections.call
+        self.confirm = self._confirmed.call
         self.loads = 0
-        self._loading = asyncio.Lock()
+        self._loading: asyncio.Task[None] | None = None
 
     async def load_functions(self) -> None:
         """Load this version of the functions into the store, beside those of other versions."""
@@ -55,21 +64,28 @@ class Calls:
     ) -> list[Any]:
         """Call a function and return its reply of `length` items, of which the first must be `about`."""
         packed = pack("FCALL", self.functions.name(name), len(keys), *keys, *arguments)
-        return await self.reply(about, packed, deadline_s, length)
+        send = self.confirm if name in self.functions.writing else self.send
+        return await self.reply(about, packed, deadline_s, length, send=send)
 
     async def reply(
-        self, asked: bytes, packed: bytes, deadline_s: float | None, length: int, more: int = 0
+        self,
+        asked: bytes,
+        packed: bytes,
+        deadline_s: float | None,
+        length: int,
+        more: int = 0,
+        send: Send | None = None,
     ) -> list[Any]:
         """Return the reply of a function about what was asked; after any other no connection is trusted any more.
 
         It has `length` items, and at most so many `more`.
         """
         # The same as `call`, once more: every event comes here.
-        started, loads = monotonic(), self.loads
+        started, loads, send = monotonic(), self.loads, send or self.send
         try:
-            reply = await self.send(packed, deadline_s)
+            reply = await send(packed, deadline_s)
         except StoreReplied as error:
-            reply = await self.once_more(error, packed, deadline_s, started, loads)
+            reply = await self.once_more(error, packed, deadline_s, started, loads, send)
         return self.about(asked, reply, length, more)
 
     def about(self, asked: bytes, reply: Reply, length: int, more: int = 0) -> list[Any]:
@@ -78,6 +94,8 @@ class Calls:
             return _about(asked, reply, length, more)
         except StoreCrossed:
             self._connections.distrust()
+            if self._confirmed is not self._connections:
+                self._confirmed.distrust()
             raise
 
     async def call(self, packed: bytes, deadline_s: float | None) -> Reply:
@@ -92,19 +110,40 @@ class Calls:
             return await self.once_more(error, packed, deadline_s, started, loads)
 
     async def once_more(
-        self, error: StoreReplied, packed: bytes, deadline_s: float | None, started: float, loads: int
+        self,
+        error: StoreReplied,
+        packed: bytes,
+        deadline_s: float | None,
+        started: float,
+        loads: int,
+        send: Send | None = None,
     ) -> Reply:
         """Load the functions where that is what the store lacks, and send the command again; raise any other error.
 
-        The command was sent at `started`, by the monotonic clock, when they had been loaded `loads` times.
+        The command was sent by `send` at `started`, by the monotonic clock, when they had been loaded `loads` times.
         """
         if error.prefix != "ERR" or not error.message.startswith("Function not found"):
             raise error
-        async with self._loading:
-            if self.loads == loads:
-                await self.load_functions()
+        if self.loads == loads:
+            await self._loaded(None if deadline_s is None else deadline_s - (monotonic() - started))
         spent_s = monotonic() - started
-        return await self.send(packed, None if deadline_s is None else deadline_s - spent_s)
+        return await (send or self.send)(packed, None if deadline_s is None else deadline_s - spent_s)
+
+    async def _loaded(self, left_s: float | None) -> None:
+        """Have the functions loaded once for all who wait, each as long as is left to them; raise a `StoreError`."""
+        if self._loading is None:
+            self._loading = asyncio.get_running_loop().create_task(self.load_functions())
+            self._loading.add_done_callback(self._loading_ended)
+        loading = self._loading
+        await asyncio.wait((loading,), timeout=left_s)
+        if not loading.done():
+            raise StoreTimeout("The store's functions could not be loaded in the time that was left.")
+        loading.result()
+
+    def _loading_ended(self, loading: asyncio.Task[None]) -> None:
+        self._loading = None
+        if not loading.cancelled():
+            loading.exception()  # whoever waits still raises it; nobody may
 
 
 def _about(asked: bytes, reply: Any, length: int, more: int) -> list[Any]:  # noqa: ANN401 - it can be anything, here it is seen

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import random
-import ssl
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
 from service.errors import StoreError
 from service.store.address import Address
+from service.store.breaker import Breaker, Told
+from service.store.dialing import MakeConnection, Server, Target, connect
+from service.store.hedging import Hedging
 from service.store.pipeline import (
+    SILENT_S,
     Argument,
     Connection,
     Reply,
@@ -24,26 +27,33 @@ from service.store.pipeline import (
     StoreUnavailable,
     pack,
 )
+from service.store.way import Execute
 
 __all__ = [
     "Address",
     "Argument",
     "Connection",
     "Connections",
+    "MakeConnection",
     "Reply",
+    "Server",
     "StoreError",
     "StoreForbidden",
     "StoreReplied",
     "StoreTimeout",
     "StoreUnavailable",
+    "Target",
     "connect",
     "pack",
 ]
 
 FIRST_PAUSE_S = 0.05  # between two attempts to open the same connection; doubles with each failure
-LONGEST_PAUSE_S = 1.0
-FOR_GOOD = frozenset({"WRONGPASS", "NOAUTH", "NOPERM", "ERR"})
-"""How a store's refusal to let us in begins when trying again does not help."""
+LONGEST_PAUSE_S = 0.5
+PROBED_FOR_S = 0.3
+"""How long a connection that is open may take to answer a probe."""
+
+
+_PING = pack("PING")
 
 
 class Connections:
@@ -56,34 +66,40 @@ class Connections:
     fail at once and at most one attempt a connection looks whether it is back. Nothing is ever sent twice. Commands of
     two calls that do not wait for each other may run in either order.
 
+    After five failures in a row (`breaker`) calls fail at once, and one probe at a time looks for the store.
+    Reads that are late are asked again over another of the connections, or over one more that is kept for that.
+
     >>> async with Connections("redis://127.0.0.1:6379/0") as store:  # doctest: +SKIP
     ...     await store.execute("HGET", "customer", "c", deadline_s=0.02)
     """
 
     def __init__(
         self,
-        url: str,
+        place: str | Target,
         *,
         size: int = 1,
         timeout_ms: float = 1000,
         connect_timeout_ms: float = 1000,
-        protocol: type[Connection] = Connection,
+        protocol: MakeConnection = Connection,
     ) -> None:
         if size < 1:
             raise ValueError(f"A store needs at least one connection, not {size}.")
-        self._address = Address.parse(url)
+        target: Target = Server.at(place) if isinstance(place, str) else place
+        self._target = target
         self._timeout_s = timeout_ms / 1000
-        connect_s = connect_timeout_ms / 1000
-        tls = self._address.tls()
-        self._lanes = tuple(
-            _Lane(lambda: connect(self._address, tls, connect_s, lambda: protocol(timeout_s=self._timeout_s)))
-            for _ in range(size)
-        )
+        self._connect_s = connect_timeout_ms / 1000
+        self._protocol = protocol
+        self.breaker = Breaker(self._probe)
+        self._hedging = Hedging(self._other)
+        self._lanes = tuple(Lane(self._dial, self.breaker.failed) for _ in range(size))
+        self._spare = Lane(self._dial)
         self._turn = 0
         self._closed = False
 
     def call(self, packed: bytes, deadline_s: float | None = None) -> asyncio.Future[Reply]:
         """Send one packed command; the future has its reply, or a `StoreError` after `deadline_s` seconds at most."""
+        if self.breaker.open:
+            return self._refused()
         connection = self._next_open()
         if connection is not None:
             return connection.call(packed, deadline_s)
@@ -93,16 +109,26 @@ class Connections:
         """Send one command and wait for its reply, `deadline_s` seconds at most; raise a `StoreError`."""
         return await self.call(pack(*args), deadline_s)
 
+    async def servers(self) -> tuple[Execute, ...]:
+        """Return what sends commands to the one server."""
+        return (self.execute,)
+
+    def told(self, breaker: Told, hedges: Told) -> None:
+        """Let somebody count what the breaker does, and what is hedged."""
+        self.breaker.told(breaker)
+        self._hedging.told(hedges)
+
     def distrust(self) -> None:
         """Drop every open connection, because a reply came that its caller cannot explain; waiting calls fail."""
-        for lane in self._lanes:
+        for lane in (*self._lanes, self._spare):
             if lane.connection is not None:
                 lane.connection.drop(StoreUnavailable("A reply could not be explained, so its connection was dropped."))
 
     async def close(self) -> None:
         """Close all connections; calls that wait, and all later ones, fail with `StoreUnavailable`."""
         self._closed = True
-        for lane in self._lanes:
+        await self.breaker.close()
+        for lane in (*self._lanes, self._spare):
             await lane.close()
 
     async def __aenter__(self) -> Self:
@@ -114,35 +140,88 @@ class Connections:
         await self.close()
 
     def __repr__(self) -> str:
-        return f"Connections('{self._address}')"
+        return f"Connections('{self._target}')"
+
+    async def _dial(self) -> Connection:
+        connection = await self._target.open(self._connect_s, lambda: self._protocol(timeout_s=self._timeout_s))
+        connection.shares(self.breaker, self._hedging)
+        return connection
+
+    def _refused(self) -> asyncio.Future[Reply]:
+        refused: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        refused.set_exception(self.breaker.refusal())
+        return refused
+
+    async def _probe(self) -> None:
+        """See the store answer, over a connection that is open, or else one that is opened now, whatever the pause."""
+        lane = next((lane for lane in (*self._lanes, self._spare) if lane.flows), self._lanes[0])
+        if lane.is_open and not lane.flows:
+            lane = self._spare  # the others may only be held up on the way
+        connection = lane.connection
+        if connection is None or not connection.open:
+            connection = await lane.opened_anew(self._connect_s)
+        await Connection.call(connection, _PING, PROBED_FOR_S)
+
+    def _other(self, connection: Connection) -> Connection | None:
+        """Return another open connection than this one; the spare is opened when it is first wanted."""
+        for lane in self._lanes:
+            if lane.is_open and lane.connection is not connection:
+                return lane.connection
+        if self._closed or connection is self._spare.connection:
+            return None
+        if self._spare.is_open:
+            return self._spare.connection
+        self._spare.reopen()
+        return None
 
     def _next_open(self) -> Connection | None:
         """Return the open connection whose turn it is, or any open one; have a closed one reopened meanwhile."""
         self._turn = (self._turn + 1) % len(self._lanes)
         lane = self._lanes[self._turn]
-        if lane.connection is not None and lane.connection.open:
-            return lane.connection
-        if self._closed:
-            return None
-        lane.reopen()
-        return next((other.connection for other in self._lanes if other.connection and other.connection.open), None)
+        connection = lane.connection
+        if connection is not None and connection.open and not connection.stalled:
+            return connection
+        return None if self._closed else self._way_round(lane)
 
-    async def _call_when_open(self, lane: _Lane, packed: bytes, deadline_s: float | None) -> Reply:
+    def _way_round(self, lane: Lane) -> Connection | None:
+        """Return a connection over which something comes, instead of one that is closed or held up; else any open one.
+
+        What is asked anew may go that way whatever it is: nothing of it was sent before.
+        """
+        held_up = lane.is_open
+        if not held_up:
+            lane.reopen()
+        for other in (*self._lanes, self._spare):
+            if other.flows:
+                return other.connection
+        if held_up:
+            self._spare.reopen()
+        return next((other.connection for other in self._lanes if other.is_open), None)
+
+    async def _call_when_open(self, lane: Lane, packed: bytes, deadline_s: float | None) -> Reply:
         if self._closed:
             raise StoreUnavailable("This way to the store is closed.")
         started = asyncio.get_running_loop().time()
         patience_s = self._timeout_s if deadline_s is None else min(deadline_s, self._timeout_s)
-        connection = await lane.opened(patience_s)
+        try:
+            connection = await lane.opened(patience_s)
+        except StoreError as error:
+            if lane.known_down or asyncio.get_running_loop().time() - started >= SILENT_S:
+                self.breaker.failed(error)
+            raise
         waited_s = asyncio.get_running_loop().time() - started
         return await connection.call(packed, patience_s - waited_s)
 
 
-class _Lane:
+class Lane:
     """One connection, its attempts to open and the pauses between them."""
 
-    def __init__(self, dial: Callable[[], Awaitable[Connection]]) -> None:
+    def __init__(
+        self, dial: Callable[[], Awaitable[Connection]], failed: Callable[[StoreError], None] | None = None
+    ) -> None:
         self.connection: Connection | None = None
         self._dial = dial
+        self._failed = failed
         self._attempt: asyncio.Task[None] | None = None
         self._fault: StoreError | None = None
         self._pause_s = FIRST_PAUSE_S
@@ -153,6 +232,27 @@ class _Lane:
         loop = asyncio.get_running_loop()
         if self._attempt is None and loop.time() >= self._not_before:
             self._attempt = loop.create_task(self._open())
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection and calls can be sent over it."""
+        return self.connection is not None and self.connection.open
+
+    @property
+    def flows(self) -> bool:
+        """Whether there is a connection, and it is not held up."""
+        return self.connection is not None and self.connection.open and not self.connection.stalled
+
+    @property
+    def known_down(self) -> bool:
+        """Whether the last attempt failed."""
+        return self._fault is not None
+
+    async def opened_anew(self, patience_s: float) -> Connection:
+        """Wait for an attempt, which is started now if none is under way; raise a `StoreError` where it fails."""
+        self._fault, self._not_before = None, 0.0
+        self.reopen()
+        return await self.opened(patience_s)
 
     async def opened(self, patience_s: float) -> Connection:
         """Wait for the attempt under way; after a failed one do not wait, for the store is known to be down."""
@@ -180,41 +280,9 @@ class _Lane:
             self._fault, self._pause_s = None, FIRST_PAUSE_S
         except StoreError as error:
             self._fault, self._pause_s = error, min(self._pause_s * 2, LONGEST_PAUSE_S)
+            if self._failed is not None:
+                self._failed(error)
         finally:
             self._attempt = None
             spread = random.uniform(0.5, 1.0)  # noqa: S311 - spreads reconnects, hides nothing
             self._not_before = asyncio.get_running_loop().time() + self._pause_s * spread
-
-
-async def connect(
-    address: Address, tls: ssl.SSLContext | None, timeout_s: float, protocol: Callable[[], Connection]
-) -> Connection:
-    """Open a connection, authenticate and see the store answer; raise `StoreUnavailable` or `StoreTimeout`."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            return await _greeted(await _dial(address, tls, protocol), address)
-    except TimeoutError:
-        raise StoreTimeout(f"The store at {address} did not answer within {timeout_s * 1000:.0f} ms.") from None
-    except OSError as error:
-        raise StoreUnavailable(f"The store at {address} cannot be reached: {error.strerror or error}.") from None
-    except StoreReplied as error:
-        for_good = error.prefix in FOR_GOOD and "max number of clients" not in error.message
-        fault = StoreForbidden if for_good else StoreUnavailable
-        raise fault(f"The store at {address} refused the connection: {error}.") from None
-
-
-async def _dial(address: Address, tls: ssl.SSLContext | None, protocol: Callable[[], Connection]) -> Connection:
-    loop = asyncio.get_running_loop()
-    if address.path:
-        return (await loop.create_unix_connection(protocol, address.path))[1]
-    return (await loop.create_connection(protocol, address.host, address.port, ssl=tls))[1]
-
-
-async def _greeted(connection: Connection, address: Address) -> Connection:
-    try:
-        for command in address.greeting():
-            await connection.execute(*command)
-    except BaseException:
-        await connection.close()
-        raise
-    return connection

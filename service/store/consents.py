@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Any, Protocol
@@ -9,15 +10,17 @@ from typing import Any, Protocol
 import msgspec
 
 from service.core.records import Agreed, ConsentRecord, Person
-from service.errors import ConsentOlder, CustomerErased
+from service.errors import ConsentOlder, CustomerErased, StoreError
 from service.store import keys
 from service.store.calls import Calls, StoreUnreadable
+from service.store.connection import StoreReplied
 from service.store.retention import Retention, milliseconds
 from service.store.stricter import packed_levels
 from service.store.suppression import Suppression
 
 CHANGES_KEPT = 100
 _MOST_HOPS = 3
+_MOST_OVERTAKEN = 8
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(ConsentRecord).decode
@@ -30,6 +33,10 @@ class _Fate(IntEnum):
     STORED = 1
     ALIAS = 2
     ERASED = 3
+
+
+class Overtaken(StoreError):
+    """Others changed the consent of a customer each time before it could be set."""
 
 
 class People(Protocol):
@@ -79,12 +86,34 @@ class ConsentStore:
         """
         told = _encode((consent.level, consent.channels, consent.given_ms, consent.source, 0, consent.origin))
         arguments = (*self._kept_ms, told, CHANGES_KEPT, self._levels)
-        fate, stored = await self._of_the_person("consent", customer, arguments, 3, deadline_s)
+        if consent.given_ms:
+            fate, stored = await self._of_the_person("consent", customer, arguments, 3, deadline_s)
+        else:
+            fate, stored = await self._given_now(customer, arguments, deadline_s)
         if fate == _Fate.OLDER:
             raise ConsentOlder("a consent that was given later is stored already; send a later `given_at`")
         if fate == _Fate.ERASED:
             raise CustomerErased("the customer was erased after this consent was given")
         return _decode(stored)
+
+    async def _given_now(self, customer: str, arguments: Sequence[Any], deadline_s: float | None) -> list[Any]:
+        """Set a consent without a moment, in the place of the one that is read before and of no other.
+
+        On its way it may be overtaken: by the caller who repeats it elsewhere, and withdraws. A moment would tell which
+        is the later one; without it, what arrives when another consent holds is refused, and here it is set again.
+        """
+        loop = asyncio.get_running_loop()
+        ends_s = None if deadline_s is None else loop.time() + deadline_s
+        for _ in range(_MOST_OVERTAKEN):
+            left_s = None if ends_s is None else ends_s - loop.time()
+            before = (await self._of_the_person("agreed", customer, (0,), 4, left_s))[1]
+            left_s = None if ends_s is None else ends_s - loop.time()
+            try:
+                return await self._of_the_person("consent", customer, arguments, 3, left_s, (before or b"",))
+            except StoreReplied as error:
+                if error.prefix != "CONSENT":
+                    raise
+        raise Overtaken("The consent of a customer was changed again and again while it was set.")
 
     async def get_consent(self, customer: str, deadline_s: float | None = None) -> ConsentRecord | None:
         """Return the customer's consent as it was set; None when there is none that can be read."""
@@ -96,7 +125,13 @@ class ConsentStore:
         return Agreed(consent_of(stored), tuple(filter(None, map(consent_of, changes))))
 
     async def _of_the_person(
-        self, function: str, customer: str, arguments: Sequence[Any], length: int, deadline_s: float | None
+        self,
+        function: str,
+        customer: str,
+        arguments: Sequence[Any],
+        length: int,
+        deadline_s: float | None,
+        more: Sequence[Any] = (),
     ) -> list[Any]:
         """Call a function about a customer; where that is an alias, about the person that it stands for."""
         asked = customer
@@ -106,7 +141,7 @@ class ConsentStore:
             if self._marks and function == "consent":
                 place.append(keys.changed_key(bucket))
             reply = await self._calls.function(
-                function, place, (customer, self._erased(customer), *arguments, asked),
+                function, place, (customer, self._erased(customer), *arguments, asked, *more),
                 about=customer.encode(), length=length, deadline_s=deadline_s,
             )  # fmt: skip
             if reply[1] != _Fate.ALIAS:

@@ -48,7 +48,7 @@ class CustomerStore:
         suppression: Suppression,
     ) -> None:
         self._calls = calls
-        self._send = calls.send
+        self._send, self._confirm = calls.send, calls.confirm
         self._erased = suppression.digest
         kept_ms = milliseconds(retention.context), milliseconds(retention.decision), milliseconds(retention.log)
         self._read_packed = read_packer(Reading.of(calls.functions.name("read"), groups_by_level, lowest))
@@ -89,7 +89,7 @@ class CustomerStore:
         decision, packed = self._commit_packed(commit, self._erased(commit.customer))
         started, loads = monotonic(), self._calls.loads
         try:
-            reply = await self._send(packed, deadline_s)
+            reply = await self._confirm(packed, deadline_s)
         except StoreReplied as error:
             reply = await self._committed_yet(error, packed, deadline_s, started, loads)
         return self._committed(commit, decision, reply)
@@ -99,7 +99,7 @@ class CustomerStore:
     ) -> Reply:
         """Commit once more where only the functions were missing, and say what it means where that is refused."""
         try:
-            return await self._calls.once_more(error, packed, deadline_s, started, loads)
+            return await self._calls.once_more(error, packed, deadline_s, started, loads, self._confirm)
         except StoreReplied as last:
             if last.prefix not in _REFUSALS:
                 raise

@@ -8,13 +8,14 @@ import msgspec
 
 from models import folds
 from models.context import FoldKind
-from service.core.records import EventFate, EventToFold
+from service.core.records import SAID_BYTES, EventFate, EventToFold
 from service.store import keys
 from service.store.calls import Calls
 from service.store.retention import Retention, milliseconds
 from service.store.suppression import Suppression
 
 FOLDED_AT_ONCE = 100
+NOT_TOLD = bytes(SAID_BYTES)
 
 _encode = msgspec.msgpack.Encoder().encode
 _NO_KEY = Suppression()
@@ -53,10 +54,11 @@ class EventStore:
         self, customer: str, events: Sequence[EventToFold], deadline_s: float | None
     ) -> tuple[EventFate, ...]:
         digests = b"".join([keys.event_digest(event.event_id) for event in events])
+        sayings = b"".join([event.said or NOT_TOLD for event in events])
         folding = _encode([_flat(event) for event in events])
         reply = await self._calls.function(
             "fold", keys.fold_keys(customer),
-            (customer, self._context_ms, digests, folding, self._erased(customer), self._mark),
+            (customer, self._context_ms, digests, folding, self._erased(customer), self._mark, sayings),
             about=customer.encode(), length=2, deadline_s=deadline_s,
         )  # fmt: skip
         return tuple([_FATES[fate] for fate in reply[1]])

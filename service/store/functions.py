@@ -44,22 +44,28 @@ SOURCES = (
 """The files of `service/store/lua` in the order in which they build on one another."""
 
 _REGISTERED = re.compile(r"'tact_([a-z_]+)' \.\. VERSION")
+_READS = re.compile(r"function_name = 'tact_([a-z_]+)' \.\. VERSION,[^}]*flags = \{'no-writes'\}")
 
 
 @dataclass(frozen=True, slots=True)
 class Functions:
-    """One version of the functions: the library's source for FUNCTION LOAD, its version and what it registers."""
+    """One version of the functions: the library's source for FUNCTION LOAD, its version and what it registers.
+
+    `writing` are those that may write.
+    """
 
     source: str
     version: str
     registered: frozenset[str]
+    writing: frozenset[str]
 
     @classmethod
     def of(cls, lua: str) -> Functions:
         """Name the functions of a Lua source after its hash."""
         version = sha256(lua.encode()).hexdigest()[:12]
         source = f"#!lua name=tact_{version}\nlocal VERSION = '_{version}'\n{lua}"
-        return cls(source, version, frozenset(_REGISTERED.findall(lua)))
+        registered = frozenset(_REGISTERED.findall(lua))
+        return cls(source, version, registered, registered.difference(_READS.findall(lua)))
 
     def name(self, function: str) -> str:
         """Return the name for FCALL of a function such as `read`; raise KeyError when the library has none."""

@@ -23,7 +23,7 @@ Counts: TypeAlias = Counter[str]
 GROUPS = ("s", "p", "f", "qs", "qp", "qf")
 # The id, what it is linked to and since when, origins of cap uses, the digests of its last events, what bounds its
 # consent, how far ahead of its arrival it was dated, and the version of what is remembered.
-_TOLD_OTHERWISE = frozenset("iauloenwytg")
+_TOLD_OTHERWISE = frozenset("iauloenwytgx")
 
 _times = msgspec.msgpack.Decoder(dict[str, tuple[int, ...]]).decode
 _elsewhere = msgspec.msgpack.Decoder(dict[str, dict[str, tuple[int, ...]]]).decode

@@ -16,11 +16,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Any, Self, TypeAlias, cast
+from typing import Any, Protocol, Self, TypeAlias, cast
 
 from hiredis import ProtocolError, PushNotification, Reader, pack_command
 
 from service.errors import StoreError
+from service.store.error_prefixes import REFUSALS, Remedy
+from service.store.hedging import Hedging, Unhedged
 
 Reply: TypeAlias = Any  # bytes, int, None, StoreReplied (inside a list) or a list of these: only the caller knows which
 Argument: TypeAlias = bytes | str | int | float
@@ -33,6 +35,12 @@ MOST_HELD = 32
 load one write and one read serve several calls. Not for longer than `HOLD_S` after the write before, nor more than so
 many.
 """
+SILENT_S = 0.03
+"""Callers who run out of time tell against the store only when it has been silent for so long: some are in a hurry."""
+STALLED_S = 0.015
+"""From when on new calls go over another connection, counted from the first look that found nothing heard."""
+NUDGED_S = 0.045
+"""Nobody decides for longer than that, so what is silent for longer is not nudged any more."""
 _INCOMPLETE = object()
 
 
@@ -68,9 +76,40 @@ class StoreReplied(StoreError):
         return cls(prefix, message)
 
 
+class Heeds(Protocol):
+    """Hears how a store does: service/store/breaker.py. `failures` is how many there were since it was last well."""
+
+    failures: int
+
+    def failed(self, fault: StoreError) -> None:
+        """Hear that it did not answer in time, or cannot be reached."""
+        ...
+
+    def well(self) -> None:
+        """Hear that it answers."""
+        ...
+
+
+class Heedless:
+    """Hears nothing: for a connection that stands alone."""
+
+    failures = 0
+
+    def failed(self, fault: StoreError) -> None:
+        """Do nothing."""
+
+    def well(self) -> None:
+        """Do nothing."""
+
+
 def pack(*args: Argument) -> bytes:
     """Return one command as the bytes to send (RESP)."""
     return cast(bytes, pack_command(args))  # type: ignore[arg-type]  # its stub says a tuple of length one
+
+
+_PING = pack("PING")
+_EARLY_S, _BUSY_S = 0.001, 0.002
+"""By how much an alarm may ring too early; and how late it rings where our own loop was busy."""
 
 
 class Connection(asyncio.Protocol):
@@ -79,6 +118,9 @@ class Connection(asyncio.Protocol):
     All calls of one turn of the event loop leave in one write, and so do those that are held back (`HOLD_S`).
     `timeout_s` is the longest silence allowed: a command without a reply for so long ends the connection.
     """
+
+    heeds: Heeds = Heedless()
+    hedging: Hedging | Unhedged = Unhedged()
 
     def __init__(self, *, timeout_s: float = 1.0, max_reply_bytes: int = MAX_REPLY_BYTES) -> None:
         self._loop = asyncio.get_running_loop()
@@ -90,7 +132,13 @@ class Connection(asyncio.Protocol):
         self._leaving = False
         self._left_at = 0.0
         self._letting_go: asyncio.TimerHandle | None = None
-        self._slots: deque[tuple[asyncio.Future[Reply], float, float]] = deque()  # answer to, due, doubtful from
+        self._slots: deque[tuple[asyncio.Future[Reply], float, float, bytes]] = deque()
+        """Whom to answer, when that is due, from when on the connection is doubtful, and what was asked."""
+        self.stalled = False
+        self._listens, self._quiet_since = False, 0.0
+        self._looked_at = 0.0
+        self._nobody: asyncio.Future[Reply] = self._loop.create_future()
+        self._nobody.cancel()
         self._unread = 0
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = 0.0
@@ -101,6 +149,12 @@ class Connection(asyncio.Protocol):
     def open(self) -> bool:
         """Whether calls can be sent."""
         return self._fault is None
+
+    def shares(self, heeds: Heeds, hedging: Hedging) -> None:
+        """Tell from now on how the store does, and have late reads asked again: what all connections of it share."""
+        self.heeds, self.hedging = heeds, hedging
+        if self._alarm is not None:
+            self._set_alarm(min(self._alarm_at, self._loop.time() + hedging.late_s))
 
     async def execute(self, *args: Argument, deadline_s: float | None = None) -> Reply:
         """Send one command and wait for its reply, `deadline_s` seconds at most; raise a `StoreError`."""
@@ -133,14 +187,16 @@ class Connection(asyncio.Protocol):
 
     def _queue(self, packed: bytes, answer: asyncio.Future[Reply], due: float, doubtful: float) -> None:
         self._outbox.append(packed)
-        self._slots.append((answer, due, doubtful))
+        self._slots.append((answer, due, doubtful, packed))
         held, now = len(self._outbox), doubtful - self._timeout_s
         if not self._leaving:
             if held == len(self._slots) or held >= MOST_HELD or now - self._left_at > HOLD_S:
                 self._leave_soon()
             elif self._letting_go is None:
                 self._letting_go = self._loop.call_at(self._left_at + HOLD_S, self._let_go)
-        if self._alarm is None or due < self._alarm_at:
+        if self._alarm is None:
+            self._set_alarm(min(due, now + self.hedging.late_s))
+        elif due < self._alarm_at:
             self._set_alarm(due)
 
     def _leave_soon(self) -> None:
@@ -151,15 +207,17 @@ class Connection(asyncio.Protocol):
         """Send what neither a reply nor a call has let go in time; one look serves all writes of `HOLD_S`."""
         self._letting_go = None
         if self._outbox and not self._leaving:
-            if self._loop.time() - self._left_at >= HOLD_S:
+            due = self._left_at + HOLD_S  # as the timer was asked for; a difference, rounded, may never be due
+            if self._loop.time() >= due:
                 self._flush()
             else:
-                self._letting_go = self._loop.call_at(self._left_at + HOLD_S, self._let_go)
+                self._letting_go = self._loop.call_at(due, self._let_go)
 
     def _flush(self) -> None:
         self._leaving, self._left_at = False, self._loop.time()
         if self._fault is None and self._transport is not None:
             self._transport.write(b"".join(self._outbox))
+        self.hedging.calls += len(self._outbox)
         self._outbox.clear()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -171,6 +229,10 @@ class Connection(asyncio.Protocol):
         """Give each complete reply to the oldest slot."""
         if self._fault is not None:
             return
+        if self.heeds.failures:
+            self.heeds.well()
+        if self._listens:
+            self._heard()
         self._unread += len(data)
         try:
             self._reader.feed(data)
@@ -190,15 +252,22 @@ class Connection(asyncio.Protocol):
         if type(reply) is PushNotification:
             raise ProtocolError("nobody asked for notifications")
         answer = self._slots.popleft()[0]
-        if answer.done():
-            return  # the caller has left; the slot kept its place in the order
         if type(reply) is StoreReplied:
-            answer.set_exception(reply)
-        else:
+            self._refused(answer, reply)
+        elif not answer.done():  # else the caller has left; the slot kept its place in the order
             answer.set_result(reply)
+
+    def _refused(self, answer: asyncio.Future[Reply], error: StoreReplied) -> None:
+        """Tell a caller what the store refused; leave a server that is not, or not any more, the one to write to."""
+        if not answer.done():
+            answer.set_exception(error)
+        if REFUSALS.note(error.prefix, error.message) is Remedy.RECONNECT:
+            self.drop(StoreUnavailable(f"The store does not serve us any more ({error.prefix})."))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail every call that waits."""
+        if self._fault is None:
+            self.heeds.failed(StoreUnavailable("The connection to the store was lost."))
         self.drop(StoreUnavailable("The connection to the store was lost."))
         if not self._gone.done():
             self._gone.set_result(None)
@@ -226,19 +295,56 @@ class Connection(asyncio.Protocol):
 
     def _ring(self) -> None:
         """Fail the calls that are due; drop the connection when its oldest command has been silent too long."""
-        self._alarm = None
-        now = self._loop.time()
+        self._alarm, now = None, self._loop.time()
+        self.hedging.listen(now)
+        if not self._listens:
+            self._listens, self._quiet_since = True, now
         if not self._slots:
             return
-        if self._slots[0][2] <= now:
-            self.drop(StoreTimeout(f"The store has not answered for {self._timeout_s * 1000:.0f} ms."))
+        next_due, silence_s = self._slots[0][2], self._silence_s(now)
+        if next_due <= now:
+            fault = StoreTimeout(f"The store has not answered for {self._timeout_s * 1000:.0f} ms.")
+            self.heeds.failed(fault)
+            self.drop(fault)
             return
-        next_due = self._slots[0][2]
-        for answer, due, _ in self._slots:
+        for answer, due, _, _ in self._slots:
             if answer.done():
                 continue
             if due <= now:
-                answer.set_exception(StoreTimeout("The store did not answer in the time that was left."))
+                fault = StoreTimeout("The store did not answer in the time that was left.")
+                answer.set_exception(fault)
+                if min(silence_s, now - self.hedging.quiet_since) >= SILENT_S:
+                    self.heeds.failed(fault)
             else:
                 next_due = min(next_due, due)
-        self._set_alarm(next_due)
+        late_s = self.hedging.late_s - _EARLY_S
+        if silence_s >= late_s and now - self._alarm_at < _BUSY_S:  # else it was our loop that was late
+            self.stalled = min(silence_s, now - self._quiet_since) >= STALLED_S
+            self._help(now, late_s, silence_s)
+        self._set_alarm(min(next_due, now + self.hedging.late_s))
+
+    def _heard(self) -> None:
+        """Hear from the store again."""
+        self._listens = self.stalled = False
+        self.hedging.heard(self._silence_s(self._loop.time()) if self._slots else 0.0)
+
+    def _silence_s(self, now: float) -> float:
+        """Return how long the oldest command has waited."""
+        return now - self._slots[0][2] + self._timeout_s
+
+    def _help(self, now: float, late_s: float, silence_s: float) -> None:
+        """Ask reads that are late again elsewhere, and have what was lost on the way noticed.
+
+        What follows a lost packet is what makes either side send it again at once: a PING costs less than the 200 ms
+        that they wait otherwise.
+        """
+        late = now - late_s + self._timeout_s
+        for answer, due, doubtful, packed in self._slots:
+            if doubtful > late:
+                break
+            if doubtful > self._looked_at and not answer.done():
+                self.hedging.ask_again(self, answer, packed, due - now)
+        self._looked_at = late
+        if silence_s < NUDGED_S and not self._outbox and self._transport is not None:
+            self._slots.append((self._nobody, now + self._timeout_s, now + self._timeout_s, _PING))
+            self._transport.write(_PING)

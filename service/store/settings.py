@@ -2,29 +2,58 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import asyncio
+from collections.abc import Sequence
+from typing import TypeVar
 
-from service.store.connection import Argument, Reply, StoreError, StoreReplied
+from service.store.connection import StoreError, StoreForbidden, StoreReplied, StoreUnavailable
+from service.store.way import Execute
 
 WANTED_POLICY = "noeviction"
+
+T = TypeVar("T")
 
 
 class StoreRefused(StoreError):
     """Tact does not run on a store set like this; the message says what is set, why not, and what to do."""
 
 
-class Execute(Protocol):
-    """Send one command to the store and return its reply."""
+async def check_store(execute: Execute, replicas: int = 0) -> list[str]:
+    """Return a warning sentence for each setting that is a risk; raise `StoreRefused` for one that breaks promises.
 
-    async def __call__(self, *args: Argument) -> Reply:
-        """Send one command to the store and return its reply."""
-        ...
-
-
-async def check_store(execute: Execute) -> list[str]:
-    """Return a warning sentence for each setting that is a risk; raise `StoreRefused` for one that breaks promises."""
+    So many `replicas` are to confirm what is written.
+    """
     await _refuse_without_functions(execute)
-    return [*await _check_eviction(execute), *await _check_persistence(execute), *await _check_erasure(execute)]
+    return [
+        *await _check_eviction(execute),
+        *await _check_persistence(execute),
+        *await _check_erasure(execute),
+        *await _check_coverage(execute),
+        *(await _check_replicas(execute, replicas) if replicas else ()),
+    ]
+
+
+async def check_servers(servers: Sequence[Execute], replicas: int = 0) -> list[str]:
+    """Do as `check_store` does with each server of a store that answers; raise a `StoreError` where none does."""
+    checked = await asyncio.gather(*(check_store(execute, replicas) for execute in servers), return_exceptions=True)
+    return list(dict.fromkeys(warning for warnings in _answered(checked) for warning in warnings))
+
+
+async def server_runs(servers: Sequence[Execute]) -> str:
+    """Return what tells the runs of all servers that answer from the next; raise a `StoreError` where none does."""
+    runs = await asyncio.gather(*(server_run(execute) for execute in servers), return_exceptions=True)
+    return " ".join(sorted(_answered(runs)))
+
+
+def _answered(said: Sequence[T | BaseException]) -> list[T]:
+    """Return what servers said; raise what none may say, and where no one said anything, why."""
+    faults = [error for error in said if isinstance(error, BaseException)]
+    for error in faults:
+        if isinstance(error, StoreRefused | StoreForbidden) or not isinstance(error, StoreError):
+            raise error
+    if len(faults) == len(said):
+        raise faults[0] if faults else StoreUnavailable("The store has no servers.")
+    return [one for one in said if not isinstance(one, BaseException)]
 
 
 async def server_run(execute: Execute) -> str:
@@ -91,6 +120,36 @@ async def _check_erasure(execute: Execute) -> list[str]:
             "to 0, or reset it after an erasure (SLOWLOG RESET)."
         )
     return warnings
+
+
+async def _check_replicas(execute: Execute, replicas: int) -> list[str]:
+    """Return what would keep replicas from confirming, and what a master that was cut off would still take in."""
+    warnings, there = [], (await _info(execute, "replication")).get("connected_slaves", "")
+    if there.isdigit() and int(there) < replicas:
+        warnings.append(
+            f"The store has {there} replicas, and --durability durable wants {replicas} to confirm what is written: "
+            "until they are there, every write ends as UNAVAILABLE and every decision is a safe greeting."
+        )
+    least = await _setting(execute, "min-replicas-to-write")
+    if least is None or (least.isdigit() and int(least) < replicas):
+        warnings.append(
+            f"The store's min-replicas-to-write is {least or 'not told'}: a master that was cut off goes on taking "
+            f"writes in that nobody confirms, and they are lost. Set it to {replicas} on every server, and "
+            f"min-replicas-max-lag to 2 (CONFIG SET min-replicas-to-write {replicas}, and in the configuration files)."
+        )
+    return warnings
+
+
+async def _check_coverage(execute: Execute) -> list[str]:
+    """Return what a cluster that is set like this does when it loses a server."""
+    if await _setting(execute, "cluster-enabled") != "yes":
+        return []
+    if await _setting(execute, "cluster-require-full-coverage") != "yes":
+        return []
+    return [
+        "The cluster refuses everything while one of its masters is gone, for customers of the others too. "
+        "Set cluster-require-full-coverage to no (CONFIG SET, and in the configuration file of each server)."
+    ]
 
 
 async def _setting(execute: Execute, name: str) -> str | None:

@@ -13,7 +13,6 @@ from service.store.audit import AuditStore, InForce
 from service.store.calls import Calls
 from service.store.chain import ChainStore
 from service.store.changes import ChangeStore
-from service.store.connection import Connections
 from service.store.consents import ConsentStore
 from service.store.counts import CountStore
 from service.store.customers import CustomerStore
@@ -32,6 +31,7 @@ from service.store.retention import Retention
 from service.store.rights import RightsStore
 from service.store.supply import SupplyStore
 from service.store.suppression import Suppression
+from service.store.way import Way
 from service.store.words import WordStore
 
 _DEFAULT = Retention()
@@ -71,7 +71,7 @@ class Store:
     @classmethod
     def over(
         cls,
-        connections: Connections,
+        connections: Way,
         groups_by_level: Mapping[str, str],
         lowest: str,
         retention: Retention = _DEFAULT,
@@ -80,6 +80,7 @@ class Store:
         schema: ContextSchema | None = None,
         parts: Sequence[Part] = (),
         in_force: InForce | None = None,
+        confirmed: Way | None = None,
     ) -> Store:
         """Put the store together.
 
@@ -87,9 +88,9 @@ class Store:
         level of customers without a consent. `suppression` keeps erased customers out; without its key nobody can be
         erased. `mark_changes` notes whom models are to be asked about again. `schema` says how
         the fields that are kept of a person's identities merge, and for which purposes. `parts` are archived,
-        `in_force` is noted in the audit record.
+        `in_force` is noted in the audit record. What writes goes over `confirmed`, where that is given.
         """
-        calls = Calls(connections)
+        calls = Calls(connections, confirmed)
         recorder = OutcomeStore(calls, retention)
         identities = IdentityStore(calls, groups_by_level, lowest, retention, suppression, mark_changes)
         customers = CustomerStore(calls, groups_by_level, lowest, retention, suppression)

@@ -14,7 +14,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from service.store.keys import erasure_key
-from service.store.settings import Execute
+from service.store.way import Execute
 
 DIGEST_BYTES = 16
 LEAST_KEY_BYTES = 32

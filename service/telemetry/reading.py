@@ -36,10 +36,11 @@ class Readings:
     lags: Lags
     versions: Callable[[], Versions]
     store_away: Callable[[], bool]
+    admission: Callable[[], tuple[Family, ...]] = tuple
 
     def families(self) -> tuple[Family, ...]:
         """Return the numbers of now."""
-        return (*self._durations(), *self._states(), *self._counted(), *_process())
+        return (*self._durations(), *self._states(), *self.admission(), *self._counted(), *_process())
 
     def _durations(self) -> Iterator[Family]:
         whole = tuple(

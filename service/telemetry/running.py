@@ -32,6 +32,7 @@ class Told:
 
     versions: Callable[[], Versions]
     store_away: Callable[[], bool]
+    admission: Callable[[], tuple[Family, ...]] = tuple
 
 
 class Telemetry:
@@ -56,7 +57,7 @@ class Telemetry:
         """Begin to tell; raise `CannotListen` where the port for metrics cannot be had."""
         if not self._settings.on:
             return
-        readings = Readings(self._counts, self._durations, self._lags, told.versions, told.store_away)
+        readings = Readings(self._counts, self._durations, self._lags, told.versions, told.store_away, told.admission)
         if self._port is not None:
             scraping = Scraping(partial(self._read, readings))
             await scraping.open(host, self._port)

@@ -116,6 +116,17 @@ class Process:
         assert line, f"it ended with {self._process.wait()}: {cast(IO[str], self._process.stderr).read()}"
         return line
 
+    def grumbled(self) -> str:
+        """Return what is there of its stderr by now, without waiting for more."""
+        number = cast(IO[str], self._process.stderr).fileno()
+        os.set_blocking(number, False)
+        try:
+            return os.read(number, 10_000_000).decode(errors="replace")
+        except BlockingIOError:
+            return ""
+        finally:
+            os.set_blocking(number, True)
+
     def offspring(self) -> tuple[int, ...]:
         """Return the ids of all processes that it has started and that run."""
         with suppress(psutil.NoSuchProcess):

@@ -91,9 +91,9 @@ async def test_an_unreadable_event_beside_good_ones(raw: bytes, path: str, clean
     assert violation.field == path
 
 
-async def test_a_megabyte_beside_good_ones(clean_store_url: str) -> None:
-    """A text of 1 MiB is refused by its name, and the batch around it is stored."""
-    text = event(type="noted", attributes={"text": bad_requests.text("x" * 1_048_576)}).SerializeToString()
+async def test_half_a_megabyte_beside_good_ones(clean_store_url: str) -> None:
+    """A text of half a megabyte is refused by its name, and the batch around it is stored."""
+    text = event(type="noted", attributes={"text": bad_requests.text("x" * 500_000)}).SerializeToString()
     first, bad, last = await answers(clean_store_url, beside_good_ones([text]))
     assert (first.status, bad.status, last.status) == (STORED, REFUSED, STORED)
     assert [violation.field for violation in bad.violations] == ['attributes["text"]']

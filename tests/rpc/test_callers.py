@@ -1,9 +1,7 @@
-"""Who calls is known by a token, and how deep they may see follows from that; a file of callers says who there is."""
+"""Who calls is known by a token, a certificate or an issuer, and a file says who there is and how far each may go."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,89 +9,124 @@ import pytest
 
 from service.core.explained import Depth
 from service.errors import UnknownCaller
-from service.rpc.callers import (
-    LARGEST_FILE,
-    Callers,
-    CallersFile,
-    CallersRefused,
-    SameCallers,
-    callers_of,
-    read_callers,
-)
-from service.telemetry.sampling import CALLER
+from service.rpc.access.gate import Access, bearers
+from service.rpc.access.who import WHO, Caller, Role
+from service.rpc.callers import LARGEST_FILE, CallersFile, CallersRefused, read_callers
+from tests.edge.access.authority import Signer
 
 TOKEN = "the contact centre's own token"
 DIGEST = sha256(TOKEN.encode()).hexdigest()
 OTHER = sha256(b"another").hexdigest()
-GOOD = f"callers:\n  - {{name: desk, token_sha256: {DIGEST}, depth: agent}}\n"
+GOOD = f"callers:\n  - {{name: desk, role: desktop, token_sha256: {DIGEST}}}\n"
+ISSUER = "issuers:\n  - {name: login, issuer: 'https://login/', audience: tact, keys: keys.json, roles: [web]}\n"
+METHOD = "tact.v1.DecisionService/ValidateDecision"
 
 
 class Called:
-    """A call with some metadata."""
+    """A call with some metadata and some names in its certificate."""
 
-    def __init__(self, *metadata: tuple[str, str | bytes]) -> None:
+    def __init__(self, *metadata: tuple[str, str | bytes], names: tuple[str, ...] = (), common: str = "") -> None:
         self._metadata = metadata
+        self._context = {"x509_subject_alternative_name": [name.encode() for name in names]} if names else {}
+        if common:
+            self._context["x509_common_name"] = [common.encode()]
 
     def invocation_metadata(self) -> tuple[tuple[str, str | bytes], ...]:
         """Return what the caller sent."""
         return self._metadata
 
-    def set_trailing_metadata(self, metadata: tuple[tuple[str, str], ...], /) -> None:
-        """Tell nothing."""
-
-
-@contextmanager
-def called(*metadata: tuple[str, str | bytes]) -> Iterator[None]:
-    """Answer a call with this metadata."""
-    before = CALLER.set(Called(*metadata))
-    try:
-        yield
-    finally:
-        CALLER.reset(before)
+    def auth_context(self) -> dict[str, list[bytes]]:
+        """Return what the handshake told."""
+        return self._context
 
 
 def written(folder: Path, text: str | bytes) -> Path:
-    """Write a file of callers."""
+    """Write a file of callers, and the keys of an issuer beside it."""
     path = folder / "callers.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    (folder / "keys.json").write_bytes(Signer().keys)
     return path
 
 
+def let_in(path: Path, call: Called) -> Caller | None:
+    """Return whom the gate lets in; None for nobody."""
+    gate = Access(CallersFile(path)).gate(METHOD)
+    assert gate is not None
+    WHO.set(None)
+    try:
+        gate(call)
+    except UnknownCaller:
+        assert WHO.get() is None
+    return WHO.get()
+
+
 @pytest.mark.parametrize(
-    ("metadata", "depth"),
+    ("metadata", "known"),
     [
-        ((("authorization", f"Bearer {TOKEN}"),), Depth.AGENT),
-        ((("x", "y"), ("authorization", f"bearer  {TOKEN} ")), Depth.AGENT),
-        ((("authorization", f"Bearer {TOKEN}x"),), Depth.CUSTOMER),
-        ((("authorization", f"Basic {TOKEN}"),), Depth.CUSTOMER),
-        ((("authorization", TOKEN),), Depth.CUSTOMER),
-        ((("authorization", b"Bearer bytes"),), Depth.CUSTOMER),
-        ((("authorization", "Bearer "),), Depth.CUSTOMER),
-        ((("authorization", "Bearer \udcff"),), Depth.CUSTOMER),
-        ((), Depth.CUSTOMER),
+        ((("authorization", f"Bearer {TOKEN}"),), True),
+        ((("x", "y"), ("authorization", f"bearer  {TOKEN} ")), True),
+        ((("authorization", f"Bearer {TOKEN}x"),), False),
+        ((("authorization", f"Basic {TOKEN}"),), False),
+        ((("authorization", TOKEN),), False),
+        ((("authorization", b"Bearer bytes"),), False),
+        ((("authorization", "Bearer "),), False),
+        ((("authorization", "Bearer \udcff"),), False),
+        ((("authorization", f"Bearer {TOKEN}"), ("authorization", f"Bearer {TOKEN}")), False),
+        ((), False),
     ],
 )  # fmt: skip
-def test_a_token_says_how_deep(tmp_path: Path, metadata: tuple[tuple[str, str | bytes], ...], depth: Depth) -> None:
-    """Who sends a caller's token sees as deep as that caller; everybody else sees what customers see."""
-    callers = read_callers(written(tmp_path, GOOD))
-    with called(*metadata):
-        assert callers.depth() is depth
+def test_a_token_says_who_calls(tmp_path: Path, metadata: tuple[tuple[str, str | bytes], ...], *, known: bool) -> None:
+    """Who sends a caller's token is that caller, with what its role may; everybody else is nobody."""
+    caller = let_in(written(tmp_path, GOOD), Called(*metadata))
+    assert (caller is not None) is known
+    if caller is not None:
+        assert (caller.name, caller.role, caller.depth) == ("desk", Role.DESKTOP, Depth.AGENT)
 
 
-def test_a_token_that_nobody_has_is_refused_where_nothing_else_is_asked(tmp_path: Path) -> None:
-    """An explanation is not given to a wrong token; without a token it is given as customers get it."""
-    callers = read_callers(written(tmp_path, GOOD))
-    with called(("authorization", "Bearer wrong")), pytest.raises(UnknownCaller):
-        callers.checked_depth()
-    with called():
-        assert callers.checked_depth() is Depth.CUSTOMER
-    with called(("authorization", f"Bearer {TOKEN}")):
-        assert callers.checked_depth() is Depth.AGENT
+def test_a_certificate_says_who_calls(tmp_path: Path) -> None:
+    """One of its alternative names does, or its common name where it has none; two callers' names are nobody's."""
+    entries = (("one", "one.example"), ("two", "two.example"))
+    rows = "".join(f"  - {{name: {name}, role: desktop, certificate: {cert}}}\n" for name, cert in entries)
+    path = written(tmp_path, "callers:\n" + rows)
+    for call, name in (
+        (Called(names=("x.example", "one.example")), "one"),
+        (Called(common="two.example"), "two"),
+        (Called(names=("one.example", "two.example")), None),
+        (Called(names=("x.example",), common="two.example"), None),
+        (Called(("authorization", "Bearer wrong"), names=("one.example",)), None),
+        (Called(), None),
+    ):
+        caller = let_in(path, call)
+        assert (caller and caller.name) == name
+
+
+def test_a_caller_goes_as_far_as_its_role_and_less_where_its_entry_says_so(tmp_path: Path) -> None:
+    """Channels, depth and quotas come from the role; the entry names others, and never a deeper depth."""
+    rows = (
+        f"{{name: usual, role: desktop, token_sha256: {DIGEST}}}",
+        f"{{name: less, role: desktop, token_sha256: {OTHER}, channels: [phone], depth: customer, calls_per_s: 2.5, "
+        "customers_per_hour: 7}",
+    )
+    callers = read_callers(written(tmp_path, "callers:\n" + "".join(f"  - {row}\n" for row in rows)))
+    usual, less = callers.by_token(TOKEN), callers.by_token("another")
+    assert usual is not None
+    assert usual.channels == {"desk", "desktop"}
+    assert less is not None
+    assert less.channels == {"phone"}
+    assert less.depth is Depth.CUSTOMER
+    assert (less.calls_per_s, less.customers_per_hour) == (2.5, 7)
 
 
 def test_no_token_is_in_what_is_printed(tmp_path: Path) -> None:
     """Callers do not print what their tokens are known by."""
-    assert DIGEST not in repr(read_callers(written(tmp_path, GOOD)))
+    printed = repr(read_callers(written(tmp_path, GOOD)))
+    assert DIGEST not in printed
+    assert repr(bytes.fromhex(DIGEST)) not in printed
+
+
+def test_what_is_no_bearer_token_is_nobodys() -> None:
+    """Each `authorization` counts, so that a good one cannot hide behind a bad one."""
+    assert list(bearers((("authorization", "Bearer a"), ("authorization", "Basic b"), ("x", "Bearer c")))) == ["a", ""]
 
 
 BAD = {
@@ -101,20 +134,38 @@ BAD = {
     "another section": GOOD + "people: []\n",
     "no list": "callers: desk\n",
     "no mapping": "callers: [desk]\n",
-    "no name": f"callers: [{{token_sha256: {DIGEST}, depth: agent}}]\n",
-    "no depth": f"callers: [{{name: desk, token_sha256: {DIGEST}}}]\n",
-    "no such depth": f"callers: [{{name: desk, token_sha256: {DIGEST}, depth: boss}}]\n",
-    "no token": "callers: [{name: desk, depth: agent}]\n",
-    "the token itself": f"callers: [{{name: desk, token_sha256: {TOKEN!r}, depth: agent}}]\n".replace('"', "'"),
-    "a short digest": f"callers: [{{name: desk, token_sha256: {DIGEST[:-1]}, depth: agent}}]\n",
-    "a name twice": GOOD + f"  - {{name: desk, token_sha256: {OTHER}, depth: agent}}\n",
-    "a token twice": GOOD + f"  - {{name: shop, token_sha256: {DIGEST}, depth: customer}}\n",
-    "a key too many": GOOD.replace("depth", "owner: me, depth"),
+    "no name": f"callers: [{{role: desktop, token_sha256: {DIGEST}}}]\n",
+    "no role": f"callers: [{{name: desk, token_sha256: {DIGEST}}}]\n",
+    "no such role": f"callers: [{{name: desk, token_sha256: {DIGEST}, role: boss}}]\n",
+    "no such depth": GOOD.replace("token", "depth: boss, token"),
+    "too deep": GOOD.replace("token", "depth: auditor, token"),
+    "no token": "callers: [{name: desk, role: desktop}]\n",
+    "both": GOOD.replace("token", "certificate: a.example, token"),
+    "the token itself": f"callers: [{{name: desk, token_sha256: {TOKEN!r}, role: desktop}}]\n".replace('"', "'"),
+    "a short digest": f"callers: [{{name: desk, token_sha256: {DIGEST[:-1]}, role: desktop}}]\n",
+    "a name twice": GOOD + f"  - {{name: desk, token_sha256: {OTHER}, role: desktop}}\n",
+    "a token twice": GOOD + f"  - {{name: shop, token_sha256: {DIGEST}, role: email}}\n",
+    "a key too many": GOOD.replace("role", "owner: me, role"),
+    "web without a customer": GOOD.replace("desktop", "web"),
+    "a customer of the desk": GOOD.replace("token", "customer: a, token"),
+    "channels of an operator": GOOD.replace("desktop", "operator, channels: [web]"),
+    "no channels": GOOD.replace("token", "channels: [], token"),
+    "customers of ingestion": GOOD.replace("desktop", "ingest, customers_per_hour: 5"),
+    "no calls": GOOD.replace("token", "calls_per_s: 0, token"),
     "no YAML": "callers: [",
     "an alias": "callers: &a []\nmore: *a\n",
     "empty": "",
     "no text": b"\xff\xfe",
     "too large": b"#" * (LARGEST_FILE + 1),
+    "a secret algorithm": ISSUER.replace("roles", "algorithms: [HS256], roles"),
+    "no algorithm": ISSUER.replace("roles", "algorithms: [none], roles"),
+    "no audience": ISSUER.replace("audience: tact, ", ""),
+    "no roles": ISSUER.replace("[web]", "[]"),
+    "keys that are not there": ISSUER.replace("keys.json", "none.json"),
+    "keys that others can change": ISSUER.replace("keys.json", "'http://login.example/keys'"),
+    "a long leeway": ISSUER.replace("roles", "leeway: 1h, roles"),
+    "an issuer twice": ISSUER + ISSUER.partition("\n")[2],
+    "channels of two roles": ISSUER.replace("[web]", "[web, desktop], channels: [web]"),
 }
 
 
@@ -127,30 +178,16 @@ def test_a_file_that_is_wrong_is_refused_in_words(tmp_path: Path, text: str | by
     assert "contact centre" not in str(refused.value)
 
 
+def test_an_issuer_that_is_right_is_taken(tmp_path: Path) -> None:
+    """The bad ones above differ from a good one in what they are there for, and in nothing else."""
+    read_callers(written(tmp_path, GOOD + ISSUER))
+    read_callers(written(tmp_path, ISSUER))
+
+
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     """No service starts with a file of callers that it cannot read."""
     with pytest.raises(CallersRefused, match="cannot be read"):
-        callers_of(tmp_path / "none.yaml", "127.0.0.1")
-
-
-@pytest.mark.parametrize(
-    ("host", "sees"),
-    [
-        ("127.0.0.1", None),
-        ("::1", None),
-        ("localhost", None),
-        ("0.0.0.0", Depth.CUSTOMER),  # noqa: S104 - only a name here
-        ("tact.example", Depth.CUSTOMER),
-    ],
-)
-def test_without_a_file_only_its_own_machine_sees_everything(host: str, sees: Depth | None) -> None:
-    """A service that others can reach tells them what customers are told, until a file says who they are."""
-    found = callers_of(None, host)
-    if sees is None:
-        assert found is None
-    else:
-        assert isinstance(found, SameCallers)
-        assert found.now == Callers(strangers=sees)
+        CallersFile(tmp_path / "none.yaml")
 
 
 def test_a_changed_file_counts_within_a_second(tmp_path: Path) -> None:
@@ -158,13 +195,16 @@ def test_a_changed_file_counts_within_a_second(tmp_path: Path) -> None:
     now_s = [0.0]
     path = written(tmp_path, GOOD)
     file = CallersFile(path, lambda: now_s[0])
-    with called(("authorization", f"Bearer {TOKEN}")):
-        written(tmp_path, GOOD.replace("agent", "auditor") + "# longer\n")
-        assert file.now.depth() is Depth.AGENT
-        now_s[0] = 1.0
-        assert file.now.depth() is Depth.AUDITOR
-        for text in (b"\xff", None, GOOD.replace(DIGEST, OTHER)):
-            path.unlink() if text is None else written(tmp_path, text)
-            now_s[0] += 1.0
-            depth = file.now.depth()
-            assert depth is (Depth.CUSTOMER if isinstance(text, str) else Depth.AUDITOR)
+
+    def depth() -> Depth | None:
+        caller = file.now.by_token(TOKEN)
+        return caller.depth if caller else None
+
+    written(tmp_path, GOOD.replace("token", "depth: customer, token"))
+    assert depth() is Depth.AGENT
+    now_s[0] = 1.0
+    assert depth() is Depth.CUSTOMER
+    for text in (b"\xff", None, GOOD.replace(DIGEST, OTHER)):
+        path.unlink() if text is None else written(tmp_path, text)
+        now_s[0] += 1.0
+        assert depth() is (None if isinstance(text, str) else Depth.CUSTOMER)

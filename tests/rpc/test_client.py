@@ -42,6 +42,7 @@ async def test_a_question_and_its_answer() -> None:
         "versions": {"strategy": strategy().version, "model": ""},
         "degraded": False,
         "degraded_reasons": [],
+        "rung": "full",
         "decided_at": "2027-01-15T08:00:00Z",
     }
     assert json.loads(json.dumps(answer)) == answer

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.core.decision import Answer, Decision, Request
+from service.rpc.admission.admission import Admission
 from service.rpc.decision_batches import ANSWER_BYTES, MOST_IN_A_BATCH, batches_of, requests_in
 from service.rpc.decisions import MAX_IN_WORK, READ_ON_BELOW
 from service.rpc.server import Listen, Server
@@ -247,7 +248,7 @@ async def test_a_service_that_ends_answers_what_it_has_read(method: str) -> None
         return answered(request)
 
     decider = Answering(how)
-    server = Server(edge_of(decider), Listen(port=0))
+    server = Server(edge_of(decider), Listen(port=0), admission=Admission(first=512))
     async with channel_to(f"127.0.0.1:{await server.start()}") as channel:
         call = getattr(DecisionServiceStub(channel), method)()
         for at in range(0, 20, 10):

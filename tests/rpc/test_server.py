@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from dataclasses import replace
 
 import grpc
@@ -79,6 +80,23 @@ async def test_a_watcher_hears_of_the_drain() -> None:
         await draining
     answer = health_pb2.HealthCheckResponse
     assert heard == [answer.NOT_SERVING, answer.SERVING, answer.NOT_SERVING]
+
+
+async def test_a_watcher_holds_nothing_up() -> None:
+    """Who watches the health has a moment to take its calls elsewhere, and is let go long before the grace ends."""
+    server = Server(edge_of(), Listen(port=0))
+    async with channel_to(f"127.0.0.1:{await server.start()}") as channel:
+        await server.announce(serving=True)
+        watching = channel.unary_stream(WATCH)(b"")
+        answers = aiter(watching)
+        heard = [health_pb2.HealthCheckResponse.FromString(await anext(answers)).status]
+        begun = time.monotonic()
+        draining = asyncio.create_task(server.drain(linger_s=0, grace_s=30))
+        heard += [health_pb2.HealthCheckResponse.FromString(raw).status async for raw in answers]
+        await draining
+    assert heard == [health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING]
+    assert await watching.code() is grpc.StatusCode.OK
+    assert 0.1 <= time.monotonic() - begun < 5
 
 
 async def test_health_takes_no_garbage() -> None:

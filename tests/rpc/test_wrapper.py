@@ -94,11 +94,11 @@ async def test_a_question_has_64_kib(size: int, code: grpc.StatusCode | None) ->
     assert caught.value.code() is code
 
 
-async def test_a_message_has_4_mib() -> None:
+async def test_a_message_has_512_kib() -> None:
     """What no method takes is refused by gRPC itself, before it is in memory."""
     async with calling(edge_of()) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await call_raw(channel, DECIDE, [b"x" * 4_194_305])
+            await call_raw(channel, DECIDE, [b"x" * 524_289])
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 

@@ -23,6 +23,7 @@ from service.core.loader import load_strategy
 from service.core.records import ConsentRecord, EventToFold, OutcomeRecord
 from service.core.strategy import Strategy
 from service.errors import StoreError, UnknownDecision
+from service.rpc.admission.admission import Admission
 from service.rpc.edge import Edge, Limits
 from service.rpc.ports import Decider, Stores, Validator
 from service.rpc.server import Listen, Server
@@ -127,7 +128,7 @@ class Alone:
 
     def __init__(self, everything: Any) -> None:  # noqa: ANN401 - a fake has only what its test needs
         self.customers = self.events = self.consents = self.outcomes = everything
-        self.identities = everything
+        self.identities = self.issued = everything
         self.predictions = self.changes = everything
         self.supply = self.demand = everything
         self.rights = self.words = everything
@@ -195,8 +196,8 @@ def edge_of(
 async def serving(
     edge: Edge, listen: Listen | None = None, control: Controlling | None = UNTOUCHED
 ) -> AsyncIterator[str]:
-    """Run a real server for an edge on a free port and yield its address."""
-    server = Server(edge, replace(listen or Listen(), port=0))
+    """Run a real server for an edge on a free port, which admits whatever comes, and yield its address."""
+    server = Server(edge, replace(listen or Listen(), port=0), admission=Admission(first=512))
     if control is not None:
         server.controlled_by(Controlling() if control is UNTOUCHED else control)
     port = await server.start()

@@ -90,7 +90,7 @@ async def test_it_is_explained_by_the_strategy_of_then(tmp_path: Path, clean_sto
         told = await tact.explain_decision(decision)
         assert told["versions"]["strategy"] != running.strategy.version
         assert told == before
-        await running.generations.current.ground.connections.execute("DEL", _part(told))
+        await running.generations.current.ground.ways.quick.execute("DEL", _part(told))
         running.generations.current.edge.explaining.engines._made.clear()  # type: ignore[attr-defined]
         gone = await tact.explain_decision(decision)
     assert "explanation" not in gone

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import psutil
 
-from models.artifacts import ESTIMATORS, FOLDED
+from models.artifacts import ESTIMATORS, FOLDED, ArtifactRefused
 from service.app import Running, start
 from service.config import Settings, StorePlace
-from service.rpc.client import Ask, TactClient
+from service.rpc.client import Answer, Ask, TactClient
 from tests.models.forgery import npz, restamp
+from tests.profile import cases
 from tests.service.served import FEATURES, write_served
 
 IN_FORCE_WITHIN_S = 2.0
+SWAPS = cases(10, 100)
 
 
 async def until(holds: Callable[[], bool], within_s: float) -> float:
@@ -109,3 +112,64 @@ async def test_models_and_strategies_follow_each_other(tmp_path: Path, models: t
     finally:
         await running.stop()
     assert verifiers() == []
+
+
+def spoilt(artifact: Path, folder: Path, number: int) -> Path:
+    """Copy an artefact and damage it, each time in another way: cut off, a byte flipped, a file missing."""
+    made = shutil.copytree(artifact, folder / f"spoilt-{number}")
+    arrays = made / FOLDED
+    content = arrays.read_bytes()
+    if number % 9 == 2:
+        arrays.write_bytes(content[: len(content) // 2])
+    elif number % 9 == 5:
+        at = number % len(content)
+        arrays.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+    else:
+        arrays.unlink()
+    return made
+
+
+def versions(first: Path, second: Path, folder: Path) -> Iterator[tuple[Path, bool]]:
+    """Yield what is put in force, and whether it is good: every third is not."""
+    good = itertools.cycle((second, first))
+    for number in range(SWAPS):
+        yield (spoilt(first, folder, number), False) if number % 3 == 2 else (next(good), True)
+
+
+async def swap(running: Running, version: Path, *, good: bool) -> None:
+    """Put a version in force, or see that it is refused and the one before goes on."""
+    before = running.model
+    try:
+        await running.use_model(version)
+    except ArtifactRefused:
+        assert not good
+        assert running.model == before
+    else:
+        assert good
+        assert running.model.endswith(version.name)
+
+
+async def test_models_change_under_load(tmp_path: Path, models: tuple[Path, Path]) -> None:
+    """F-15: good ones and damaged ones follow each other; no question fails, and each answer names a good one."""
+    running = await served(tmp_path, models[0])
+    ended, told = asyncio.Event(), list[Answer]()
+    try:
+        async with TactClient(running.address, timeout_s=5.0) as client:
+
+            async def ask() -> None:
+                while not ended.is_set():
+                    told.append(await client.decide(Ask(f"customer-{len(told) % 50}", "web", ("hero",))))
+                    await asyncio.sleep(0.005)
+
+            asking = asyncio.create_task(ask())
+            for version, good in versions(*models, tmp_path):
+                await swap(running, version, good=good)
+                await asyncio.sleep(0.02)
+            ended.set()
+            await asking
+    finally:
+        await running.stop(grace_s=0.0)
+    named = {str(answer["versions"]["model"]).rpartition("@")[2] for answer in told}
+    assert named == {model.name.rpartition("@")[2] for model in models}
+    assert {answer["rung"] for answer in told} == {"full"}
+    assert len(told) > SWAPS

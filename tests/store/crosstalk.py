@@ -141,7 +141,7 @@ class QueuesInTwoPlaces(Connection):
         if self._turn % 50:
             super()._queue(packed, answer, due, doubtful)
         else:
-            self._slots.append((answer, due, doubtful))
+            self._slots.append((answer, due, doubtful, packed))
             self._loop.call_later(0.002, self._send_late, packed)
 
     def _send_late(self, packed: bytes) -> None:

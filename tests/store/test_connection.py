@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from service.store import connection, pipeline
+from service.store import breaker, connection, pipeline
 from service.store.connection import (
     Address,
     Connection,
@@ -117,6 +117,7 @@ async def test_calls_are_held_back_while_replies_are_due(
     """What is asked while a reply is due leaves with it: all together, not more at once than is allowed, nor later."""
     monkeypatch.setattr(pipeline, "HOLD_S", hold_s)
     monkeypatch.setattr(pipeline, "MOST_HELD", most)
+    monkeypatch.setattr(pipeline, "STALLED_S", 60.0)  # or what is asked later would go another way
     left: list[int] = []
 
     class Telling(Connection):
@@ -128,7 +129,8 @@ async def test_calls_are_held_back_while_replies_are_due(
         return b"+OK\r\n" * data.count(b"*")
 
     async with server(answer, after_s=0.2) as (url, _), Connections(url, protocol=Telling) as store:
-        await store.execute("PING", deadline_s=1.0)  # it is open, and nothing is due
+        await store.execute("PING", deadline_s=1.0)
+        await asyncio.sleep(0.3)  # it is open, and nothing is due, not even a reply to a nudge
         left.clear()
         calls = []
         for _ in range(6):  # each in a turn of its own
@@ -369,6 +371,7 @@ async def test_a_store_that_is_down_is_not_stormed() -> None:
 async def test_pauses_between_attempts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """However long a store is down, it is looked for again after the longest pause."""
     monkeypatch.setattr(connection, "LONGEST_PAUSE_S", 0.1)
+    monkeypatch.setattr(breaker, "LONGEST_PAUSE_S", 0.1)
     async with server(lambda _: b"") as (url, attempts), Connections(url, size=1) as store:
         for _ in range(100):
             with pytest.raises(StoreUnavailable):

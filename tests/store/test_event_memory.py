@@ -20,6 +20,7 @@ from tests.store.made_up import new_customer, operation
 from tests.store.running import Running, running
 
 STORED, REPEATED, ERASED = EventFate.STORED, EventFate.REPEATED, EventFate.ERASED
+CONFLICT = EventFate.CONFLICT
 
 
 @pytest.fixture(scope="module")
@@ -146,3 +147,28 @@ def test_an_event_renews_how_long_the_customer_is_kept(store: Running, raw: Redi
         raw.pexpire(keys.context_key(customer), left)
         store.wait(store.store.events.fold(customer, [EventToFold(str(left), START_MS, ())]))
         assert context_ms * 0.999 <= raw.pttl(keys.context_key(customer)) <= context_ms
+
+
+def test_another_event_under_the_same_id_is_a_conflict(store: Running, raw: Redis) -> None:
+    """The first one holds; the same again is a repetition, in the same batch as well as later; nothing is counted."""
+    customer, counting = new_customer(store), (operation(FoldKind.COUNT, 1),)
+    first, other = EventToFold("e", START_MS, counting, b"aa"), EventToFold("e", START_MS + 1, counting, b"bb")
+    assert store.wait(store.store.events.fold(customer, [first, other, first])) == (STORED, CONFLICT, REPEATED)
+    before = group(raw, customer)
+    assert store.wait(store.store.events.fold(customer, [other, first])) == (CONFLICT, REPEATED)
+    untold = EventToFold("e", START_MS, counting)
+    assert store.wait(store.store.events.fold(customer, [untold])) == (REPEATED,)
+    assert group(raw, customer) == before
+
+
+def test_what_events_said_is_remembered_of_the_last_ones_only(store: Running, raw: Redis) -> None:
+    """At least the last 64 are compared, never more than 128 are kept, and older ones are taken for the same."""
+    customer, most = new_customer(store), 0
+    batch = [EventToFold(str(n), START_MS, (), b"aa") for n in range(300)]
+    for start in range(0, len(batch), 50):
+        store.wait(store.store.events.fold(customer, batch[start : start + 50]))
+        most = max(most, len(raw.hget(keys.context_key(customer), "x") or b""))
+    others = [EventToFold(event.event_id, START_MS, (), b"bb") for event in batch]
+    assert store.wait(store.store.events.fold(customer, others[-64:])) == (CONFLICT,) * 64
+    assert store.wait(store.store.events.fold(customer, others[:50])) == (REPEATED,) * 50
+    assert most <= 6 * 127

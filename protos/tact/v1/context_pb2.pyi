@@ -33,10 +33,14 @@ class _EventStatusEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_EventStatu
     EVENT_STATUS_STORED: _EventStatus.ValueType  # 1
     """Folded into the context and safe in the store."""
     EVENT_STATUS_REPEATED: _EventStatus.ValueType  # 2
-    """Its id was seen before; nothing changed."""
+    """Its id was seen before, with the same type, time and attributes as far as that is remembered; nothing changed."""
     EVENT_STATUS_REFUSED: _EventStatus.ValueType  # 3
     """It was bad, or its customer was erased: what happened before the erasure stays forgotten, and after it nothing is
     taken in until the customer consents again. Nothing changed; `violations` say which.
+    """
+    EVENT_STATUS_CONFLICT: _EventStatus.ValueType  # 4
+    """Another event, with another type, time or attributes, was folded under this id before; nothing changed. What gRPC
+    calls ALREADY_EXISTS, of one event of a batch. Send a new id.
     """
 
 class EventStatus(_EventStatus, metaclass=_EventStatusEnumTypeWrapper):
@@ -47,10 +51,14 @@ EVENT_STATUS_UNSPECIFIED: EventStatus.ValueType  # 0
 EVENT_STATUS_STORED: EventStatus.ValueType  # 1
 """Folded into the context and safe in the store."""
 EVENT_STATUS_REPEATED: EventStatus.ValueType  # 2
-"""Its id was seen before; nothing changed."""
+"""Its id was seen before, with the same type, time and attributes as far as that is remembered; nothing changed."""
 EVENT_STATUS_REFUSED: EventStatus.ValueType  # 3
 """It was bad, or its customer was erased: what happened before the erasure stays forgotten, and after it nothing is
 taken in until the customer consents again. Nothing changed; `violations` say which.
+"""
+EVENT_STATUS_CONFLICT: EventStatus.ValueType  # 4
+"""Another event, with another type, time or attributes, was folded under this id before; nothing changed. What gRPC
+calls ALREADY_EXISTS, of one event of a batch. Send a new id.
 """
 
 class _FieldSource:
@@ -185,7 +193,8 @@ class Event(message.Message):
     ATTRIBUTES_FIELD_NUMBER: builtins.int
     event_id: builtins.str
     """Names this event among those of its customer; the same id is folded once, as long as it is among the last 4,096 of
-    the customer. 1 to 64 bytes of UTF-8, no control or invisible formatting characters. Required.
+    the customer. Another event under the same id is refused as a conflict as long as the id is among the last 64 of the
+    customer (1 in 65,536 is not noticed); under an older id it is taken for the same. 1 to 64 bytes of UTF-8, no control or invisible formatting characters. Required.
     """
     customer_id: builtins.str
     """The customer it happened to. 1 to 128 bytes of UTF-8, no control or invisible formatting characters. Required. What
@@ -308,7 +317,7 @@ class RecordEventsStreamResponse(message.Message):
     repeated: builtins.int
     """Events whose id was seen before."""
     refused: builtins.int
-    """Events that were bad."""
+    """Events that were bad, or in conflict with another one of the same id."""
     @builtins.property
     def first_refused(self) -> containers.RepeatedCompositeFieldContainer[EventResult]:
         """The first 100 refused events with what is wrong with them."""

@@ -79,7 +79,7 @@ class ContextServiceServicer:
         been more than the field keeps; sums stop at 9 billion.
 
         Errors: INVALID_ARGUMENT when the batch is empty, has more than 1,000 events or cannot be told apart into events (an
-        event that cannot be decoded is refused for itself); RESOURCE_EXHAUSTED when it has more than 4 MiB; UNAVAILABLE
+        event that cannot be decoded is refused for itself); RESOURCE_EXHAUSTED when it has more than 512 KiB; UNAVAILABLE
         when the store cannot be written, then repeat the call.
 
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE

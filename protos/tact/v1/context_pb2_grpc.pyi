@@ -46,7 +46,7 @@ class ContextServiceStub:
     been more than the field keeps; sums stop at 9 billion.
 
     Errors: INVALID_ARGUMENT when the batch is empty, has more than 1,000 events or cannot be told apart into events (an
-    event that cannot be decoded is refused for itself); RESOURCE_EXHAUSTED when it has more than 4 MiB; UNAVAILABLE
+    event that cannot be decoded is refused for itself); RESOURCE_EXHAUSTED when it has more than 512 KiB; UNAVAILABLE
     when the store cannot be written, then repeat the call.
 
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
@@ -96,7 +96,7 @@ class ContextServiceAsyncStub(ContextServiceStub):
     been more than the field keeps; sums stop at 9 billion.
 
     Errors: INVALID_ARGUMENT when the batch is empty, has more than 1,000 events or cannot be told apart into events (an
-    event that cannot be decoded is refused for itself); RESOURCE_EXHAUSTED when it has more than 4 MiB; UNAVAILABLE
+    event that cannot be decoded is refused for itself); RESOURCE_EXHAUSTED when it has more than 512 KiB; UNAVAILABLE
     when the store cannot be written, then repeat the call.
 
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
@@ -149,7 +149,7 @@ class ContextServiceServicer(metaclass=abc_1.ABCMeta):
         been more than the field keeps; sums stop at 9 billion.
 
         Errors: INVALID_ARGUMENT when the batch is empty, has more than 1,000 events or cannot be told apart into events (an
-        event that cannot be decoded is refused for itself); RESOURCE_EXHAUSTED when it has more than 4 MiB; UNAVAILABLE
+        event that cannot be decoded is refused for itself); RESOURCE_EXHAUSTED when it has more than 512 KiB; UNAVAILABLE
         when the store cannot be written, then repeat the call.
 
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE

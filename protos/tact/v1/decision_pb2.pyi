@@ -60,6 +60,47 @@ strategy tells to agents.
 EXPLAIN_DEPTH_AUDITOR: ExplainDepth.ValueType  # 3
 """For who must be able to check it: everything that the consent allows, the conditions, the odds and the draw included."""
 
+class _Rung:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RungEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Rung.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    RUNG_UNSPECIFIED: _Rung.ValueType  # 0
+    """Not set: the request was bad."""
+    RUNG_FULL: _Rung.ValueType  # 1
+    """With everything."""
+    RUNG_STALE_SCORES: _Rung.ValueType  # 2
+    """With scores that are older than they may be: predictions that have run out count as unknown, and what was learned
+    between trainings is what was read last.
+    """
+    RUNG_RULES_AND_PRIORS: _Rung.ValueType  # 3
+    """Without a model: none is loaded, or it could not score. The rules and the strategy's priors decided."""
+    RUNG_REQUEST_ONLY: _Rung.ValueType  # 4
+    """Without the customer: the store could not be read or written in time, too little time was left, or the customer was
+    erased. A safe greeting, or nothing, by what came with the request alone. Nothing was recorded.
+    """
+
+class Rung(_Rung, metaclass=_RungEnumTypeWrapper):
+    """The ladder of degradation: with how much of what it should have an answer was made. Guardrails hold on every rung, and
+    without a known consent there is no offer on any.
+    """
+
+RUNG_UNSPECIFIED: Rung.ValueType  # 0
+"""Not set: the request was bad."""
+RUNG_FULL: Rung.ValueType  # 1
+"""With everything."""
+RUNG_STALE_SCORES: Rung.ValueType  # 2
+"""With scores that are older than they may be: predictions that have run out count as unknown, and what was learned
+between trainings is what was read last.
+"""
+RUNG_RULES_AND_PRIORS: Rung.ValueType  # 3
+"""Without a model: none is loaded, or it could not score. The rules and the strategy's priors decided."""
+RUNG_REQUEST_ONLY: Rung.ValueType  # 4
+"""Without the customer: the store could not be read or written in time, too little time was left, or the customer was
+erased. A safe greeting, or nothing, by what came with the request alone. Nothing was recorded.
+"""
+
 class _DecisionStage:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -356,6 +397,7 @@ class DecideResponse(message.Message):
     DECIDED_AT_FIELD_NUMBER: builtins.int
     EXPLANATION_FIELD_NUMBER: builtins.int
     ERROR_FIELD_NUMBER: builtins.int
+    RUNG_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """The `request_id` of the request."""
     decision_id: builtins.str
@@ -364,6 +406,10 @@ class DecideResponse(message.Message):
     """
     degraded: builtins.bool
     """True when something was missing and the answer is more careful than it would otherwise be."""
+    rung: Rung.ValueType
+    """With how much of what it should have the answer was made. `degraded_reasons` say why it is not the full one.
+    Unspecified only when `error` is set.
+    """
     @builtins.property
     def answers(self) -> containers.RepeatedCompositeFieldContainer[PlacementAnswer]:
         """One answer a placement, in the order of the request. Empty only when `error` is set."""
@@ -404,10 +450,11 @@ class DecideResponse(message.Message):
         decided_at: timestamp_pb2.Timestamp | None = ...,
         explanation: Explanation | None = ...,
         error: RequestError | None = ...,
+        rung: Rung.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["decided_at", b"decided_at", "error", b"error", "explanation", b"explanation", "versions", b"versions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["answers", b"answers", "decided_at", b"decided_at", "decision_id", b"decision_id", "degraded", b"degraded", "degraded_reasons", b"degraded_reasons", "error", b"error", "explanation", b"explanation", "request_id", b"request_id", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["answers", b"answers", "decided_at", b"decided_at", "decision_id", b"decision_id", "degraded", b"degraded", "degraded_reasons", b"degraded_reasons", "error", b"error", "explanation", b"explanation", "request_id", b"request_id", "rung", b"rung", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

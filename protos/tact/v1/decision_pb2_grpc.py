@@ -123,7 +123,8 @@ class DecisionServiceServicer:
         message of requests come as one message, or as several where they have more than 1 MiB.
 
         Errors: those of one request in its answer. INVALID_ARGUMENT ends the stream at a message that has no request, more
-        than 64, or cannot be decoded; what came before it is answered. RESOURCE_EXHAUSTED ends it at one of more than 4 MiB.
+        than 64, or cannot be decoded; what came before it is answered. RESOURCE_EXHAUSTED ends it at one of more than 512
+        KiB.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -82,7 +82,8 @@ class DecisionServiceStub:
     message of requests come as one message, or as several where they have more than 1 MiB.
 
     Errors: those of one request in its answer. INVALID_ARGUMENT ends the stream at a message that has no request, more
-    than 64, or cannot be decoded; what came before it is answered. RESOURCE_EXHAUSTED ends it at one of more than 4 MiB.
+    than 64, or cannot be decoded; what came before it is answered. RESOURCE_EXHAUSTED ends it at one of more than 512
+    KiB.
     """
     ValidateDecision: grpc.UnaryUnaryMultiCallable[decision_pb2.ValidateDecisionRequest, decision_pb2.ValidateDecisionResponse]
     """Says whether what was decided may still be said now, for what is said later than it was decided: a queued e-mail.
@@ -171,7 +172,8 @@ class DecisionServiceAsyncStub(DecisionServiceStub):
     message of requests come as one message, or as several where they have more than 1 MiB.
 
     Errors: those of one request in its answer. INVALID_ARGUMENT ends the stream at a message that has no request, more
-    than 64, or cannot be decoded; what came before it is answered. RESOURCE_EXHAUSTED ends it at one of more than 4 MiB.
+    than 64, or cannot be decoded; what came before it is answered. RESOURCE_EXHAUSTED ends it at one of more than 512
+    KiB.
     """
     ValidateDecision: aio.UnaryUnaryMultiCallable[decision_pb2.ValidateDecisionRequest, decision_pb2.ValidateDecisionResponse]  # type: ignore[assignment]
     """Says whether what was decided may still be said now, for what is said later than it was decided: a queued e-mail.
@@ -275,7 +277,8 @@ class DecisionServiceServicer(metaclass=abc_1.ABCMeta):
         message of requests come as one message, or as several where they have more than 1 MiB.
 
         Errors: those of one request in its answer. INVALID_ARGUMENT ends the stream at a message that has no request, more
-        than 64, or cannot be decoded; what came before it is answered. RESOURCE_EXHAUSTED ends it at one of more than 4 MiB.
+        than 64, or cannot be decoded; what came before it is answered. RESOURCE_EXHAUSTED ends it at one of more than 512
+        KiB.
         """
 
     @abc_1.abstractmethod

@@ -53,7 +53,7 @@ class OutcomeServiceServicer:
         nothing; another payload under the same decision, action and kind is refused.
 
         Errors: INVALID_ARGUMENT when the batch is empty or has more than 1,000 outcomes; RESOURCE_EXHAUSTED when it has more
-        than 4 MiB; UNAVAILABLE when the store cannot be written, then repeat the call.
+        than 512 KiB; UNAVAILABLE when the store cannot be written, then repeat the call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,7 +40,7 @@ class OutcomeServiceStub:
     nothing; another payload under the same decision, action and kind is refused.
 
     Errors: INVALID_ARGUMENT when the batch is empty or has more than 1,000 outcomes; RESOURCE_EXHAUSTED when it has more
-    than 4 MiB; UNAVAILABLE when the store cannot be written, then repeat the call.
+    than 512 KiB; UNAVAILABLE when the store cannot be written, then repeat the call.
     """
 
 @typing.type_check_only
@@ -55,7 +55,7 @@ class OutcomeServiceAsyncStub(OutcomeServiceStub):
     nothing; another payload under the same decision, action and kind is refused.
 
     Errors: INVALID_ARGUMENT when the batch is empty or has more than 1,000 outcomes; RESOURCE_EXHAUSTED when it has more
-    than 4 MiB; UNAVAILABLE when the store cannot be written, then repeat the call.
+    than 512 KiB; UNAVAILABLE when the store cannot be written, then repeat the call.
     """
 
 class OutcomeServiceServicer(metaclass=abc_1.ABCMeta):
@@ -73,7 +73,7 @@ class OutcomeServiceServicer(metaclass=abc_1.ABCMeta):
         nothing; another payload under the same decision, action and kind is refused.
 
         Errors: INVALID_ARGUMENT when the batch is empty or has more than 1,000 outcomes; RESOURCE_EXHAUSTED when it has more
-        than 4 MiB; UNAVAILABLE when the store cannot be written, then repeat the call.
+        than 512 KiB; UNAVAILABLE when the store cannot be written, then repeat the call.
         """
 
 def add_OutcomeServiceServicer_to_server(servicer: OutcomeServiceServicer, server: typing.Union[grpc.Server, aio.Server]) -> None: ...

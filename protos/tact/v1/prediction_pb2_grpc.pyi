@@ -46,7 +46,7 @@ class PredictionServiceStub:
     computed later holds, in whatever order they arrive; to repeat one changes nothing.
 
     Errors: INVALID_ARGUMENT when the batch is empty, has more than 1,000 predictions or cannot be decoded;
-    RESOURCE_EXHAUSTED when it has more than 4 MiB; UNAVAILABLE when the store cannot be written, then repeat the call.
+    RESOURCE_EXHAUSTED when it has more than 512 KiB; UNAVAILABLE when the store cannot be written, then repeat the call.
     """
     WatchChanges: grpc.UnaryStreamMultiCallable[prediction_pb2.WatchChangesRequest, prediction_pb2.WatchChangesResponse]
     """Streams customers of whom something changed since a job last finished them: an event was stored, or another consent,
@@ -88,7 +88,7 @@ class PredictionServiceAsyncStub(PredictionServiceStub):
     computed later holds, in whatever order they arrive; to repeat one changes nothing.
 
     Errors: INVALID_ARGUMENT when the batch is empty, has more than 1,000 predictions or cannot be decoded;
-    RESOURCE_EXHAUSTED when it has more than 4 MiB; UNAVAILABLE when the store cannot be written, then repeat the call.
+    RESOURCE_EXHAUSTED when it has more than 512 KiB; UNAVAILABLE when the store cannot be written, then repeat the call.
     """
     WatchChanges: aio.UnaryStreamMultiCallable[prediction_pb2.WatchChangesRequest, prediction_pb2.WatchChangesResponse]  # type: ignore[assignment]
     """Streams customers of whom something changed since a job last finished them: an event was stored, or another consent,
@@ -133,7 +133,7 @@ class PredictionServiceServicer(metaclass=abc_1.ABCMeta):
         computed later holds, in whatever order they arrive; to repeat one changes nothing.
 
         Errors: INVALID_ARGUMENT when the batch is empty, has more than 1,000 predictions or cannot be decoded;
-        RESOURCE_EXHAUSTED when it has more than 4 MiB; UNAVAILABLE when the store cannot be written, then repeat the call.
+        RESOURCE_EXHAUSTED when it has more than 512 KiB; UNAVAILABLE when the store cannot be written, then repeat the call.
         """
 
     @abc_1.abstractmethod

@@ -63,7 +63,7 @@ class SupplyServiceServicer:
         until their acceptance arrived, after this report: these are subtracted until the next one.
 
         Errors: INVALID_ARGUMENT when the batch is empty, has more than 1,000 reports or cannot be decoded;
-        RESOURCE_EXHAUSTED when it has more than 4 MiB; UNAVAILABLE when the store cannot be written, then repeat the call.
+        RESOURCE_EXHAUSTED when it has more than 512 KiB; UNAVAILABLE when the store cannot be written, then repeat the call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

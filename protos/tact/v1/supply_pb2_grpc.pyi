@@ -45,7 +45,7 @@ class SupplyServiceStub:
     until their acceptance arrived, after this report: these are subtracted until the next one.
 
     Errors: INVALID_ARGUMENT when the batch is empty, has more than 1,000 reports or cannot be decoded;
-    RESOURCE_EXHAUSTED when it has more than 4 MiB; UNAVAILABLE when the store cannot be written, then repeat the call.
+    RESOURCE_EXHAUSTED when it has more than 512 KiB; UNAVAILABLE when the store cannot be written, then repeat the call.
     """
     WatchDemand: grpc.UnaryStreamMultiCallable[supply_pb2.WatchDemandRequest, supply_pb2.WatchDemandResponse]
     """Tells what is wanted where, for as long as the caller listens: what was looked at, put into carts, offered and
@@ -76,7 +76,7 @@ class SupplyServiceAsyncStub(SupplyServiceStub):
     until their acceptance arrived, after this report: these are subtracted until the next one.
 
     Errors: INVALID_ARGUMENT when the batch is empty, has more than 1,000 reports or cannot be decoded;
-    RESOURCE_EXHAUSTED when it has more than 4 MiB; UNAVAILABLE when the store cannot be written, then repeat the call.
+    RESOURCE_EXHAUSTED when it has more than 512 KiB; UNAVAILABLE when the store cannot be written, then repeat the call.
     """
     WatchDemand: aio.UnaryStreamMultiCallable[supply_pb2.WatchDemandRequest, supply_pb2.WatchDemandResponse]  # type: ignore[assignment]
     """Tells what is wanted where, for as long as the caller listens: what was looked at, put into carts, offered and
@@ -110,7 +110,7 @@ class SupplyServiceServicer(metaclass=abc_1.ABCMeta):
         until their acceptance arrived, after this report: these are subtracted until the next one.
 
         Errors: INVALID_ARGUMENT when the batch is empty, has more than 1,000 reports or cannot be decoded;
-        RESOURCE_EXHAUSTED when it has more than 4 MiB; UNAVAILABLE when the store cannot be written, then repeat the call.
+        RESOURCE_EXHAUSTED when it has more than 512 KiB; UNAVAILABLE when the store cannot be written, then repeat the call.
         """
 
     @abc_1.abstractmethod

@@ -160,6 +160,14 @@ class _ReasonCodeEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ReasonCode.
     """The customer is in the control group that is told nothing, so that it can be measured what saying something brings.
     Example: one customer in a hundred hears no offer, and is still greeted and helped.
     """
+    REASON_CODE_MODEL_FAILED: _ReasonCode.ValueType  # 34
+    """The model could not score this customer; priors of the strategy were used.
+    Example: it was made for other features, or what it computes is no number.
+    """
+    REASON_CODE_SCORES_STALE: _ReasonCode.ValueType  # 35
+    """Scores that were computed before, or what was learned since, are older than they may be.
+    Example: the nightly scores of churn are from the day before yesterday, so they count as unknown.
+    """
 
 class ReasonCode(_ReasonCode, metaclass=_ReasonCodeEnumTypeWrapper):
     """The machine-readable kind of a `Reason`. Numbers are never reused."""
@@ -297,6 +305,14 @@ Example: the shop offers what the call of this morning did.
 REASON_CODE_CONTROL_GROUP: ReasonCode.ValueType  # 33
 """The customer is in the control group that is told nothing, so that it can be measured what saying something brings.
 Example: one customer in a hundred hears no offer, and is still greeted and helped.
+"""
+REASON_CODE_MODEL_FAILED: ReasonCode.ValueType  # 34
+"""The model could not score this customer; priors of the strategy were used.
+Example: it was made for other features, or what it computes is no number.
+"""
+REASON_CODE_SCORES_STALE: ReasonCode.ValueType  # 35
+"""Scores that were computed before, or what was learned since, are older than they may be.
+Example: the nightly scores of churn are from the day before yesterday, so they count as unknown.
 """
 
 @typing.final

@@ -10,17 +10,20 @@ import struct
 from collections.abc import Iterator
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+LARGEST_NUMBER = 2**29 - 1
 
 
 def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
     """Yield (field number, value) in order: whole numbers as read, everything else as bytes.
 
-    Raises ValueError when the message is cut short or has an unknown wire type.
+    Raises ValueError when the message is cut short, has an unknown wire type, or a field number that none has.
     """
     at = 0
     while at < len(message):
         tag, at = _varint(message, at)
         number, wire_type = tag >> 3, tag & 7
+        if not 1 <= number <= LARGEST_NUMBER:
+            raise ValueError(f"there is no field {number}")
         if wire_type == VARINT:
             value, at = _varint(message, at)
             yield number, value

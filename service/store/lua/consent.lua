@@ -100,6 +100,7 @@ end
 -- KEYS: context, history, suppression [, changed, where the customer is to be marked as changed]
 -- ARGV: customer, keyed digest, ttl of the context, of the history (ms), [level, [channel, ...], given or 0, source, 0, origin]
 -- as msgpack, how many changes are kept, the table of levels, the identity that was asked about
+-- [, the consent that holds, packed, or '': where another one does, this one was overtaken on its way and is refused]
 -- Answers with what became of it and the consent that holds: 0 one given later is stored, 1 stored, 2 this id is an alias,
 -- or was one until now, or is not the person behind the identity that was asked about any more, 3 given before the customer
 -- was erased. Stored ones end with the moment of arrival (ms).
@@ -109,6 +110,7 @@ local function consent(keys, argv)
   if known[3] or known[5] then return {argv[1], 2, ''} end
   if not is_identity_of(known[4], argv[1], argv[8]) then return {argv[1], 2, ''} end
   local stored, bound, told = readable_consent(known[2]), readable_consent(known[6]), cmsgpack.unpack(argv[5])
+  if argv[9] and argv[9] ~= (known[2] or '') then refuse('CONSENT', 'another consent holds by now') end
   local erased = erased_ms(keys[3], argv[2])
   local stamped = told[3]
   told[3] = consent_given(told, stored, bound, erased)

@@ -22,6 +22,29 @@ local function holds(digests, digest)
   return at ~= nil
 end
 
+-- What the last events said, 6 bytes each: 4 of the digest of the id and 2 of what came under it. So an id that comes again
+-- with something else is noticed as long as it is among the last 64; older ones are known by their ids alone.
+local NAMED, SAID, UNSAID = 4, 6, '\0\0'
+local SAID_KEPT = SAID * 64
+
+-- Returns the digest of what came under an id; nil where that is not known any more.
+local function said_before(sayings, digest)
+  local at = 0
+  repeat at = sayings:find(digest:sub(1, NAMED), at + 1, true) until not at or at % SAID == 1
+  return at and sayings:sub(at + NAMED, at + SAID - 1)
+end
+
+-- Returns what became of an event whose id is known: 0 it came before, 3 something else came before under its id.
+local function repeated_fate(before, saying)
+  if not before or before == saying or saying == UNSAID then return 0 end
+  return 3
+end
+
+local function sayings_with(sayings, fresh)
+  local all = sayings .. table.concat(fresh)
+  return #all < 2 * SAID_KEPT and all or all:sub(-SAID_KEPT)
+end
+
 -- Returns the digests to keep beside the context; as long as these are few there are no others.
 local function write_ids(key, beside, fresh, ttl)
   local digests = beside .. table.concat(fresh)
@@ -38,9 +61,10 @@ local function keep_alive(key, ttl)
   if redis.call('PTTL', key) < 0.999 * tonumber(ttl) then redis.call('PEXPIRE', key, ttl) end
 end
 
-local function write_groups(keys, argv, digests, groups, aside, is_new)
+local function write_groups(keys, argv, digests, sayings, groups, aside, is_new)
   local values = {'e', digests}
   if is_new then values = {'i', argv[1], 'e', digests} end
+  if sayings ~= '' then values[#values + 1], values[#values + 2] = 'x', sayings end
   for letter, one in pairs(groups) do
     values[#values + 1] = letter
     values[#values + 1] = group.pack(one)
@@ -68,30 +92,32 @@ local function likely_letter(event) return event and event[2] and event[2]:sub(5
 
 -- KEYS: context, events, suppression, changed
 -- ARGV: customer, ttl (ms), digests of 6 bytes each, events as msgpack, keyed digest of the customer or '', 1 when the
--- customer is to be marked as changed
+-- customer is to be marked as changed, digests of 2 bytes of what each event says (0: not told)
 -- Answers for each event 1 when it was folded, 0 when it had been before, 2 when the customer was erased: what happened
--- until then stays forgotten, and without a consent since then the customer does.
+-- until then stays forgotten, and without a consent since then the customer does; 3 when another one had been under its id.
 local function fold(keys, argv)
   local events = cmsgpack.unpack(argv[4])
   local likely = likely_letter(events[1])
-  local known = redis.call('HMGET', keys[1], 'i', 'e', likely)
+  local known = redis.call('HMGET', keys[1], 'i', 'e', likely, 'x')
   check_owner(known[1], argv[1])
   local now, erased, beside = now_ms(), erased_ms(keys[3], argv[5]), known[2] or ''
   local beyond = #beside >= BESIDE and redis.call('GET', keys[2]) or ''
-  local groups, aside, ahead, fates, fresh = {}, {}, {likely, known[3]}, {}, {}
+  local groups, aside, ahead, fates, fresh, sayings, said = {}, {}, {likely, known[3]}, {}, {}, known[4] or '', {}
   for i, event in ipairs(events) do
-    local digest = argv[3]:sub(DIGEST * (i - 1) + 1, DIGEST * i)
+    local digest, saying = argv[3]:sub(DIGEST * (i - 1) + 1, DIGEST * i), argv[7]:sub(2 * i - 1, 2 * i)
     if erased and (not known[1] or event[1] <= erased) then
       fates[i] = 2
     elseif fresh[digest] or holds(beside, digest) or holds(beyond, digest) then
-      fates[i] = 0
+      fates[i] = repeated_fate(fresh[digest] or said_before(sayings, digest), saying)
     else
       fold_event(event, keys[1], groups, aside, ahead, now)
-      fresh[digest], fresh[#fresh + 1], fates[i] = true, digest, 1
+      fresh[digest], fresh[#fresh + 1], fates[i] = saying, digest, 1
+      if saying ~= UNSAID then said[#said + 1] = digest:sub(1, NAMED) .. saying end
     end
   end
   if #fresh > 0 then
-    write_groups(keys, argv, write_ids(keys[2], beside, fresh, argv[2]), groups, aside, not known[1])
+    sayings = #said > 0 and sayings_with(sayings, said) or ''
+    write_groups(keys, argv, write_ids(keys[2], beside, fresh, argv[2]), sayings, groups, aside, not known[1])
     if argv[6] == '1' then mark_changed(keys[4], argv[1], now, argv[2]) end
   end
   return {argv[1], fates}

@@ -254,7 +254,8 @@ async def test_switched_off_nothing_is_measured(store: str) -> None:
         await client.decide(WEB)
         assert running.metrics_port is None
         counts = (await client.control.status())["counts"]
-    assert [(each["name"], each["label"]) for each in counts] == [("decisions", "said"), ("degraded", "no_model")]
+    told = [("decisions", "said"), ("degraded", "no_model"), ("rungs", "rules_and_priors")]
+    assert [(each["name"], each["label"]) for each in counts] == told
 
 
 async def test_a_loop_that_is_held_up_is_seen(store: str) -> None:

@@ -1,0 +1,160 @@
+"""The client for threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from threading import Semaphore
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+
+from tact.client._again import Again
+from tact.client._calls import Calls, Terms
+from tact.client._connecting import AT_ONCE, HEALTH, SERVING, Connecting, Tls
+from tact.client._messages import depth_of, moment
+from tact.client._policy import Keepalive, Retry
+from tact.client._runs import answers
+from tact.client._stubs import Stubs
+from tact.client._tokens import Source, Tokens, same
+from tact.v1 import context_pb2, decision_pb2, outcome_pb2
+
+
+class Client:
+    """Calls Tact; one for a whole program, from as many threads as it likes.
+
+        with Client("tact.internal:50051", tls=Tls(ca="ca.pem"), token=TokenFile("/run/secrets/tact")) as tact:
+            answer = tact.decide(question("customer-1", "web", ["hero"]), timeout_s=0.05)
+
+    `target` is `host:port`, or several `address:port` among which calls go round. Calls take `timeout_s` at most and
+    streams `stream_timeout_s`, unless a call says otherwise. What may be repeated is, as `retry` says, under the same
+    ids. `connections` are open at once: more than one where one holds more calls than the service lets
+    through. `options` are gRPC's own and go before ours. Methods raise `CallFailed`.
+    """
+
+    def __init__(
+        self,
+        target: str | Sequence[str],
+        *,
+        tls: Tls | None = None,
+        token: str | Source | None = None,
+        plaintext: bool = False,
+        timeout_s: float = 1.0,
+        stream_timeout_s: float = 3600.0,
+        retry: Retry = Retry(),  # noqa: B008 - frozen
+        keepalive: Keepalive = Keepalive(),  # noqa: B008 - frozen
+        connections: int = 1,
+        options: Sequence[tuple[str, Any]] = (),
+    ) -> None:
+        how = Connecting.of(
+            target, tls=tls, bears=token is not None, plaintext=plaintext, retry=retry, keepalive=keepalive,
+            connections=connections, options=options,
+        )  # fmt: skip
+        tokens = None if token is None else Tokens(same(token) if isinstance(token, str) else token)
+        self._channels = tuple(_channel(how) for _ in range(connections))
+        terms = Terms(timeout_s, stream_timeout_s, tokens, Again(retry), Semaphore(AT_ONCE * connections))
+        self.stubs = Stubs(Calls(self._channels, terms).channel)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all connections; calls under way end as CANCELLED."""
+        for channel in self._channels:
+            channel.close()
+
+    def decide(
+        self, question: decision_pb2.DecideRequest, *, timeout_s: float | None = None
+    ) -> decision_pb2.DecideResponse:
+        """Return what to say; a question without an idempotency key gets one, so that its repetitions count once."""
+        return self.stubs.decision.Decide(question, timeout=timeout_s)
+
+    def decide_stream(
+        self, questions: Iterable[decision_pb2.DecideRequest], *, timeout_s: float | None = None
+    ) -> Iterator[decision_pb2.DecideResponse]:
+        """Yield the answers to questions in their order, each soon after its question; a bad one has `error` set.
+
+        The questions are taken by a thread of gRPC's. A stream that breaks ends with `CallFailed`.
+        """
+        return iter(self.stubs.decision.DecideStream(iter(questions), timeout=timeout_s))
+
+    def decide_batches(
+        self, questions: Iterable[decision_pb2.DecideRequest], *, run: str = "", timeout_s: float | None = None
+    ) -> Iterator[decision_pb2.DecideResponse]:
+        """Yield the answers to many questions in their order, the fastest way there is, going on where a stream broke.
+
+        Questions of a named `run` need a `request_id` each: who begins the run again is answered what was decided.
+        """
+        return answers(lambda sent: self.stubs.decision.DecideBatches(sent, timeout=timeout_s), questions, run)
+
+    def validate(self, decision_id: str, *, timeout_s: float | None = None) -> decision_pb2.ValidateDecisionResponse:
+        """Return whether what was decided may still be said."""
+        asked = decision_pb2.ValidateDecisionRequest(decision_id=decision_id)
+        return self.stubs.decision.ValidateDecision(asked, timeout=timeout_s)
+
+    def explain(
+        self, decision_id: str, depth: str = "", *, timeout_s: float | None = None
+    ) -> decision_pb2.ExplainDecisionResponse:
+        """Return why a decision came out as it did; `depth` is customer, agent or auditor."""
+        asked = decision_pb2.ExplainDecisionRequest(decision_id=decision_id, depth=depth_of(depth))
+        return self.stubs.decision.ExplainDecision(asked, timeout=timeout_s)
+
+    def record_events(
+        self, events: Iterable[context_pb2.Event], *, timeout_s: float | None = None
+    ) -> context_pb2.RecordEventsResponse:
+        """Record 1 to 1,000 events and return what became of each; one without an id gets one."""
+        return self.stubs.context.RecordEvents(context_pb2.RecordEventsRequest(events=events), timeout=timeout_s)
+
+    def record_outcomes(
+        self, outcomes: Iterable[outcome_pb2.Outcome], *, timeout_s: float | None = None
+    ) -> outcome_pb2.RecordOutcomesResponse:
+        """Record 1 to 1,000 outcomes and return what became of each."""
+        return self.stubs.outcome.RecordOutcomes(
+            outcome_pb2.RecordOutcomesRequest(outcomes=outcomes), timeout=timeout_s
+        )
+
+    def get_context(self, customer_id: str, *, timeout_s: float | None = None) -> context_pb2.GetContextResponse:
+        """Return what is known of a customer."""
+        return self.stubs.context.GetContext(context_pb2.GetContextRequest(customer_id=customer_id), timeout=timeout_s)
+
+    def set_consent(
+        self,
+        customer_id: str,
+        level: str,
+        contact_channels: Sequence[str] = (),
+        *,
+        given_at: datetime | None = None,
+        source: str = "",
+        timeout_s: float | None = None,
+    ) -> context_pb2.Consent:
+        """Replace a customer's consent and return the stored one."""
+        consent = context_pb2.Consent(
+            level=level, contact_channels=contact_channels, source=source,
+            given_at=None if given_at is None else moment(given_at),
+        )  # fmt: skip
+        asked = context_pb2.SetConsentRequest(customer_id=customer_id, consent=consent)
+        return self.stubs.context.SetConsent(asked, timeout=timeout_s).consent
+
+    def get_consent(self, customer_id: str, *, timeout_s: float | None = None) -> context_pb2.GetConsentResponse:
+        """Return a customer's consent and the purposes it stands for."""
+        return self.stubs.context.GetConsent(context_pb2.GetConsentRequest(customer_id=customer_id), timeout=timeout_s)
+
+    def serves(self, *, timeout_s: float = 1.0) -> bool:
+        """Tell whether the service says that it serves; one that cannot be reached does not."""
+        check: Any = self._channels[0].unary_unary(HEALTH)
+        try:
+            return bool(check(b"", timeout=timeout_s) == SERVING)
+        except grpc.RpcError:
+            return False
+
+
+def _channel(how: Connecting) -> grpc.Channel:
+    if how.tls is None:
+        return grpc.insecure_channel(how.place.address, options=how.options)
+    return grpc.secure_channel(how.place.address, how.tls.credentials(), options=how.options)

@@ -1,0 +1,144 @@
+"""A master that sentinels watch over: whom they name is asked each time a connection is opened.
+
+docs/decisions/0049-durability.md says why nothing is subscribed to: a connection that breaks, or a server that says
+that it is a replica, is reason enough to ask again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Self
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from service.errors import StoreError
+from service.store.address import Address
+from service.store.dialing import Server, connect
+from service.store.pipeline import Connection, Reply, StoreForbidden, StoreReplied, StoreUnavailable, pack
+
+SCHEMES = ("redis+sentinel", "rediss+sentinel")
+FORM = (
+    "redis+sentinel://[user:password@]HOST[:PORT],HOST[:PORT]/MASTER[/DB], for sentinels with a password of their own "
+    "with ?sentinel_password=…"
+)
+DEFAULT_PORT = 26379
+_OPTIONS = frozenset({"sentinel_username", "sentinel_password", "ssl_ca_certs"})
+
+
+@dataclass(frozen=True, slots=True)
+class Sentinels:
+    """The sentinels, the name that the master has with them, and how to be let in there; its text names no secret.
+
+    `master` has all but where: user, password and database.
+    """
+
+    sentinels: tuple[Address, ...]
+    name: str
+    master: Address
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+
+    @classmethod
+    def at(cls, url: str) -> Self:
+        """Read a URL; raise ValueError, without the URL in it, where it is none of sentinels."""
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            raise ValueError(f"The store URL cannot be read; it looks like {FORM}.") from None
+        options = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
+        if unknown := sorted(options.keys() - _OPTIONS):
+            raise ValueError(f"The store URL has the unknown option {unknown[0]!r}; it looks like {FORM}.")
+        name, _, db = parts.path.strip("/").partition("/")
+        if not name or (db and not (db.isascii() and db.isdigit())):
+            raise ValueError(f"The store URL names no master, or a database that is no number; it looks like {FORM}.")
+        credentials, _, places = parts.netloc.rpartition("@")
+        username, _, password = credentials.partition(":")
+        scheme = parts.scheme.partition("+")[0]
+        sentinel = Address(
+            scheme,
+            username=options.get("sentinel_username", ""),
+            password=options.get("sentinel_password", ""),
+            authorities=options.get("ssl_ca_certs", ""),
+        )
+        sentinels = tuple(_placed(sentinel, place) for place in places.split(","))
+        master = replace(sentinel, db=int(db or 0), username=unquote(username), password=unquote(password))
+        return cls(sentinels, unquote(name), master, master.tls())
+
+    def __str__(self) -> str:
+        places = ",".join(f"{one.host}:{one.port}" for one in self.sentinels)
+        return f"{self.master.scheme}+sentinel://{places}/{self.name}/{self.master.db}"
+
+    async def open(self, timeout_s: float, protocol: Callable[[], Connection]) -> Connection:
+        """Open a connection to the master that the sentinels name; raise a `StoreError` where none is one."""
+        started = asyncio.get_running_loop().time()
+        address = await self._named(timeout_s / 2)
+        left_s = timeout_s - (asyncio.get_running_loop().time() - started)
+        connection = await Server(address, self.tls).open(left_s, protocol)
+        try:
+            await _see_master(connection, left_s)
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+    async def _named(self, timeout_s: float) -> Address:
+        """Return the master that most sentinels name, as soon as more than half of them do."""
+        asking = [asyncio.create_task(self._asked(sentinel, timeout_s)) for sentinel in self.sentinels]
+        votes: Counter[tuple[str, int]] = Counter()
+        fault: StoreError = StoreUnavailable(f"No sentinel knows the master {self.name!r}.")
+        try:
+            for answered in asyncio.as_completed(asking):
+                try:
+                    votes[await answered] += 1
+                except StoreError as error:
+                    fault = error
+                if votes and max(votes.values()) > len(asking) // 2:
+                    break
+        finally:
+            await _ended(asking)
+        if not votes:
+            raise fault
+        host, port = votes.most_common(1)[0][0]
+        return replace(self.master, host=host, port=port)
+
+    async def _asked(self, sentinel: Address, timeout_s: float) -> tuple[str, int]:
+        """Return the host and port of the master as one sentinel knows it."""
+        connection = await connect(sentinel, self.tls, timeout_s, lambda: Connection(timeout_s=timeout_s))
+        try:
+            told = await connection.execute("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.name)
+            host, port = told
+            return host.decode(), int(port)
+        except StoreReplied as error:
+            raise StoreForbidden(f"The sentinel at {sentinel} does not say who the master is: {error}.") from None
+        except (TypeError, ValueError, AttributeError):
+            raise StoreUnavailable(f"The sentinel at {sentinel} knows no master {self.name!r}.") from None
+        finally:
+            await connection.close()
+
+
+async def _see_master(connection: Connection, timeout_s: float) -> None:
+    """See that a server believes itself to be the master; raise a `StoreError` where it does not, or does not say."""
+    role: Reply = await Connection.call(connection, pack("ROLE"), timeout_s)
+    if not isinstance(role, list) or role[0] != b"master":
+        raise StoreUnavailable("The server that the sentinels name is not the master; a fail-over is under way.")
+
+
+async def _ended(tasks: Iterable[asyncio.Task[tuple[str, int]]]) -> None:
+    """End what is still under way, and see what came of the rest."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _placed(sentinel: Address, place: str) -> Address:
+    """Return where one sentinel is; raise ValueError where that cannot be read."""
+    try:
+        parts = urlsplit(f"//{place}")
+        host, port = parts.hostname, parts.port or DEFAULT_PORT
+    except ValueError:
+        host, port = None, 0
+    if not host:
+        raise ValueError(f"A sentinel of the store URL has no host, or a port that is no number; it looks like {FORM}.")
+    return replace(sentinel, host=host, port=port)

@@ -1,0 +1,1 @@
+"""Attacks on who may come in: identities, scope, quotas, secrets."""

@@ -1,0 +1,1 @@
+"""Overload: more is asked than one core can answer, for real."""
