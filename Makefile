@@ -37,7 +37,7 @@ nightly: .venv/.dev $(NODE)/node_modules
 # Every attack and fault of the edge in its full profile, one after the other because they measure time: under an hour.
 test-full: .venv/.dev $(NODE)/node_modules
 	@begun=$$SECONDS; ended=0; \
-	TACT_FULL=1 $(BIN)/python -m pytest -p no:valkey --durations=10 $(or $(ARGS),tests/edge tests/project/test_supply_chain.py) || ended=$$?; \
+	TACT_FULL=1 $(BIN)/python -m pytest -p no:valkey --durations=10 $(or $(ARGS),tests/edge tests/service/test_model_reload.py tests/project/test_supply_chain.py) || ended=$$?; \
 	echo "test-full took $$(( (SECONDS - begun) / 60 )) min $$(( (SECONDS - begun) % 60 )) s"; exit $$ended
 
 # What requirements.lock brings into the image, with the hash of every file, as CycloneDX; the same bytes each time.

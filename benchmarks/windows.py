@@ -16,9 +16,9 @@ from benchmarks.stage import DECIDE, Stage
 from tact.v1 import decision_pb2
 
 SAMPLE_EVERY = 50
-ROOM = 120
+ROOM = 70
 """Calls open at once on a schedule, at most. The server counts a call until it has put it away, so after a pause twice
-as many are open to it, and more than 256 of one connection it refuses. What waits for room counts from its due time.
+as many are open to it, and more than 144 of one connection it refuses. What waits for room counts from its due time.
 """
 
 

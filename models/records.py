@@ -174,7 +174,8 @@ class Record:
         for key, line in self.node.key_lines.items():
             # To look for the nearest name costs time, and nobody reads the thousandth problem.
             if key not in known and len(self.problems) < MOST_PROBLEMS:
-                message = f"{a(self.what)} has no key `{shown(key)}`; {nearest(key, known)}"
+                named = f"key `{shown(key)}`" if self.node.quoted else "such key"
+                message = f"{a(self.what)} has no {named}; {nearest(key, known)}"
                 self.problems.append(Problem(self.node.file, line, message))
 
 

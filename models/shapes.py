@@ -53,6 +53,8 @@ def described(node: Node) -> str:
         return "a list" if isinstance(node, Items) else "a mapping"
     if not node.text:
         return "empty"
+    if not node.quoted:
+        return "something else"
     return f"`{shown(node.text)}`" if node.plain else f"the text `{shown(node.text)}`"
 
 
@@ -113,6 +115,8 @@ def _refuse_yaml_trap(leaf: Leaf) -> None:
         raise Misfit("is empty; write a text")
     if kind != "str":
         meant = _READ_AS.get(kind, "a sign of its own")
+        if not leaf.quoted:
+            raise Misfit(f"is written so that YAML reads it as {meant}; put it in quotes")
         raise Misfit(f'is {described(leaf)}, which YAML reads as {meant}; put it in quotes: "{shown(leaf.text)}"')
 
 

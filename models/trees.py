@@ -34,13 +34,17 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A scalar as it is written: `plain` is false in quotes and blocks, `raw` is its text in the file."""
+    """A scalar as it is written: `plain` is false in quotes and blocks, `raw` is its text in the file.
+
+    What is not `quoted` may be a secret, and stands in no message.
+    """
 
     file: str
     line: int
     text: str
     plain: bool
     raw: str = field(repr=False)
+    quoted: bool = True
 
     def line_of(self, line: int, column: int) -> int:
         """Return the line in the file of a position (from 1) inside the text.
@@ -78,6 +82,7 @@ class Mapping:
     line: int
     nodes: dict[str, Node]
     key_lines: dict[str, int]
+    quoted: bool = True
 
 
 Node: TypeAlias = Leaf | Items | Mapping
@@ -85,9 +90,10 @@ Node: TypeAlias = Leaf | Items | Mapping
 
 @dataclass(slots=True)
 class Budget:
-    """How many more nodes may be built, over all documents that share it."""
+    """How many more nodes may be built, over all documents that share it, and whether messages quote them."""
 
     nodes: int
+    quoted: bool = True
 
 
 class _Broken(Exception):
@@ -170,14 +176,14 @@ class _Builder:
         self.budget.nodes -= 1
         raw = self.text[event.start_mark.index : event.end_mark.index]
         if isinstance(event, yaml.AliasEvent):
-            raise _Broken(line, f"uses the alias *{shown(str(event.anchor))}; write the value out")
+            raise _Broken(line, f"uses the alias *{self._shown(str(event.anchor))}; write the value out")
         if event.anchor:
-            self._refuse(line, f"sets the anchor &{shown(event.anchor)}; remove it and write values out")
+            self._refuse(line, f"sets the anchor &{self._shown(event.anchor)}; remove it and write values out")
         if event.tag:
-            tag = shown(event.tag.replace("tag:yaml.org,2002:", "!!"))
+            tag = self._shown(event.tag.replace("tag:yaml.org,2002:", "!!"))
             self._refuse(line, f"uses the tag {tag}; remove it, types come from the strategy's own words")
         if isinstance(event, yaml.ScalarEvent):
-            self._put(Leaf(self.file, line, event.value, not event.style, raw))
+            self._put(Leaf(self.file, line, event.value, not event.style, raw, self.budget.quoted))
         elif len(self.stack) >= DEEPEST:
             raise _Broken(line, f"is nested deeper than {DEEPEST} levels; make it flatter")
         else:
@@ -186,7 +192,7 @@ class _Builder:
     def _close(self) -> None:
         done = self.stack.pop()
         if done.mapping:
-            self._put(Mapping(self.file, done.line, done.named, done.key_lines))
+            self._put(Mapping(self.file, done.line, done.named, done.key_lines, self.budget.quoted))
         else:
             self._put(Items(self.file, done.line, tuple(done.nodes)))
 
@@ -209,8 +215,11 @@ class _Builder:
             raise _Broken(node.line, "uses a list or mapping as a key; keys are words")
         if node.text in parent.named:
             first = parent.key_lines[node.text]
-            self._refuse(node.line, f"repeats the key `{shown(node.text)}` of line {first}; keep one of them")
+            self._refuse(node.line, f"repeats the key `{self._shown(node.text)}` of line {first}; keep one of them")
         return node
+
+    def _shown(self, text: str) -> str:
+        return shown(text) if self.budget.quoted else "…"
 
     def _refuse(self, line: int, message: str) -> None:
         self.problems.append(Problem(self.file, line, message))

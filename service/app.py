@@ -26,6 +26,8 @@ from service.guarded import unguarded
 from service.proven import PromiseBroken, check_promises
 from service.reloading import Load, Reloading
 from service.rpc.access.gate import Access
+from service.rpc.admission.admission import Admission
+from service.rpc.admission.classes import Classes, read_classes
 from service.rpc.admission.told import families
 from service.rpc.callers import CallersFile, CallersRefused
 from service.rpc.server import Listen, Server
@@ -127,11 +129,12 @@ async def _served(
     ground = Ground(ways, suppression, settings, switching, counts, clock_ms)
     generation = Generation.of(begun.first, ground)
     listen = Listen(settings.host, settings.port, settings.reflection, settings.workers > 1, settings.tls)
-    server = Server(generation.edge, listen, telemetry.watch, _access(settings, opened))
+    admission = Admission(Classes(read_classes(settings.channel_classes)))
+    server = Server(generation.edge, listen, telemetry.watch, _access(settings, opened), admission)
     replicas = settings.confirmation.replicas if settings.confirmation else 0
     watch = StoreWatch(connections, generation.store, embedded, begun.first.strategy, switching, replicas)
     running = Running(server, watch, Generations(generation), ground, begun)
-    await telemetry.open(settings.host, running.told)
+    await telemetry.open(settings.telemetry.host, running.told)
     running.metrics_port = telemetry.port
     running.port = await server.start()
     opened.push_async_callback(running.generations.close)

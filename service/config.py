@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from service.durability import read_durability
 from service.guarded import read_tls
+from service.rpc.admission.classes import read_classes
 from service.store.durable import Confirmation
 from service.store.opening import SCHEMES
 from service.store.retention import Retention
@@ -31,6 +32,10 @@ DEFAULT_STORE = "embedded:data/store"
 DEFAULT_STRATEGY = "strategies/demo"
 DEFAULT_PORT = 50051
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
+_PASSWORD_SEEN = (
+    "--store: every user of this machine could read the password in it; put the URL into a file of your own "
+    "(chmod 600), and name that with --store-url-file or TACT_STORE_URL_FILE"
+)
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 Flags = Mapping[str, str | bool | None]
@@ -100,9 +105,9 @@ class Settings:
     on after it said NOT_SERVING, so that balancers notice. `erasure_key` keeps erased customers suppressed; an embedded
     store has one of its own. `keep` says how long what is kept. `reload` takes changed strategies and models into
     service; without it only on SIGHUP. `callers` is the file that says who may do what, `tls`
-    names the files of TLS, `insecure` lets others than this machine call without it. `workers`
+    names the files of TLS, `insecure` lets others than this machine call without it. `channel_classes` says which
+    channels come before which others when too much is asked (docs/overload.md). `workers`
     is how many processes answer on the port, `seat` which of them this one is; `pin` keeps each on a core of its own.
-    `warnings` are sentences for whoever started it.
     """
 
     store: StorePlace = field(default_factory=lambda: StorePlace.parse(DEFAULT_STORE))
@@ -119,6 +124,7 @@ class Settings:
     callers: Path | None = None
     tls: TlsFiles | None = None
     insecure: bool = False
+    channel_classes: str = ""
     workers: int = 1
     seat: Seat = field(default_factory=Seat)
     pin: bool = False
@@ -129,14 +135,12 @@ class Settings:
     store_wait_s: float = 0.25
     confirmation: Confirmation | None = None
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
-    warnings: tuple[str, ...] = ()
 
 
 def read_settings(flags: Flags, environment: Mapping[str, str]) -> Settings:
     """Return the settings that flags and `TACT_*` say; raise `SettingRefused` for the first that is not usable."""
     door = _Door(flags, environment)
-    store, warnings = _store(door)
-    key, key_warnings = _erasure_key(door)
+    store, key = _store(door), _erasure_key(door)
     model, challenger = door.text("model", ""), door.text("challenger", "")
     workers = _workers(door)
     return Settings(
@@ -154,6 +158,7 @@ def read_settings(flags: Flags, environment: Mapping[str, str]) -> Settings:
         callers=Path(callers) if (callers := door.text("callers", "")) else None,
         tls=read_tls(door),
         insecure=door.flag("insecure"),
+        channel_classes=_channel_classes(door),
         workers=workers,
         pin=_pin(door),
         scheduling=Scheduling(door.choice("scheduling", Scheduling.AUTO, tuple(Scheduling))),
@@ -163,7 +168,6 @@ def read_settings(flags: Flags, environment: Mapping[str, str]) -> Settings:
         store_wait_s=door.seconds("store-wait", 0.25),
         confirmation=read_durability(door, embedded=store.folder is not None),
         telemetry=read_telemetry(door, workers),
-        warnings=(*warnings, *key_warnings),
     )
 
 
@@ -221,20 +225,23 @@ def _variable(name: str) -> str:
     return f"TACT_{name.upper().replace('-', '_')}"
 
 
-def _store(door: _Door) -> tuple[StorePlace, tuple[str, ...]]:
-    """Return the store and what to warn of; its URL never goes into an error, for it may hold a password."""
+def _store(door: _Door) -> StorePlace:
+    """Return the store; its URL never goes into an error, for it may hold a password."""
     file = door.given("store-url-file")
     named = door.flags.get("store")
     if file is not None and named is not None:
         raise SettingRefused("--store and the store URL file are both given; keep one of them")
     if file is None:
-        return _parsed(door, "store", door.text("store", DEFAULT_STORE)), _warnings(named)
+        if named is not None and StorePlace(None, str(named)).has_password:
+            raise SettingRefused(_PASSWORD_SEEN)
+        return _parsed(door, "store", door.text("store", DEFAULT_STORE))
     try:
+        _check_hidden(door, "store-url-file", Path(str(file)))
         text = Path(str(file)).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text"
         raise door.refused("store-url-file", f"name a file that holds {STORE_FORM}", f"{file} ({why})") from None
-    return _parsed(door, "store-url-file", text), ()
+    return _parsed(door, "store-url-file", text)
 
 
 def _parsed(door: _Door, setting: str, text: str) -> StorePlace:
@@ -244,25 +251,23 @@ def _parsed(door: _Door, setting: str, text: str) -> StorePlace:
         raise door.refused(setting, str(error), f"{text.partition(':')[0][:20]!r}…") from None
 
 
-def _warnings(named: str | bool | None) -> tuple[str, ...]:
-    if named is None or not StorePlace(None, str(named)).has_password:
-        return ()
-    return (
-        "The store's password stands on the command line, where every user of this machine can read it; "
-        "put the URL into the environment variable TACT_STORE or into a file named by --store-url-file.",
-    )
+def _check_hidden(door: _Door, setting: str, file: Path) -> None:
+    """Refuse a file with a secret that others than its owner can read; raise OSError where there is none."""
+    if file.stat().st_mode & 0o077:
+        raise door.refused(setting, "forbid that (chmod 600)", f"{file} can be read by others than its owner")
 
 
-def _erasure_key(door: _Door) -> tuple[bytes | None, tuple[str, ...]]:
+def _erasure_key(door: _Door) -> bytes | None:
     """Return the key that keeps erased customers suppressed, which goes into no text."""
     named = door.text("erasure-key-file", "")
     if not named:
-        return None, ()
+        return None
     try:
-        key, readable = key_in(Path(named)), Path(named).stat().st_mode & 0o077
+        key = key_in(Path(named))
+        _check_hidden(door, "erasure-key-file", Path(named))
     except (ErasureKeyRefused, OSError) as refused:
         raise door.refused("erasure-key-file", "the same for every process on this store", str(refused)) from None
-    return key, (f"{named} can be read by others than its owner; forbid that (chmod 600).",) if readable else ()
+    return key
 
 
 def _keep(door: _Door) -> Retention:
@@ -281,6 +286,15 @@ def _host(door: _Door) -> str:
         if not _HOST_NAME.fullmatch(host):
             raise door.refused("host", "write an address such as 127.0.0.1, 0.0.0.0 or ::1, or a host name") from None
     return host
+
+
+def _channel_classes(door: _Door) -> str:
+    text = door.text("channel-classes", "")
+    try:
+        read_classes(text)
+    except ValueError as error:
+        raise door.refused("channel-classes", "write CHANNEL=CLASS,…", str(error)) from None
+    return text
 
 
 def _workers(door: _Door) -> int:

@@ -125,8 +125,9 @@ NONE_EARLIER: Mapping[tuple[str, str], Engine] = {}
 class Patience:
     """How long a decision waits for the store: a share of the caller's time left, and never more than `most_s` a call.
 
-    All of its calls together take no more than `in_all` of that time, so that the other half is left for the answer and
-    its way back. When it ends, the answer is the safe one. Below `least_s` seconds of caller's time nothing is read.
+    All of its calls together, and what is waited for the turn to decide again, take no more than `in_all` of that time,
+    so that the other half is left for the answer and its way back. When it ends, the answer is the safe one. Below
+    `least_s` seconds of caller's time nothing is read.
     """
 
     share: float = 0.4
@@ -134,13 +135,13 @@ class Patience:
     least_s: float = 0.003
     in_all: float = 0.48
 
-    def wait_s(self, left_s: float) -> float:
-        """Return the seconds that one store call may take."""
-        return min(self.share * left_s, self.most_s)
-
     def ends_s(self, began_s: float, left_s: float) -> float:
         """Return until when all calls together may take, for a decision that began with so much time left."""
         return began_s + self.in_all * left_s
+
+    def wait_s(self, in_all_s: float) -> float:
+        """Return the seconds that one store call may take, of so many that all together may still take."""
+        return min(self.share / self.in_all * in_all_s, self.most_s)
 
 
 class Decider:
@@ -186,11 +187,11 @@ class Decider:
         if deadline_s < self._patience.least_s:
             return self._safe(engine, request, TOO_LATE)
         began_s = monotonic()
+        ends_s = self._patience.ends_s(began_s, deadline_s)
         try:
             try:
-                decision = await self._decide(engine, request, began_s, deadline_s, line)
+                decision = await self._decide(engine, request, began_s, ends_s, line)
             except CHANGED as changed:
-                ends_s = began_s + deadline_s
                 async with self._turns.turn(request.customer, ends_s - monotonic()):
                     decision = await self._repeated(changed, engine, request, ends_s, line)
         except CustomerErased:
@@ -246,20 +247,20 @@ class Decider:
             if isinstance(changed, MemoryChanged):
                 remembered += 1
                 self._counts.add("memory.conflicts")
-                if remembered == ATTEMPTS or ends_s - monotonic() < self._patience.least_s:
-                    raise changed
-            elif (moved := moved + 1) == TWICE:
-                raise changed
+            else:
+                moved += 1
             line.retried, began_s = now_ns(), monotonic()
+            if remembered == ATTEMPTS or moved == TWICE or ends_s - began_s < self._patience.least_s:
+                raise changed
             try:
-                return await self._decide(engine, request, began_s, ends_s - began_s, line)
+                return await self._decide(engine, request, began_s, ends_s, line)
             except CHANGED as again:
                 changed = again
 
     async def _decide(
-        self, engine: Engine, request: Request, began_s: float, left_s: float, line: Timeline
+        self, engine: Engine, request: Request, began_s: float, ends_s: float, line: Timeline
     ) -> Decision:
-        wait_s, random = self._patience.wait_s(left_s), self._entropy(12 + 4 * len(request.placements))
+        wait_s, random = self._patience.wait_s(ends_s - began_s), self._entropy(12 + 4 * len(request.placements))
         key, asked = request.idempotency_key, request.customer
         decision_id = self._store.decision_id(asked, key, random[:12])
         known = await self._store.read(asked, decision_id if key else None, wait_s, key)
@@ -274,7 +275,9 @@ class Decider:
             decision_id = self._store.decision_id(known.customer, key, random[:12])
         snapshot = engine.see(known, request, stocks := self._book.stocks)
         if unlisted := engine.unlisted(snapshot, stocks):
-            snapshot = engine.see(known, request, await self._book.look_up(unlisted, LOOK_UP_SHARE * wait_s))
+            snapshot = engine.see(
+                known, request, await self._book.look_up(unlisted, min(LOOK_UP_SHARE * wait_s, ends_s - monotonic()))
+            )
         line.seen, judged = now_ns(), engine.judge(snapshot, known, request)
         line.judged, missing = now_ns(), self._missing(engine, snapshot)
         engine, scores = self._scored(engine, snapshot, judged, request)
@@ -283,8 +286,8 @@ class Decider:
         line.arbitrated, checked = now_ns(), engine.check(planned, snapshot, judged.verdicts.vetoes)
         line.checked = now_ns()
         noticing.planned(self._counts, planned, checked)
-        wait_s = min(wait_s, self._patience.ends_s(began_s, left_s) - monotonic())
-        until = _given_up_ms(known, monotonic() - began_s + wait_s)
+        wait_s = min(wait_s, ends_s - (now_s := monotonic()))
+        until = _given_up_ms(known, now_s - began_s + wait_s)
         commit = engine.commit(checked.entry, request, known.now_ms, asked, known.consent, known.memory, until)
         committed = await self._store.commit(commit, wait_s)
         line.committed = now_ns()

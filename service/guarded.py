@@ -6,6 +6,7 @@ import ipaddress
 from pathlib import Path
 from typing import Protocol
 
+from service.telemetry.settings import TelemetrySettings
 from service.tls_files import TlsFiles
 
 
@@ -37,6 +38,11 @@ class Guarded(Protocol):
     @property
     def callers(self) -> Path | None:
         """The file that says who calls; unset where everybody may do everything."""
+        ...
+
+    @property
+    def telemetry(self) -> TelemetrySettings:
+        """Where Prometheus reads."""
         ...
 
     @property
@@ -89,6 +95,12 @@ def told(settings: Guarded) -> tuple[str, ...]:
         where = "this machine" if is_loopback(settings.host) else "the whole network on the way, as --insecure allows"
         lines.append(
             f"NO ENCRYPTION: calls, and tokens in them, can be read by {where}; --tls-cert and --tls-key encrypt"
+        )
+    metrics = settings.telemetry
+    if metrics.port is not None and not is_loopback(metrics.host):
+        lines.append(
+            f"OPEN METRICS: everybody who reaches {metrics.host} can read what is measured, without TLS or a token; "
+            "--metrics-host 127.0.0.1 keeps it on this machine"
         )
     return tuple(lines)
 

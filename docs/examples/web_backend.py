@@ -30,15 +30,19 @@ async def greeting(tact: AsyncClient, customer: str) -> str:
 
 async def answer(tact: AsyncClient, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Answer one HTTP request with the page of the customer that it names."""
-    asked = (await reader.readline()).split()
-    while (await reader.readline()).strip():
-        pass
-    customer = parse_qs(urlsplit(asked[1].decode()).query).get("customer", ["visitor"])[0]
-    page = f"<h1>{escape(await greeting(tact, customer))}</h1>\n".encode()
-    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nConnection: close\r\n")
-    writer.write(b"Content-Length: %d\r\n\r\n%s" % (len(page), page))
-    await writer.drain()
-    writer.close()
+    try:
+        asked = (await reader.readline()).split()
+        while (await reader.readline()).strip():
+            pass
+        if len(asked) < 2:  # who connects and says nothing, as probes do
+            return
+        customer = parse_qs(urlsplit(asked[1].decode("latin-1")).query).get("customer", ["visitor"])[0]
+        page = f"<h1>{escape(await greeting(tact, customer))}</h1>\n".encode()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nConnection: close\r\n")
+        writer.write(b"Content-Length: %d\r\n\r\n%s" % (len(page), page))
+        await writer.drain()
+    finally:
+        writer.close()
 
 
 async def main(target: str, port: int) -> None:

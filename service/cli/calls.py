@@ -21,7 +21,7 @@ def call(target: str, work: Callable[[TactClient], Awaitable[T]], schema: Contex
 
 async def _called(target: str, work: Callable[[TactClient], Awaitable[T]], schema: ContextSchema | None) -> T:
     try:
-        async with TactClient(target, schema=schema, secured=secured()) as client:
+        async with TactClient(target, schema=schema, secured=secured(target)) as client:
             return await work(client)
     except CallFailed as failed:
         raise Failed(in_words(failed, target)) from None

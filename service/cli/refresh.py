@@ -61,7 +61,7 @@ async def _refresh(
         await signals.unless_told(verify_predictors(folders, predictors))
     except Told:
         return 0
-    async with TactClient(target, schema=schema, secured=secured()) as client:
+    async with TactClient(target, schema=schema, secured=secured(target)) as client:
         job = Refresher(client, schema, predictors)
         try:
             await signals.unless_told(_worked(job, once, customers, target))

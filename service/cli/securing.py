@@ -43,11 +43,11 @@ def say_secured(**said: Any) -> None:  # noqa: ANN401 - what each of them is sta
     _said.update(said)
 
 
-def secured() -> Secured:
-    """Return how the calls of this command reach the service; raise `Failed` where a file of it cannot be used."""
+def secured(target: str) -> Secured:
+    """Return how the calls of this command reach a service; raise `Failed` where a file for it cannot be used."""
     from service.rpc.secured import SecretsRefused, Secured
 
     try:
-        return Secured(**_said).checked()
+        return Secured(**_said).checked(target)
     except SecretsRefused as refused:
         raise Failed(str(refused), 2) from None

@@ -69,6 +69,9 @@ def serve(
     tls_client_ca: Annotated[
         str | None, _option("tls-client-ca", "FILE", "Callers need a certificate of these authorities.")
     ] = None,
+    channel_classes: Annotated[
+        str | None, _option("channel-classes", "CHANNEL=CLASS,…", "Which come first under load: desktop, web or email.")
+    ] = None,
     insecure: Annotated[
         bool | None, _flag("insecure", "Let others than this machine call without TLS: a mesh encrypts (no).")
     ] = None,
@@ -104,6 +107,9 @@ def serve(
     metrics_port: Annotated[
         str | None, _option("metrics-port", "PORT", "Let Prometheus read here; 0 takes a free port (nowhere).")
     ] = None,
+    metrics_host: Annotated[
+        str | None, _option("metrics-host", "HOST", "The address of that port, which has no TLS (127.0.0.1).")
+    ] = None,
     linger: Annotated[str | None, _option("linger", "SECONDS", "How long to go on after SIGTERM (0).")] = None,
     json: Json = False,
 ) -> int:
@@ -116,10 +122,12 @@ def serve(
         "port": port, "allow-as-of": allow_as_of, "reflection": reflection, "reload": reload, "scheduling": scheduling,
         "workers": workers, "pin": pin, "callers": callers,
         "tls-cert": tls_cert, "tls-key": tls_key, "tls-client-ca": tls_client_ca, "insecure": insecure,
+        "channel-classes": channel_classes,
         "durability": durability, "durability-replicas": durability_replicas, "durability-wait": durability_wait,
         "log-level": log_level, "store-wait": store_wait, "grace": grace, "linger": linger,
         "erasure-key-file": erasure_key_file, "keep": keep, "challenger": challenger, "telemetry": telemetry,
         "otlp": otlp, "trace-share": trace_share, "trace-callers": trace_callers, "metrics-port": metrics_port,
+        "metrics-host": metrics_host,
     }  # fmt: skip
     settings = read_settings(flags, os.environ)
     if why := unguarded(settings):
@@ -170,8 +178,6 @@ def prepare(settings: Settings) -> Settings:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
     )
-    for warning in settings.warnings:
-        note(f"warning: {warning}")
     return settings
 
 
@@ -261,7 +267,8 @@ def _say_serving(serving: Serving, settings: Settings, json: bool, metrics_port:
     note(f"strategy {versions['strategy']}, model {versions['model'] or '(priors)'}, store {versions['store']}{many}")
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     if metrics_port is not None:
-        note(f"metrics at http://{host}:{metrics_port}/metrics")
+        reads = settings.telemetry.host
+        note(f"metrics at http://{f'[{reads}]' if ':' in reads else reads}:{metrics_port}/metrics")
     say(f"serving on {host}:{serving.port}")
 
 

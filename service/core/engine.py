@@ -105,7 +105,7 @@ class Engine:
         """Return the propensity and net value of every action, in one vectorised call.
 
         `learned` is what outcomes said since the training, where the strategy adapts (and the engine has `adapting`).
-        Raises `ModelFailed` where what comes out is no number, and whatever else a model raises that does not fit.
+        Raises `ModelFailed` where what a model gives is no number, and whatever else one raises that does not fit.
         """
         factors = self._judge.factors(request.channel, judged.verdicts.truths)
         if self.adapting is None:
@@ -113,7 +113,7 @@ class Engine:
         else:
             adapted = (learned or self.adapting.unlearned).of(snapshot.values)
             scores = self._arbiter.adjusted(snapshot.values, snapshot.now_ms, factors, adapted)
-        if self._noughts.dot(scores.net) != 0.0:
+        if self.by_priors is not self and self._noughts.dot(scores.net) != 0.0:
             raise ModelFailed("an action's net value is no number")
         return scores
 

@@ -18,6 +18,9 @@ from service.core.strategy import Action, Channel, ConsentLevel
 
 MOST_EXPLORED = 0.5
 
+_ASKED_FOR = (Purpose.PERSONALIZATION, Purpose.PROFILING)
+"""The purposes that nobody agrees to by saying nothing."""
+
 _CURRENCY = Text("write three capital letters, such as EUR", re.compile(r"[A-Z]{3}"))
 
 
@@ -80,11 +83,14 @@ def _check_safe_greeting(
 
 
 def read_levels(records: Sequence[Record]) -> tuple[ConsentLevel, ...]:
-    """Return the consent levels, the lowest first."""
+    """Return the consent levels, the lowest first, which is that of customers whom nobody asked."""
     taken: dict[str, str] = {}
-    levels = []
+    levels = list[ConsentLevel]()
     for record in records:
         level = ConsentLevel(record.id(taken), record.text("says"), record.choices("purposes", Purpose, required=True))
+        if not levels and (unasked := [purpose for purpose in level.purposes if purpose in _ASKED_FOR]):
+            why = f"`purposes` has `{unasked[0]}`, and the first level is that of customers whom nobody asked"
+            record.refuse(f"{why}; write [service] or [] here, and this level further down", "purposes")
         record.rest_is_refused()
         levels.append(level)
     return tuple(levels)

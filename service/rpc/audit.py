@@ -9,7 +9,10 @@ from service.core.audit import Audited, What
 from service.core.chain_walk import Found
 from service.core.chained import Link
 from service.core.logged import is_place
+from service.errors import Forbidden
 from service.rpc import checks
+from service.rpc.access.gate import at_hand
+from service.rpc.access.who import Role
 from service.rpc.checks import Findings, moment_ms, timestamp
 from service.rpc.edge import Current, Edge
 from service.rpc.wrapper import TimeToEnd
@@ -75,6 +78,7 @@ class Audits:
         """Tell what was changed, then whether the record is as it was written."""
         edge = self._current.edge
         wanted = Wanted.of(request, edge.stores.audit.digest)
+        self._check(wanted)
         unreadable, more, after = 0, True, wanted.after
         while more:
             page = await edge.stores.audit.page(after, left())
@@ -85,6 +89,16 @@ class Audits:
             async for one in _consents(edge, wanted, left):
                 yield pb.AuditItem(record=_record(one))
         yield pb.AuditItem(end=_end(await edge.stores.audit.verify(wanted.anchor, left()), unreadable))
+
+    def _check(self, wanted: Wanted) -> None:
+        """Raise `Forbidden` where somebody asks about customers who is not there for them."""
+        about_customers = bool(wanted.customer) or What.CONSENT in wanted.kinds
+        if self._current.access is None or not about_customers:
+            return
+        if at_hand().role is not Role.PRIVACY_OFFICER:
+            raise Forbidden
+        if wanted.customer:
+            self._current.check(wanted.customer)
 
 
 def _moment(found: Findings, request: pb.ReadAuditRequest, name: str) -> int | None:

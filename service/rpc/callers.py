@@ -12,11 +12,13 @@ docs/access.md says what each key means.
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from threading import Thread
 from time import monotonic, time
 
 from models.bounds import CUSTOMER_BYTES, wrong_name
@@ -38,6 +40,7 @@ MOST_NODES = 50_000
 LOOKS_EVERY_S = 1.0
 """How long a changed file of callers may go unnoticed, and so a token that was taken away go on."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_OF_NOTHING = frozenset({sha256(b"").digest()})
 _SECTIONS = ("callers", "issuers")
 
 
@@ -58,6 +61,8 @@ class Callers:
 
         It is looked up by its digest, so how long that takes says nothing of how much of a token was right.
         """
+        if not token:
+            return None
         found = self.tokens.get(sha256(token.encode(errors="surrogateescape")).digest())
         return found or self.signed.caller(token)
 
@@ -83,13 +88,14 @@ def read_callers(path: Path, sources: Sources | None = None, wall_s: Callable[[]
     sources = sources or Sources(path.parent)
     problems: list[Problem] = []
     found = _Reading(problems)
-    root = grow(path.name, _text(path), Budget(MOST_NODES), problems)
+    root = grow(path.name, _text(path), Budget(MOST_NODES, quoted=False), problems)
     for record in _records(root, path.name, "callers", "caller", problems):
         _read(record, found)
     for record in _records(root, path.name, "issuers", "issuer", problems):
         if issuer := read_issuer(record, sources, found.taken):
             found.issuers.append(issuer)
     if problems:
+        sources.forget()
         raise CallersRefused("\n".join(map(str, sorted(problems))))
     sources.settle()
     return Callers(found.tokens, found.certificates, SignedTokens(tuple(found.issuers), wall_s))
@@ -110,7 +116,7 @@ def _records(root: Tree | None, file: str, section: str, what: str, problems: li
 def _read(record: Record, found: _Reading) -> None:
     name, role = record.text("name", None, NAME), record.choice("role", Role)
     if f"name {name}" in found.taken:
-        record.refuse(f"the name `{name}` is taken by {found.taken[f'name {name}']}; give this caller another", "name")
+        record.refuse(f"the name is taken by {found.taken[f'name {name}']}; give this caller another", "name")
     found.taken[f"name {name}"] = record.place
     bounds = read_bounds(record, (role,) if role else ())
     customer = _customer(record, role)
@@ -144,7 +150,10 @@ def _digest(record: Record) -> bytes:
         return b""
     leaf = record.leaf("token_sha256")
     if leaf is not None and _DIGEST.fullmatch(leaf.text):
-        return bytes.fromhex(leaf.text)
+        if (digest := bytes.fromhex(leaf.text)) not in _OF_NOTHING:
+            return digest
+        record.refuse("`token_sha256` is that of the empty text; make a token first, then its digest", "token_sha256")
+        return b""
     record.refuse(
         "`token_sha256` is the SHA-256 of the token: 64 small hexadecimal digits, as `sha256sum` gives them",
         "token_sha256",
@@ -189,6 +198,7 @@ def _text(path: Path) -> str:
 class CallersFile:
     """The callers in a file, read again within a second of its change; a bad one is refused, and the last one holds.
 
+    A changed one is read in a thread of its own, so no call waits for it, and is in force as soon as it is read.
     Raises `CallersRefused` as it is made. `clock_s` only goes forward.
     """
 
@@ -198,6 +208,7 @@ class CallersFile:
         self._path, self._clock_s, self._wall_s = path, clock_s, wall_s
         self._stamp, self._next_s = stamp_of(path), clock_s() + LOOKS_EVERY_S
         self._sources = Sources(path.parent)
+        self._reading = Thread()
         try:
             self._callers = read_callers(path, self._sources, wall_s)
         except CallersRefused:
@@ -215,17 +226,26 @@ class CallersFile:
 
     def close(self) -> None:
         """End what is done in the background."""
+        self._next_s = math.inf
+        if self._reading.is_alive():
+            self._reading.join()
         self._sources.close()
 
     def _look(self) -> None:
         stamp = stamp_of(self._path)
-        if stamp == self._stamp:
+        if stamp == self._stamp or self._reading.is_alive():
             return
         self._stamp = stamp
+        self._reading = Thread(target=self._read, name="callers", daemon=True)
+        self._reading.start()
+
+    def _read(self) -> None:
         try:
             self._callers = read_callers(self._path, self._sources, self._wall_s)
         except CallersRefused as refused:
             log.warning("a changed file of callers is refused, the one before goes on: %s", refused)
+        except Exception as error:  # noqa: BLE001 - its text may hold what stands in the file
+            log.error("a changed file of callers cannot be read, the one before goes on: %s", type(error).__name__)
 
 
 class SameCallers:

@@ -59,6 +59,7 @@ M = TypeVar("M", bound=Message)
 T = TypeVar("T")
 
 # Everything but a decision can be repeated as it is; a decision only with an idempotency key, which is the caller's.
+# A consent without a moment neither, which `service_config` leaves out by itself.
 _REPEATED = [
     {"service": "tact.v1.DecisionService", "method": "ValidateDecision"},
     {"service": "tact.v1.DecisionService", "method": "ExplainDecision"},

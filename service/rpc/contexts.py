@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import TypeAlias
 
@@ -9,7 +10,8 @@ from service.core.records import EventFate, EventToFold
 from service.errors import InvalidArgument
 from service.rpc import convert_consent, convert_event
 from service.rpc import convert_context as convert
-from service.rpc.batches import side_by_side
+from service.rpc.access.gate import at_hand
+from service.rpc.batches import FEW_IN_FLIGHT, a_turn, side_by_side
 from service.rpc.checks import check_batch
 from service.rpc.edge import Current, Edge
 from service.rpc.event_batches import EventBatch, read_batch
@@ -30,7 +32,11 @@ class Contexts:
 
     async def record_events(self, batch: EventBatch, deadline_s: float) -> pb.RecordEventsResponse:
         """Fold a batch of events, each answered for itself."""
-        return pb.RecordEventsResponse(results=await _folded(batch, self._current.edge, deadline_s))
+        self._current.count(len(batch.events))
+        ends_s = time.monotonic() + deadline_s
+        async with self._current.batches.place(deadline_s):
+            results = await _folded(batch, self._current.edge, max(0.0, ends_s - time.monotonic()))
+        return pb.RecordEventsResponse(results=results)
 
     async def record_events_stream(self, raws: Raws, left: TimeLeft) -> pb.RecordEventsStreamResponse:
         """Fold batch after batch, and tell the totals at the end."""
@@ -39,7 +45,11 @@ class Contexts:
         async for raw in raws:
             if self._current.access is not None:
                 self._current.access.check_item()
-            for result in await _folded(read_batch(raw), self._current.edge, left()):
+            batch = read_batch(raw)
+            self._current.count(len(batch.events))
+            async with self._current.batches.place(left(), streamed=True):
+                results = await _folded(batch, self._current.edge, left())
+            for result in results:
                 totals[result.status] += 1
                 if result.status in convert_event.REFUSED and len(first_refused) < _FIRST_REFUSED:
                     first_refused.append(result)
@@ -51,7 +61,8 @@ class Contexts:
         as_of_ms = convert.context_question(request, edge)
         self._current.check(request.customer_id)
         known = await edge.stores.customers.context(request.customer_id, deadline_s)
-        return convert.context_answer(known, edge.strategy, as_of_ms)
+        told = None if self._current.access is None else edge.depths.told(at_hand().depth)
+        return convert.context_answer(known, edge.strategy, as_of_ms, told)
 
     async def set_consent(self, request: pb.SetConsentRequest, deadline_s: float) -> pb.SetConsentResponse:
         """Replace the consent of one customer."""
@@ -73,7 +84,7 @@ class Contexts:
 async def _folded(batch: EventBatch, edge: Edge, deadline_s: float) -> list[pb.EventResult]:
     """Fold the good events of a batch, customer by customer, and tell the fate of each in the order of the batch."""
     check_batch("events", len(batch.events))
-    results, to_fold = _sorted_out(batch, edge)
+    results, to_fold = await _sorted_out(batch, edge)
     wants = edge.vocabulary.wants
 
     async def fold(customer: str) -> None:
@@ -84,16 +95,17 @@ async def _folded(batch: EventBatch, edge: Edge, deadline_s: float) -> list[pb.E
             if wants and fate is EventFate.STORED:
                 count_wanted(batch.events[position], edge)
 
-    await side_by_side(fold, to_fold)
+    await side_by_side(fold, to_fold, FEW_IN_FLIGHT)
     return results
 
 
-def _sorted_out(batch: EventBatch, edge: Edge) -> tuple[list[pb.EventResult], ToFold]:
+async def _sorted_out(batch: EventBatch, edge: Edge) -> tuple[list[pb.EventResult], ToFold]:
     """Return a result for each event, refused or still open, and the good ones by customer with their positions."""
     now_ms = edge.clock()
     results: list[pb.EventResult] = []
     to_fold: ToFold = {}
     for position, event in enumerate(batch.events):
+        await a_turn(position)
         if position in batch.unreadable:
             results.append(convert_event.refused_event(event.event_id, (batch.unreadable[position],)))
             continue

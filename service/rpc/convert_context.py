@@ -40,8 +40,13 @@ def context_question(request: pb.GetContextRequest, edge: Edge) -> int | None:
     return as_of
 
 
-def context_answer(known: Known, strategy: Strategy, as_of_ms: int | None) -> pb.GetContextResponse:
-    """Return every field but those of requests, with its value or why there is none."""
+def context_answer(
+    known: Known, strategy: Strategy, as_of_ms: int | None, told: Collection[str] | None = None
+) -> pb.GetContextResponse:
+    """Return every field but those of requests, with its value or why there is none.
+
+    Fields that are not `told` to whoever asks (unset: all are) are hidden like those that the consent keeps back.
+    """
     now_ms = known.now_ms if as_of_ms is None else as_of_ms
     level = level_of(known.level, strategy)
     held = Held.of(strategy.schema, known.groups)
@@ -51,7 +56,7 @@ def context_answer(known: Known, strategy: Strategy, as_of_ms: int | None) -> pb
     pairs = zip(strategy.schema.fields, values, strict=True)
     return pb.GetContextResponse(
         fields=[
-            _shown(field, value, held, level.purposes, now_ms)
+            _shown(field, value, held, level.purposes if told is None or field.id in told else (), now_ms)
             for field, value in pairs
             if field.source is not Source.REQUEST
         ],

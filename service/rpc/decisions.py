@@ -36,19 +36,27 @@ class Decisions:
     def __init__(self, current: Current) -> None:
         self._current = current
 
-    async def decide(self, raw: bytes, deadline_s: float, *, streamed: bool = False) -> bytes:
-        """Decide for one customer, from a DecideRequest to a DecideResponse, both as bytes."""
+    async def decide(self, raw: bytes, deadline_s: float, *, in_stream: TimeLeft | None = None) -> bytes:
+        """Decide for one customer, from a DecideRequest to a DecideResponse, both as bytes.
+
+        An item of a stream waits for its turn, and has the time that the stream then leaves it.
+        """
         edge, watch, admission = self._current.edge, self._current.watch, self._current.admission
         line = watch.begin()
         try:
             wanted = edge.requests.read(raw)
             if (access := self._current.access) is not None:
                 access.check(wanted.customer, wanted.channel)
-            kind = admission.classes.of(wanted.channel, streamed=streamed)
-            if not admission.take(kind):
-                deadline_s = await admission.wait(kind, deadline_s)
+            kind = admission.classes.of(wanted.channel, streamed=in_stream is not None)
+            if waits := not admission.take(kind):
+                if in_stream is None:
+                    deadline_s = await admission.wait(kind, deadline_s, wanted.channel)
+                else:
+                    await admission.wait_in_turn(kind, wanted.channel)
             began_s = admission.clock()
             try:
+                if waits and in_stream is not None:
+                    deadline_s = in_stream()
                 line.channel, line.admitted = wanted.channel, now_ns()
                 decision = await edge.decider.decide(wanted, deadline_s, line)
             finally:
@@ -120,7 +128,7 @@ class Decisions:
         try:
             if self._current.access is not None:
                 self._current.access.check_item()
-            return await self.decide(raw, left(), streamed=True)
+            return await self.decide(raw, left(), in_stream=left)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - one bad item must not end the others
             return _error_answer(raw, refusal_unless_cancelled(error)).SerializeToString()
 

@@ -18,6 +18,7 @@ from service.core.wanted import Wanted
 from service.errors import UnknownDecision
 from service.rpc.access.gate import Access
 from service.rpc.admission.admission import Admission
+from service.rpc.admission.bulkhead import Bulkhead
 from service.rpc.answer_bytes import AnswerBytes
 from service.rpc.ports import Decider, Explaining, Stores, Tally, Validator
 from service.rpc.ports_operating import Control
@@ -153,7 +154,7 @@ class Current:
     While the server is `draining`, streams that would go on for ever end by themselves; those of requests do when it is
     `ending` and takes no new calls. `control` answers operators.
     `watch` sees how long decisions take. `access` says who may do what; without it everybody may do everything.
-    `admission` says who may begin a decision now.
+    `admission` says who may begin a decision now, `batches` who may work on a batch.
     """
 
     edge: Edge
@@ -163,11 +164,17 @@ class Current:
     control: Control | None = None
     access: Access | None = None
     admission: Admission = field(default_factory=Admission)
+    batches: Bulkhead = field(default_factory=Bulkhead)
 
     def check(self, customer: str) -> None:
         """Raise `Forbidden` or `OverQuota` unless whoever calls may ask about this customer."""
         if self.access is not None:
             self.access.check(customer)
+
+    def count(self, entries: int) -> None:
+        """Count the entries of a batch as calls: the first is the call itself, which the gate has counted."""
+        if self.access is not None:
+            self.access.add(entries - 1)
 
 
 def _usual(strategy: Strategy) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -17,6 +17,8 @@ class Identities:
     async def link_identity(self, request: pb.LinkIdentityRequest, deadline_s: float) -> pb.LinkIdentityResponse:
         """Make one id an alias of a customer."""
         _check_ids(alias_id=request.alias_id, customer_id=request.customer_id)
+        for one in (request.alias_id, request.customer_id):
+            self._current.check(one)
         identities = self._current.edge.stores.identities
         linked = await identities.link(request.alias_id, request.customer_id, deadline_s)
         person = await identities.person(request.customer_id, deadline_s)
@@ -26,6 +28,8 @@ class Identities:
         """Undo the link of an alias."""
         named = {"customer_id": request.customer_id} if request.customer_id else {}
         _check_ids(alias_id=request.alias_id, **named)
+        for one in (request.alias_id, *named.values()):
+            self._current.check(one)
         identities = self._current.edge.stores.identities
         return pb.UnlinkIdentityResponse(
             newly_unlinked=await identities.unlink(request.alias_id, request.customer_id, deadline_s)

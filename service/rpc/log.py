@@ -76,6 +76,8 @@ class Log:
         for place, customer in enumerate(request.customer_ids):
             checks.check_id(found, f"customer_ids[{place}]", customer, checks.MAX_CUSTOMER_BYTES)
         found.end()
+        for customer in request.customer_ids:
+            self._current.check(customer)
         erased = await self._current.edge.stores.log.erased(request.customer_ids, deadline_s)
         return pb.ListErasedResponse(
             erased=[

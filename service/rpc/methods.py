@@ -112,7 +112,8 @@ def handlers_of(current: Current, limits: Limits) -> Handlers:
     if current.watch.traces:
         seen["Decide"] = CALLER.set
     gates = no_gate if current.access is None else current.access.gate
-    handlers = wrapped(CONTRACT, implementations, limits, seen, gates)
+    still = None if current.access is None else current.access.check_still
+    handlers = wrapped(CONTRACT, implementations, limits, seen, gates, still)
     if current.watch.traces:
         decisions = handlers["tact.v1.DecisionService"]
         decisions.update((name, traced(decisions[name])) for name in TRACED)
@@ -125,15 +126,17 @@ def wrapped(
     limits: Limits,
     seen: Mapping[str, Seen] = NOBODY,
     gates: GateOf = no_gate,
+    still: Callable[[], None] | None = None,
 ) -> Handlers:
     """Wrap the implementation of every method, a service's full name to its methods' names to handlers.
 
-    `seen` is told of each call of a method with one answer, by the method's name.
+    `seen` is told of each call of a method with one answer, by the method's name; `still` is asked before each answer
+    to a caller who asked once and is told many.
     """
 
     def handler(method: MethodDescriptor) -> Handler:
         answers, gate = _implementation(method, implementations), gates(full_name(method))
-        return _handler(method, answers, limits, seen.get(method.name), gate)
+        return _handler(method, answers, limits, seen.get(method.name), gate, still)
 
     return {
         service.full_name: {method.name: handler(method) for method in service.methods}
@@ -184,6 +187,7 @@ def _handler(
     limits: Limits,
     seen: Seen | None,
     gate: Gate | None,
+    still: Callable[[], None] | None,
 ) -> Handler:
     times = Times(limits.batch_s if method.name in _LONG else limits.deadline_s, limits.longest_s)
     match method.client_streaming, method.server_streaming:
@@ -192,6 +196,6 @@ def _handler(
         case True, False:
             return collecting(implementation, times, gate)
         case False, True:
-            return telling(implementation, GetMessageClass(method.input_type), MAX_REQUEST_BYTES, gate)
+            return telling(implementation, GetMessageClass(method.input_type), MAX_REQUEST_BYTES, gate, still)
         case _:
             return conversing(implementation, times, gate)

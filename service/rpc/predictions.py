@@ -10,7 +10,7 @@ from typing import TypeAlias
 from service.core.predictions import Change, PredictionToStore
 from service.errors import InvalidArgument
 from service.rpc import convert_prediction as convert
-from service.rpc.batches import side_by_side
+from service.rpc.batches import FEW_IN_FLIGHT, a_turn, side_by_side
 from service.rpc.checks import check_batch
 from service.rpc.edge import Current, Edge
 from service.rpc.wrapper import TimeToEnd
@@ -36,15 +36,17 @@ class Predictions:
     ) -> pb.RecordPredictionsResponse:
         """Store a batch of predictions, each answered for itself."""
         check_batch("predictions", len(request.predictions))
-        edge = self._current.edge
-        results, good = _sorted_out(request, edge)
+        self._current.count(len(request.predictions))
+        edge, ends_s = self._current.edge, time.monotonic() + deadline_s
+        async with self._current.batches.place(deadline_s):
+            results, good = await _sorted_out(request, edge)
 
-        async def store(one: Good) -> None:
-            position, prediction = one
-            fate = await edge.stores.predictions.record(prediction, deadline_s)
-            results[position].CopyFrom(convert.result_of(prediction.customer, fate))
+            async def store(one: Good) -> None:
+                position, prediction = one
+                fate = await edge.stores.predictions.record(prediction, max(0.0, ends_s - time.monotonic()))
+                results[position].CopyFrom(convert.result_of(prediction.customer, fate))
 
-        await side_by_side(store, good)
+            await side_by_side(store, good, FEW_IN_FLIGHT)
         return pb.RecordPredictionsResponse(results=results)
 
     async def watch_changes(
@@ -105,12 +107,13 @@ class _Lent:
         return len(held) > self._most
 
 
-def _sorted_out(request: pb.RecordPredictionsRequest, edge: Edge) -> tuple[list[pb.PredictionResult], list[Good]]:
+async def _sorted_out(request: pb.RecordPredictionsRequest, edge: Edge) -> tuple[list[pb.PredictionResult], list[Good]]:
     """Return a result for each prediction, refused or still open, and the good ones with their positions."""
     now_ms = edge.clock()
     results: list[pb.PredictionResult] = []
     good: list[Good] = []
     for position, prediction in enumerate(request.predictions):
+        await a_turn(position)
         try:
             good.append((position, convert.prediction_of(prediction, edge, now_ms)))
             results.append(pb.PredictionResult(customer_id=prediction.customer_id))

@@ -5,6 +5,7 @@ Secrets are read from files, the token's again for each call, so a renewed one c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,11 @@ from typing import Any
 
 import grpc
 
+from service.guarded import is_loopback
 from service.rpc.bearing import bearing
 
 LONGEST_TOKEN = 8_192
+_VISIBLE = re.compile(rb"[ -~]+")
 
 
 class SecretsRefused(ValueError):
@@ -40,19 +43,29 @@ class Secured:
         """Whether it speaks TLS."""
         return self.tls or self.ca is not None or self.certificate is not None or bool(self.name)
 
-    def checked(self) -> Secured:
-        """Return itself; raise `SecretsRefused` where something that it names cannot be used."""
+    def checked(self, target: str) -> Secured:
+        """Return itself; raise `SecretsRefused` where something that it names cannot be used for a target."""
         if (self.certificate is None) is not (self.key is None):
             raise SecretsRefused("a client's certificate and its key belong together; name both")
         for path in (self.ca, self.certificate, self.key):
             if path is not None:
                 _read(path)
         if self.token is not None:
+            self._check_hidden(target, self.token)
             token_in(self.token)
         return self
 
+    def _check_hidden(self, target: str, token: Path) -> None:
+        if not self.encrypts and not _stays_here(target):
+            raise SecretsRefused(
+                f"{token}: without TLS everybody on the way to {target} could read the token; add --tls, or "
+                "--tls-ca FILE"
+            )
+
     def channel(self, target: str, options: tuple[tuple[str, Any], ...]) -> grpc.aio.Channel:
         """Open a channel; raise `SecretsRefused` where a file cannot be read."""
+        if self.token is not None:
+            self._check_hidden(target, self.token)
         interceptors = None if self.token is None else bearing(token_in(self.token))
         if not self.encrypts:
             return grpc.aio.insecure_channel(target, options=options, interceptors=interceptors)
@@ -70,12 +83,22 @@ def token_in(path: Path) -> Callable[[], str]:
 
     def read() -> str:
         token = _read(path)
-        if len(token) > LONGEST_TOKEN or not (text := token.strip()).isascii() or not text:
+        text = token.strip()
+        if len(token) > LONGEST_TOKEN or not _VISIBLE.fullmatch(text):
             raise SecretsRefused(f"{path} holds no token: one line of visible characters")
         return text.decode()
 
     read()
     return read
+
+
+def _stays_here(target: str) -> bool:
+    """Tell whether what is sent to a target of gRPC's stays on this machine."""
+    if target.startswith(("unix:", "unix-abstract:")):
+        return True
+    address = target.partition(":///")[2] or re.sub(r"\A(dns|ipv4|ipv6):", "", target)
+    host = address.rpartition(":")[0] if address.count(":") == 1 or "]:" in address else address
+    return is_loopback(host.strip("[]"))
 
 
 def _read(path: Path) -> bytes:

@@ -24,6 +24,7 @@ from service.rpc import health, reflecting
 from service.rpc.access.gate import Access
 from service.rpc.access.tls import Certificates, TlsRefused
 from service.rpc.admission.admission import Admission
+from service.rpc.admission.bulkhead import Bulkhead
 from service.rpc.connections import most_connections
 from service.rpc.edge import Current, Edge
 from service.rpc.event_batches import MAX_BATCH_BYTES
@@ -88,7 +89,9 @@ class Server:
     ) -> None:
         require_fast_protobuf()
         self._listen = listen
-        self._current = Current(edge, watch, access=access, admission=admission or Admission())
+        admission = admission or Admission()
+        batches = Bulkhead(deciding=admission.deciding)
+        self._current = Current(edge, watch, access=access, admission=admission, batches=batches)
         self._handlers = handlers_of(self._current, edge.limits)
         self._gates = no_gate if access is None else access.gate
         self._health = health.Health(tuple(self._handlers))

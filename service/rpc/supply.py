@@ -30,6 +30,7 @@ class Supplies:
     async def report_supply(self, request: pb.ReportSupplyRequest, deadline_s: float) -> pb.ReportSupplyResponse:
         """Put a batch of reports in force, those of one item and place in order, each answered for itself."""
         check_batch("reports", len(request.reports))
+        self._current.count(len(request.reports))
         edge = self._current.edge
         results, good = _sorted_out(request, edge)
 

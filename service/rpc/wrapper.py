@@ -17,7 +17,7 @@ from google.protobuf.internal import api_implementation
 from google.protobuf.message import DecodeError, Message
 
 from service.errors import DeadlineExpired, Undecodable, Violation
-from service.rpc.admission.shed import SHED, AnyShed, Connected
+from service.rpc.admission.shed import Connected, places_of
 from service.rpc.refusals import Refusal, refusal_of
 from service.rpc.undecodable import MOST_FIELDS, MOST_FIELDS_OF_A_BATCH, Looks, violation_in
 
@@ -178,6 +178,7 @@ def collecting(method: Collecting[Message], times: Times, gate: Gate | None = No
 
     async def answer(raws: Raws, call: Call) -> bytes:
         try:
+            check_time(call)
             if gate is not None:
                 gate(call)
             return (await method(raws, lambda: times.left(call))).SerializeToString()
@@ -187,8 +188,17 @@ def collecting(method: Collecting[Message], times: Times, gate: Gate | None = No
     return grpc.stream_unary_rpc_method_handler(answer)
 
 
-def telling(method: Telling[M, Message], message_type: type[M], most_bytes: int, gate: Gate | None = None) -> Handler:
-    """Wrap a method that answers one message with many; without a deadline it goes on until the caller leaves."""
+def telling(
+    method: Telling[M, Message],
+    message_type: type[M],
+    most_bytes: int,
+    gate: Gate | None = None,
+    still: Callable[[], None] | None = None,
+) -> Handler:
+    """Wrap a method that answers one message with many; without a deadline it goes on until the caller leaves.
+
+    `still` is asked before each answer, and raises where the caller may hear no more.
+    """
 
     async def answer(raw: bytes, call: Call) -> None:
         try:
@@ -198,6 +208,8 @@ def telling(method: Telling[M, Message], message_type: type[M], most_bytes: int,
             request = parsed(message_type, raw, most_bytes)
             async with aclosing(method(request, call.time_remaining)) as answers:
                 async for message in answers:
+                    if still is not None:
+                        still()
                     await call.write(message.SerializeToString())
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - every error gets its status here
             await end(call, error)
@@ -210,6 +222,7 @@ def conversing(method: Conversing, times: Times, gate: Gate | None = None) -> Ha
 
     async def answer(raws: Raws, call: Call) -> None:
         try:
+            check_time(call)
             if gate is not None:
                 gate(call)
             # Written from here, not yielded to gRPC: that would not close the generator when the caller leaves.
@@ -236,8 +249,8 @@ async def end(call: Call, error: BaseException) -> NoReturn:
     """End a call with the status that an error means; never return."""
     if isinstance(error, grpc.aio.BaseError):  # gRPC's own: the call was ended already, or the caller has gone
         raise error
-    if isinstance(error, SHED):
-        cast(AnyShed, error).places.keep(cast(Connected, call))
+    if (places := places_of(error)) is not None:
+        places.keep(cast(Connected, call))
     refusal = refusal_unless_cancelled(error)
     await call.abort(refusal.code, refusal.message, refusal.trailers)
 

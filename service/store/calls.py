@@ -47,6 +47,11 @@ class Calls:
         self.loads = 0
         self._loading: asyncio.Task[None] | None = None
 
+    @property
+    def confirms(self) -> bool:
+        """Whether what writes is answered only when replicas have confirmed it."""
+        return self._confirmed is not self._connections
+
     async def load_functions(self) -> None:
         """Load this version of the functions into the store, beside those of other versions."""
         await self._connections.execute("FUNCTION", "LOAD", "REPLACE", self.functions.source)
@@ -61,10 +66,14 @@ class Calls:
         about: bytes,
         length: int,
         deadline_s: float | None,
+        confirmed: bool = False,
     ) -> list[Any]:
-        """Call a function and return its reply of `length` items, of which the first must be `about`."""
+        """Call a function and return its reply of `length` items, of which the first must be `about`.
+
+        One that only reads is answered quickly, or when what it read is `confirmed` as well.
+        """
         packed = pack("FCALL", self.functions.name(name), len(keys), *keys, *arguments)
-        send = self.confirm if name in self.functions.writing else self.send
+        send = self.confirm if confirmed or name in self.functions.writing else self.send
         return await self.reply(about, packed, deadline_s, length, send=send)
 
     async def reply(
@@ -94,7 +103,7 @@ class Calls:
             return _about(asked, reply, length, more)
         except StoreCrossed:
             self._connections.distrust()
-            if self._confirmed is not self._connections:
+            if self.confirms:
                 self._confirmed.distrust()
             raise
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
+from copy import copy
 from operator import attrgetter
 
 from service.errors import StoreError
@@ -12,7 +13,8 @@ from service.store.breaker import Told
 from service.store.cluster_address import ClusterAddress, Place
 from service.store.cluster_node import Entry, Node, Sent
 from service.store.cluster_slots import SLOTS, View, redirected_to
-from service.store.pipeline import StoreUnavailable
+from service.store.dialing import refused
+from service.store.pipeline import StoreReplied, StoreUnavailable
 
 ASKED_AT_ONCE = 5
 SHORT_S = 0.05  # after the first server has said how it sees the cluster, others have so long
@@ -80,6 +82,7 @@ class SlotMap:
         except ValueError:
             raise sent.error from None
         node = self.node(place)
+        node.used_s = asyncio.get_running_loop().time()
         if sent.error.prefix == "MOVED":
             self._moved[slot] = node
             if self.owners[slot] is not node:
@@ -103,7 +106,7 @@ class SlotMap:
         if self._looking is not None:
             await asyncio.wait((self._looking,), timeout=patience_s)
         if self._fault is not None:
-            raise type(self._fault)(*self._fault.args)
+            raise copy(self._fault)
         if not self.masters:
             raise StoreUnavailable("No server of the cluster said in time who has which keys.")
 
@@ -164,11 +167,16 @@ class SlotMap:
             self._leave(node)
 
     def _leave(self, node: Node) -> None:
-        """Close the connection to a server without keys, when all that was asked there is answered."""
+        """Close the connection to a server without keys, when all that was asked there is answered.
+
+        One that was named meanwhile, for a slot or for keys that come to it, is kept until the next look.
+        """
 
         async def left() -> None:
-            await asyncio.sleep(self._entry.timeout_ms / 1000)
-            if node not in self.masters and self._nodes.get(node.place) is node:
+            timeout_s = self._entry.timeout_ms / 1000
+            await asyncio.sleep(timeout_s)
+            idle = asyncio.get_running_loop().time() - node.used_s >= timeout_s
+            if idle and node not in self.owners and self._nodes.get(node.place) is node:
                 del self._nodes[node.place]
                 await node.way.close()
 
@@ -178,8 +186,12 @@ class SlotMap:
 
 
 async def _view(node: Node) -> View:
-    info = await node.execute("CLUSTER", "INFO", deadline_s=LONG_S)
-    return View.of(info, await node.execute("CLUSTER", "SLOTS", deadline_s=LONG_S), node.place)
+    try:
+        info = await node.execute("CLUSTER", "INFO", deadline_s=LONG_S)
+        slots = await node.execute("CLUSTER", "SLOTS", deadline_s=LONG_S)
+    except StoreReplied as error:
+        raise refused(f"The server at {node.place} does not say who has which keys", error) from None
+    return View.of(info, slots, node.place)
 
 
 async def _first_of(asked: Sequence[asyncio.Future[View]]) -> list[View | BaseException]:

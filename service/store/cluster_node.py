@@ -108,10 +108,14 @@ class Entry:
 
 
 class Node:
-    """One server of a cluster and the way to it, with a breaker of its own: who is down takes nothing from others."""
+    """One server of a cluster and the way to it, with a breaker of its own: who is down takes nothing from others.
+
+    `used_s` is when a command was last sent on to it by another server, by the loop's clock.
+    """
 
     def __init__(self, place: Place, address: Address, entry: Entry, told: tuple[Told, Told] | None) -> None:
         self.place = place
+        self.used_s = float("-inf")
         self.way = Connections(
             Server(address, entry.tls),
             timeout_ms=entry.timeout_ms,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from copy import copy
 from types import TracebackType
 from typing import Self
 
@@ -264,7 +265,7 @@ class Lane:
         if self.connection is not None and self.connection.open:
             return self.connection
         fault = self._fault or StoreUnavailable("The connection to the store was lost.")
-        raise type(fault)(*fault.args)
+        raise copy(fault)
 
     async def close(self) -> None:
         """Give up the attempt under way and close the connection."""

@@ -75,9 +75,14 @@ class CustomerStore:
         except StoreReplied as error:
             reply = await self._calls.once_more(error, packed, deadline_s, started, loads)
         known = self._known(customer, reply)
+        if known.decided is not None and self._calls.confirms:
+            # The first answer may have been that nobody knows: this one is given when replicas have the decision.
+            left_s = None if deadline_s is None else deadline_s - (monotonic() - started)
+            known = self._known(customer, await self._confirm(packed, left_s))
         if whole is None or known.linked is None or known.decided is not None:
             return known
-        return await whole(customer, known, known.linked, key, deadline_s)
+        left_s = None if deadline_s is None else started + deadline_s - monotonic()
+        return await whole(customer, known, known.linked, key, left_s)
 
     async def commit(self, commit: Commit, deadline_s: float | None = None) -> Committed:
         """Take, count and log at once; under a decision id that was used before, return what was stored then.

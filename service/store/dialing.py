@@ -69,9 +69,14 @@ async def connect(
     except OSError as error:
         raise StoreUnavailable(f"The store at {address} cannot be reached: {error.strerror or error}.") from None
     except StoreReplied as error:
-        meaning = meaning_of(error.prefix, error.message)
-        fault = StoreForbidden if meaning.remedy is Remedy.REFUSE or meaning is OTHER else StoreUnavailable
-        raise fault(f"The store at {address} refused the connection: {error}.") from None
+        raise refused(f"The store at {address} refused the connection", error) from None
+
+
+def refused(what: str, error: StoreReplied) -> StoreUnavailable:
+    """Return what an error means that a server gave while a connection was opened, `what` in words before it."""
+    meaning = meaning_of(error.prefix, error.message)
+    fault = StoreForbidden if meaning.remedy is Remedy.REFUSE or meaning is OTHER else StoreUnavailable
+    return fault(f"{what}: {error}.")
 
 
 async def _dial(address: Address, tls: ssl.SSLContext | None, protocol: Callable[[], Connection]) -> Connection:

@@ -68,6 +68,9 @@ class DurableConnection(Connection):
         """
         answer: asyncio.Future[Reply] = self._loop.create_future()
         patience_s = self._timeout_s if deadline_s is None else min(deadline_s, self._timeout_s)
+        if patience_s <= 0:
+            _expire(answer)
+            return answer
         if len(self._held) >= MOST_HELD:
             answer.set_exception(StoreUnavailable(f"{MOST_HELD} writes wait for the store already."))
             return answer
@@ -82,13 +85,17 @@ class DurableConnection(Connection):
 
     def _leave(self) -> None:
         """Send all that is held, and one WAIT behind it."""
+        now = self._loop.time()
+        for _, answer, due in self._held:
+            if due <= now:
+                _expire(answer)
         waiting = [held for held in self._held if not held[1].done()]
         self._held = []
         if not waiting:
             self._confirming = False
             return
         told = [self._ask(packed, packed) for packed, _, _ in waiting]
-        self._confirm(waiting, told, waiting[0][0])
+        self._confirm(waiting, told, waiting[0][0], frozenset())
 
     def _ask(self, packed: bytes, like: bytes) -> asyncio.Future[Reply]:
         """Send a command; where it is one for keys that are only coming to this server of a cluster, say so before."""
@@ -96,23 +103,28 @@ class DurableConnection(Connection):
             super().call(ASKING).add_done_callback(_heard)
         return super().call(packed)
 
-    def _confirm(self, waiting: Sequence[Held], told: Sequence[asyncio.Future[Reply]], by: bytes) -> None:
-        """Have all that was asked confirmed, by a mark beside the keys of one of the commands."""
+    def _confirm(
+        self, waiting: Sequence[Held], told: Sequence[asyncio.Future[Reply]], by: bytes, tried: frozenset[bytes]
+    ) -> None:
+        """Have all that was asked confirmed, by a mark beside the keys of one of the commands.
+
+        Any mark on this server does for all: a replica that has it has everything that was written here before.
+        """
         marked = self._ask(_mark(by), by)
         confirmed = super().call(self._wait)
-        confirmed.add_done_callback(partial(self._settle, waiting, told, by, marked))
+        confirmed.add_done_callback(partial(self._settle, waiting, told, tried | {_tag(by)}, marked))
 
     def _settle(
         self,
         waiting: Sequence[Held],
         told: Sequence[asyncio.Future[Reply]],
-        by: bytes,
+        tried: frozenset[bytes],
         marked: asyncio.Future[Reply],
         confirmed: asyncio.Future[Reply],
     ) -> None:
-        ran = [held[0] for held, reply in zip(waiting, told, strict=True) if reply.exception() is None]
-        if _is_elsewhere(marked) and ran and by not in ran:
-            self._confirm(waiting, told, ran[0])  # the keys of that one have left this server of a cluster
+        ran = (held[0] for held, reply in zip(waiting, told, strict=True) if reply.exception() is None)
+        if _is_elsewhere(marked) and (by := next((one for one in ran if _tag(one) not in tried), None)) is not None:
+            self._confirm(waiting, told, by, tried)  # the slot of the mark is leaving this server of a cluster
             return
         failed = [one for one in (marked, confirmed) if one.exception() is not None]
         safe = not failed and confirmed.result() >= self._wanted
@@ -136,10 +148,14 @@ def _heard(reply: asyncio.Future[Reply]) -> None:
         reply.exception()
 
 
+def _tag(packed: bytes) -> bytes:
+    """Return what the keys of a command share: what stands in the first braces."""
+    return packed.partition(b"{")[2].partition(b"}")[0]
+
+
 def _mark(packed: bytes) -> bytes:
     """Return a command that writes something where the keys of another one are: in the same slot of a cluster."""
-    tag = packed.partition(b"{")[2].partition(b"}")[0]
-    name = b"tact:{%b}:written" % tag
+    name = b"tact:{%b}:written" % _tag(packed)
     if _is_coming(packed):  # a key of the same name comes, too, and must not find one there
         name += secrets.token_hex(8).encode()
     return pack("SET", name, "", "PX", MARKED_MS)

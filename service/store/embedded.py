@@ -245,9 +245,11 @@ def server_command(program: Path, folder: Path, port: int) -> tuple[str, ...]:
         "dir": str(folder.absolute()),
         "daemonize": "no",
         "appendonly": "yes",
+        # What is written survives the death of the server, but for this: while the disk is still busy with the fsync
+        # of the second before, the server holds back what it has acknowledged for up to two seconds.
         "appendfsync": "everysec",
-        # While the file is rewritten, waiting for the disk held decisions up for longer than callers wait. What is
-        # written survives the death of the server all the same; only a power cut in that time could cost it.
+        # While the file is rewritten, waiting for the disk held decisions up for longer than callers wait. Without it
+        # nothing is held back meanwhile; only a power cut in that time could cost what is written.
         "no-appendfsync-on-rewrite": "yes",
         "save": "",
         "maxmemory-policy": "noeviction",

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -166,9 +167,13 @@ class IdentityStore:
         place = [keys.context_key(alias)]
         if decision_id is not None:
             place += (keys.decision_key(decision_id), keys.log_key(decision_id[:3]))
-        reply = await self._calls.function(
-            "identity_member", place, (alias, person, letters), about=alias.encode(), length=4, deadline_s=deadline_s
-        )
+        asking, started = ("identity_member", place, (alias, person, letters)), monotonic()
+        reply = await self._calls.function(*asking, about=alias.encode(), length=4, deadline_s=deadline_s)
+        if reply[3] is not None and self._calls.confirms:  # nobody is told of a decision that replicas lack
+            left_s = None if deadline_s is None else deadline_s - (monotonic() - started)
+            reply = await self._calls.function(
+                *asking, about=alias.encode(), length=4, deadline_s=left_s, confirmed=True
+            )
         if reply[1] != 1:
             return None
         groups = {letter: packed for letter, packed in zip(letters, reply[2], strict=True) if packed is not None}

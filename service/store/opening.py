@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 from service.store import address, cluster_address, sentinel
 from service.store.address import Address
@@ -13,10 +14,20 @@ from service.store.cluster_confirmed import ConfirmedCluster
 from service.store.connection import Connection, Connections, MakeConnection
 from service.store.durable import Confirmation
 from service.store.sentinel import Sentinels
+from service.store.sentinel_way import SentinelConnections
 from service.store.way import Way
 
 SCHEMES = (*address.SCHEMES, *sentinel.SCHEMES, *cluster_address.SCHEMES)
 """How the URL of a store may begin."""
+
+
+class Options(TypedDict):
+    """How connections are made and how long they may take, as `open_store` says it."""
+
+    size: int
+    timeout_ms: float
+    connect_timeout_ms: float
+    protocol: MakeConnection
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +67,10 @@ def open_store(
         if protocol is Connection:
             return ClusterConnections(url, timeout_ms=timeout_ms, connect_timeout_ms=connect_timeout_ms)
         return ConfirmedCluster(url, protocol, timeout_ms=timeout_ms, connect_timeout_ms=connect_timeout_ms)
-    place = Sentinels.at(url) if url.partition("://")[0] in sentinel.SCHEMES else url
-    return Connections(
-        place, size=size, timeout_ms=timeout_ms, connect_timeout_ms=connect_timeout_ms, protocol=protocol
-    )
+    options = Options(size=size, timeout_ms=timeout_ms, connect_timeout_ms=connect_timeout_ms, protocol=protocol)
+    if url.partition("://")[0] in sentinel.SCHEMES:
+        return SentinelConnections(Sentinels.at(url), **options)
+    return Connections(url, **options)
 
 
 def open_ways(url: str, confirmation: Confirmation | None, *, timeout_ms: float = 1000) -> Ways:

@@ -69,6 +69,9 @@ class StoreReplied(StoreError):
         unquoted = message.replace("`", "'").replace('"', "'").partition("'")[0].strip()
         super().__init__(f"The store refused a command: {prefix} {unquoted}".rstrip())
 
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
+        return type(self), (self.prefix, self.message)
+
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read what follows the minus sign of a reply."""

@@ -1,7 +1,7 @@
-"""A master that sentinels watch over: whom they name is asked each time a connection is opened.
+"""A master that sentinels watch over: whom more than half of them name when a connection is opened.
 
-docs/decisions/0049-durability.md says why nothing is subscribed to: a connection that breaks, or a server that says
-that it is a replica, is reason enough to ask again.
+`sentinel_way.py` asks them again as long as connections are open; docs/decisions/0049-durability.md says why nothing is
+subscribed to.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from service.errors import StoreError
 from service.store.address import Address
-from service.store.dialing import Server, connect
+from service.store.dialing import Server, connect, refused
 from service.store.pipeline import Connection, Reply, StoreForbidden, StoreReplied, StoreUnavailable, pack
 
 SCHEMES = ("redis+sentinel", "rediss+sentinel")
@@ -73,43 +73,51 @@ class Sentinels:
     async def open(self, timeout_s: float, protocol: Callable[[], Connection]) -> Connection:
         """Open a connection to the master that the sentinels name; raise a `StoreError` where none is one."""
         started = asyncio.get_running_loop().time()
-        address = await self._named(timeout_s / 2)
-        left_s = timeout_s - (asyncio.get_running_loop().time() - started)
-        connection = await Server(address, self.tls).open(left_s, protocol)
+        address = await self.named(timeout_s / 2)
+        return await self.opened(address, timeout_s - (asyncio.get_running_loop().time() - started), protocol)
+
+    async def opened(self, address: Address, timeout_s: float, protocol: Callable[[], Connection]) -> Connection:
+        """Open a connection to a server that believes itself to be the master; raise a `StoreError`."""
+        connection = await Server(address, self.tls).open(timeout_s, protocol)
         try:
-            await _see_master(connection, left_s)
+            await _see_master(connection, timeout_s)
         except BaseException:
             await connection.close()
             raise
         return connection
 
-    async def _named(self, timeout_s: float) -> Address:
-        """Return the master that most sentinels name, as soon as more than half of them do."""
-        asking = [asyncio.create_task(self._asked(sentinel, timeout_s)) for sentinel in self.sentinels]
-        votes: Counter[tuple[str, int]] = Counter()
+    async def named(self, timeout_s: float) -> Address:
+        """Return the master that more than half of all sentinels name; raise a `StoreError` where they do not.
+
+        Less would not do: sentinels that a fail-over has not reached go on naming the master before it.
+        """
+        asking = [asyncio.create_task(self.asked(sentinel, timeout_s)) for sentinel in self.sentinels]
+        votes: Counter[Address] = Counter()
         fault: StoreError = StoreUnavailable(f"No sentinel knows the master {self.name!r}.")
         try:
             for answered in asyncio.as_completed(asking):
                 try:
-                    votes[await answered] += 1
+                    named = await answered
                 except StoreError as error:
                     fault = error
-                if votes and max(votes.values()) > len(asking) // 2:
-                    break
+                    continue
+                votes[named] += 1
+                if votes[named] > len(asking) // 2:
+                    return named
         finally:
             await _ended(asking)
         if not votes:
             raise fault
-        host, port = votes.most_common(1)[0][0]
-        return replace(self.master, host=host, port=port)
+        most, of = max(votes.values()), len(asking)
+        raise StoreUnavailable(f"No more than {most} of {of} sentinels name the same master; more than half must.")
 
-    async def _asked(self, sentinel: Address, timeout_s: float) -> tuple[str, int]:
-        """Return the host and port of the master as one sentinel knows it."""
+    async def asked(self, sentinel: Address, timeout_s: float) -> Address:
+        """Return the master as one sentinel knows it; raise a `StoreError` where it knows none."""
         connection = await connect(sentinel, self.tls, timeout_s, lambda: Connection(timeout_s=timeout_s))
         try:
             told = await connection.execute("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.name)
             host, port = told
-            return host.decode(), int(port)
+            return replace(self.master, host=host.decode(), port=int(port))
         except StoreReplied as error:
             raise StoreForbidden(f"The sentinel at {sentinel} does not say who the master is: {error}.") from None
         except (TypeError, ValueError, AttributeError):
@@ -120,12 +128,15 @@ class Sentinels:
 
 async def _see_master(connection: Connection, timeout_s: float) -> None:
     """See that a server believes itself to be the master; raise a `StoreError` where it does not, or does not say."""
-    role: Reply = await Connection.call(connection, pack("ROLE"), timeout_s)
+    try:
+        role: Reply = await Connection.call(connection, pack("ROLE"), timeout_s)
+    except StoreReplied as error:
+        raise refused("The server that the sentinels name does not say its role", error) from None
     if not isinstance(role, list) or role[0] != b"master":
         raise StoreUnavailable("The server that the sentinels name is not the master; a fail-over is under way.")
 
 
-async def _ended(tasks: Iterable[asyncio.Task[tuple[str, int]]]) -> None:
+async def _ended(tasks: Iterable[asyncio.Task[Address]]) -> None:
     """End what is still under way, and see what came of the rest."""
     for task in tasks:
         task.cancel()

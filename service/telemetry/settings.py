@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 MOST_BY_CALLERS = 1000.0
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HOST = re.compile(r"[A-Za-z0-9:]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9:])?")
 _URL = re.compile(r"[!-~]+")
 _OURS = frozenset({"connection", "content-length", "content-type", "host", "transfer-encoding"})
 """The headers that sending itself writes: a second one would make every document unreadable."""
@@ -20,7 +21,8 @@ class TelemetrySettings:
 
     `on` is whether anything is measured but the counts of `tact status`. `otlp` is the URL of a collector; empty for
     none, and then nothing is traced. `trace_share` is the share of decisions that are traced, and `by_callers` how many
-    a second more because their callers trace them. `port` is where Prometheus reads: None for nowhere, 0 for any.
+    a second more because their callers trace them. `port` is where Prometheus reads, without TLS and whoever it is:
+    None for nowhere, 0 for any. `host` is the address of that port.
     `headers` go to the collector, and may hold a secret.
     """
 
@@ -30,6 +32,7 @@ class TelemetrySettings:
     by_callers: float = 10.0
     port: int | None = None
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    host: str = "127.0.0.1"
 
     @property
     def traces(self) -> bool:
@@ -65,6 +68,7 @@ def read_telemetry(door: Door, workers: int = 1) -> TelemetrySettings:
         trace_share=_number(door, "trace-share", 0.01, 1.0, "write a share from 0 (none) to 1 (all), such as 0.01"),
         by_callers=_number(door, "trace-callers", 10.0, MOST_BY_CALLERS, "write decisions a second, 0 to 1000"),
         port=_port(door, workers),
+        host=_host(door),
         headers=_headers(door),
     )
     if not told.on and (told.otlp or told.port is not None):
@@ -123,6 +127,13 @@ def _number(door: Door, name: str, default: float, most: float, wanted: str) -> 
     if not 0.0 <= number <= most:
         raise door.refused(name, wanted)
     return number
+
+
+def _host(door: Door) -> str:
+    host = door.text("metrics-host", "127.0.0.1")
+    if not _HOST.fullmatch(host):
+        raise door.refused("metrics-host", "write an address such as 127.0.0.1, 0.0.0.0 or ::1, or a host name")
+    return host
 
 
 def _port(door: Door, workers: int) -> int | None:

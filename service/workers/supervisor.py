@@ -111,7 +111,7 @@ class Supervisor:
     def _worker(self, number: int, starts: int) -> Process:
         port = self._held.port if self._held else self._settings.port
         seat = Seat(number, starts, self._guarded)
-        settings = replace(self._settings, port=port, seat=seat, warnings=())
+        settings = replace(self._settings, port=port, seat=seat)
         return Process(settings, self._sharing, asyncio.get_running_loop().time, self._told, self._program)
 
     def _told(self, message: Serving | Beat) -> None:
@@ -162,6 +162,6 @@ class Supervisor:
 
 def _check_can_be_told(settings: Settings) -> None:
     try:
-        encode(Begin(replace(settings, warnings=())))
+        encode(Begin(settings))
     except UnicodeEncodeError:
         raise CannotBegin(_NO_TEXT) from None

@@ -13,10 +13,11 @@ from service.errors import DeadlineExpired, Overloaded
 from service.rpc.access.who import WHO, Caller, Role
 from service.rpc.admission.admission import MOST_WAITING, SHARES, SWEEPS_S, WINDOW_S, Admission
 from service.rpc.admission.classes import DESKTOP, EMAIL, WEB, Classes, read_classes
-from service.rpc.admission.limit import FIRST, LEAST, AdaptiveLimit
+from service.rpc.admission.limit import FIRST, LEAST, TARGET_S, AdaptiveLimit
 from service.rpc.admission.queues import FIFO_S
-from service.rpc.admission.shed import KEPT_S, MOST_OF_A_CONNECTION, Places, Reason, ShedLeft
+from service.rpc.admission.shed import KEPT_S, MOST_OF_A_CONNECTION, Places, Reason, places_of
 from service.rpc.admission.told import families
+from service.rpc.wrapper import ending_in
 
 
 class Clock:
@@ -139,6 +140,90 @@ async def test_half_the_time_is_waited_and_no_more() -> None:
     assert admission.waiting == (0, 0, 0)
 
 
+async def test_impatient_behind_a_patient_one() -> None:
+    """Half of one's own time counts, whoever stands at the head of the line."""
+    clock = Clock()
+    admission = filled(clock)
+    head, behind = (asyncio.create_task(admission.wait(WEB, seconds)) for seconds in (60.0, 0.2))
+    await settled()
+    await clock.passes(0.11)
+    assert not head.done()
+    with pytest.raises(Overloaded):
+        await behind
+    assert admission.waiting[WEB] == 1
+    head.cancel()
+    await asyncio.gather(head, return_exceptions=True)
+    assert admission.waiting[WEB] == 0
+
+
+async def test_who_waits_is_ended_by_a_timeout() -> None:
+    """A timeout around what waits ends as one: `asyncio.timeout` takes only the plain CancelledError for its own."""
+    admission = Admission()
+    while admission.take(WEB):
+        pass
+    with pytest.raises(DeadlineExpired):
+        async with ending_in(0.01):
+            await admission.wait(WEB, 60.0)
+
+
+async def test_items_of_streams_wait_for_their_turn() -> None:
+    """Any number waits as long as the stream goes on, first come, first served, and none is shed."""
+    clock = Clock()
+    admission, order = filled(clock), list[int]()
+
+    async def item(number: int) -> None:
+        await admission.wait_in_turn(EMAIL)
+        order.append(number)
+        admission.give_back(EMAIL, clock())
+
+    tasks = [asyncio.create_task(item(number)) for number in range(MOST_WAITING[EMAIL] + 100)]
+    await settled()
+    for _ in range(20):
+        await clock.passes(5.0)
+    assert admission.waiting[EMAIL] == len(tasks)
+    tasks.pop().cancel()
+    admission.give_back(EMAIL, clock())
+    while len(order) < len(tasks):
+        await settled()
+    assert order == list(range(len(tasks)))
+    assert sum(admission.shed.values()) == admission.shed[EMAIL, Reason.LEFT] == 1
+
+
+async def test_calls_and_channels_take_turns() -> None:
+    """Neither a stream nor one channel keeps the others of its class waiting until all of its own are served."""
+    clock = Clock()
+    admission, order = filled(clock), list[str]()
+
+    async def asks(channel: str, *, streamed: bool) -> None:
+        if streamed:
+            await admission.wait_in_turn(EMAIL, channel)
+        else:
+            await admission.wait(EMAIL, 60.0, channel)
+        order.append(channel)
+
+    asked = [("a", True)] * 3 + [("b", False)] * 3 + [("c", False)]
+    tasks = [asyncio.create_task(asks(channel, streamed=streamed)) for channel, streamed in asked]
+    await settled()
+    for _ in tasks:
+        admission.give_back(EMAIL, clock())
+        await settled()
+    assert "".join(order) == "abcabab"
+    await asyncio.gather(*tasks)
+
+
+async def test_email_always_has_a_place() -> None:
+    """When desktops and the web take all of a small limit, one of e-mail is made besides, and no more."""
+    clock = Clock()
+    admission = Admission(clock=clock, later=clock.later)
+    for kind in (DESKTOP, WEB):
+        while admission.take(kind):
+            pass
+    assert sum(admission.working) == FIRST
+    assert admission.take(EMAIL)
+    assert not admission.take(EMAIL)
+    assert not admission.take(WEB)
+
+
 async def test_too_many_wait() -> None:
     """The queue of a class is bounded; the one that has waited longest makes room."""
     clock = Clock()
@@ -162,8 +247,9 @@ async def test_who_left_gets_no_place() -> None:
     leaves, stays = (asyncio.create_task(admission.wait(WEB, 10.0)) for _ in range(2))
     await settled()
     leaves.cancel()
-    with pytest.raises(ShedLeft):
+    with pytest.raises(asyncio.CancelledError) as left:
         await leaves
+    assert places_of(left.value) is admission.places
     assert admission.waiting[WEB] == 1
     admission.give_back(WEB, clock())
     stays.cancel()  # in the same turn in which it gets the place
@@ -202,15 +288,40 @@ async def test_what_is_left_of_the_deadline() -> None:
 def test_the_limit_follows_the_latency() -> None:
     """Slow decisions cut the limit to its least, quick ones let it grow, and one that binds nobody goes back."""
     limit = AdaptiveLimit()
-    for _ in range(30):
-        limit.learn(0.5, short=True)
-    assert limit.value == LEAST
+    for _ in range(4):
+        limit.learn(0.03 * limit.value, short=True)
+    assert limit.value < FIRST / 2
     for _ in range(30):
         limit.learn(0.005, short=True)
     assert limit.value > 2 * FIRST
     for _ in range(200):
         limit.learn(0.005, short=False)
     assert limit.value == FIRST
+
+
+@pytest.mark.parametrize("slow_s", [0.03, 0.05, 0.2])
+def test_a_latency_that_is_not_load(slow_s: float) -> None:
+    """A store that becomes slow for everybody is no reason to ask it less: cutting it does not make it quick."""
+    limit = AdaptiveLimit()
+    for _ in range(10):
+        limit.learn(0.001, short=False)
+    for _ in range(15):
+        limit.learn(slow_s, short=True)
+    assert limit.value >= FIRST
+    for _ in range(100):
+        limit.learn(0.001 * limit.value, short=True)
+    assert limit.target_s == TARGET_S
+
+
+def test_under_lasting_load_the_limit_stays_low() -> None:
+    """A store of one thing at a time: the latency follows what is in work, so no more is asked than at least."""
+    limit, values = AdaptiveLimit(), list[int]()
+    for _ in range(300):
+        limit.learn(0.012 * limit.value, short=True)
+        values.append(limit.value)
+    assert max(values[5:]) <= 3 * LEAST
+    assert sum(values[20:]) / len(values[20:]) < LEAST + 1
+    assert limit.target_s < 3 * 0.012 * LEAST
 
 
 async def test_a_loop_that_stood_still_cuts_nothing() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -9,9 +12,11 @@ import pytest
 
 from service.core.explained import Depth
 from service.errors import UnknownCaller
+from service.rpc import callers
 from service.rpc.access.gate import Access, bearers
+from service.rpc.access.issuers import Sources
 from service.rpc.access.who import WHO, Caller, Role
-from service.rpc.callers import LARGEST_FILE, CallersFile, CallersRefused, read_callers
+from service.rpc.callers import LARGEST_FILE, Callers, CallersFile, CallersRefused, SameCallers, read_callers
 from tests.edge.access.authority import Signer
 
 TOKEN = "the contact centre's own token"
@@ -107,8 +112,8 @@ def test_a_caller_goes_as_far_as_its_role_and_less_where_its_entry_says_so(tmp_p
         f"{{name: less, role: desktop, token_sha256: {OTHER}, channels: [phone], depth: customer, calls_per_s: 2.5, "
         "customers_per_hour: 7}",
     )
-    callers = read_callers(written(tmp_path, "callers:\n" + "".join(f"  - {row}\n" for row in rows)))
-    usual, less = callers.by_token(TOKEN), callers.by_token("another")
+    found = read_callers(written(tmp_path, "callers:\n" + "".join(f"  - {row}\n" for row in rows)))
+    usual, less = found.by_token(TOKEN), found.by_token("another")
     assert usual is not None
     assert usual.channels == {"desk", "desktop"}
     assert less is not None
@@ -143,6 +148,7 @@ BAD = {
     "both": GOOD.replace("token", "certificate: a.example, token"),
     "the token itself": f"callers: [{{name: desk, token_sha256: {TOKEN!r}, role: desktop}}]\n".replace('"', "'"),
     "a short digest": f"callers: [{{name: desk, token_sha256: {DIGEST[:-1]}, role: desktop}}]\n",
+    "the digest of nothing": GOOD.replace(DIGEST, sha256(b"").hexdigest()),
     "a name twice": GOOD + f"  - {{name: desk, token_sha256: {OTHER}, role: desktop}}\n",
     "a token twice": GOOD + f"  - {{name: shop, token_sha256: {DIGEST}, role: email}}\n",
     "a key too many": GOOD.replace("role", "owner: me, role"),
@@ -150,7 +156,7 @@ BAD = {
     "a customer of the desk": GOOD.replace("token", "customer: a, token"),
     "channels of an operator": GOOD.replace("desktop", "operator, channels: [web]"),
     "no channels": GOOD.replace("token", "channels: [], token"),
-    "customers of ingestion": GOOD.replace("desktop", "ingest, customers_per_hour: 5"),
+    "customers of an operator": GOOD.replace("desktop", "operator, customers_per_hour: 5"),
     "no calls": GOOD.replace("token", "calls_per_s: 0, token"),
     "no YAML": "callers: [",
     "an alias": "callers: &a []\nmore: *a\n",
@@ -178,6 +184,51 @@ def test_a_file_that_is_wrong_is_refused_in_words(tmp_path: Path, text: str | by
     assert "contact centre" not in str(refused.value)
 
 
+def test_nothing_is_nobodys_token() -> None:
+    """Headers without a token are nobody's, even where the digest of the empty text got among the callers."""
+    boss = Caller("boss", Role.PRIVACY_OFFICER, frozenset(), Depth.AUDITOR)
+    access = Access(SameCallers(Callers({sha256(b"").digest(): boss})))
+    gate = access.gate("tact.v1.RightsService/EraseCustomer")
+    assert gate is not None
+    for value in ("", "Bearer ", "Bearer", "Basic eDp5", b"Bearer x"):
+        with pytest.raises(UnknownCaller):
+            gate(Called(("authorization", value)))
+
+
+CANARY = "4917055501734"
+MISPLACED = (
+    "{name: CANARY, role: web, customer: CANARY, token_sha256: CANARY}",
+    "{name: a, role: CANARY, token_sha256: 'CANARY', depth: CANARY, channels: CANARY, calls_per_s: CANARY}",
+    "{name: b, role: desktop, depth: 'CANARY', channels: [CANARY, 'CANARY', 'CANARY'], customers_per_hour: CANARY}",
+    "{name: c, CANARY: 1, CANARY: 2, certificate: CANARY, calls_per_s: 'CANARY'}",
+    "{name: d, role: desktop, token_sha256, CANARY}",
+    "{name: cCANARY, role: web, customer: cCANARY, token_sha256: CANARY}",
+    "{name: cCANARY, role: cCANARY}",
+    "CANARY",
+    "{name: &CANARY e, role: !CANARY web, customer: *CANARY}",
+    "{name: 'CANARY",
+)
+KEYS_MISPLACED = (
+    "{name: CANARY, issuer: CANARY, audience: CANARY, keys: CANARY, roles: [CANARY], leeway: CANARY}",
+    "{name: c, issuer: CANARY0, audience: 'x', keys: 'CANARY', roles: CANARY, algorithms: [xCANARY, 'CANARY']}",
+    "{name: c, issuer: 'CANARY', audience: x, keys: 'http://me:CANARY@login/CANARY', roles: [web], role_claim: CANARY}",
+    "{name: d, issuer: 'CANARY', audience: x, keys: 'ftp://CANARY/', roles: [web], customer_claim: CANARY}",
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [*(f"callers:\n  - {one}\n  - {one}\n" for one in MISPLACED), *(f"issuers:\n  - {one}\n" for one in KEYS_MISPLACED),
+     "issuers:\n" + "".join(f"  - {one}\n" for one in KEYS_MISPLACED), "CANARY: []\n", "CANARY", "- CANARY\n"],
+)  # fmt: skip
+def test_no_value_of_the_file_is_ever_told(tmp_path: Path, text: str) -> None:
+    """Customers' ids, tokens in the wrong place, and whatever else stands there are in no refusal, only their lines."""
+    with pytest.raises(CallersRefused) as refused:
+        read_callers(written(tmp_path, text.replace("CANARY", CANARY)))
+    assert CANARY not in str(refused.value)
+    assert "callers.yaml:" in str(refused.value)
+
+
 def test_an_issuer_that_is_right_is_taken(tmp_path: Path) -> None:
     """The bad ones above differ from a good one in what they are there for, and in nothing else."""
     read_callers(written(tmp_path, GOOD + ISSUER))
@@ -190,6 +241,28 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
         CallersFile(tmp_path / "none.yaml")
 
 
+async def test_no_call_waits_for_a_changed_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it takes to read, calls go on with the callers of before, and the new ones count once they are read;
+    what is refused leaves no source of keys behind.
+    """
+    now_s, ready = [0.0], threading.Event()
+    file = CallersFile(written(tmp_path, GOOD), lambda: now_s[0])
+    monkeypatch.setattr(callers, "read_callers", lambda *_: ready.wait(5.0) and Callers())
+    written(tmp_path, GOOD + " ")
+    for now_s[0] in (1.0, 2.0, 3.0):
+        assert file.now.by_token(TOKEN)
+    ready.set()
+    await asyncio.to_thread(file._reading.join, 5.0)
+    assert file.now.by_token(TOKEN) is None
+    file.close()
+    monkeypatch.undo()
+    sources = Sources(tmp_path)
+    for text in (ISSUER.replace("tact,", "tact, more: 1,"), GOOD):
+        with suppress(CallersRefused):
+            read_callers(written(tmp_path, text), sources)
+    assert not sources._open
+
+
 def test_a_changed_file_counts_within_a_second(tmp_path: Path) -> None:
     """A token that is taken away counts no more from the next look on; a bad file changes nothing, nor does none."""
     now_s = [0.0]
@@ -197,6 +270,9 @@ def test_a_changed_file_counts_within_a_second(tmp_path: Path) -> None:
     file = CallersFile(path, lambda: now_s[0])
 
     def depth() -> Depth | None:
+        _ = file.now
+        if (reading := file._reading).ident is not None:
+            reading.join(5.0)
         caller = file.now.by_token(TOKEN)
         return caller.depth if caller else None
 

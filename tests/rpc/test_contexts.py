@@ -19,7 +19,7 @@ from service.core.decision import Known
 from service.core.loader import load_strategy
 from service.core.records import EventToFold
 from service.errors import StoreError
-from service.rpc.batches import MAX_IN_FLIGHT
+from service.rpc.batches import FEW_IN_FLIGHT
 from service.rpc.convert_context import context_answer
 from service.rpc.edge import Limits
 from service.rpc.plain import plain
@@ -287,13 +287,13 @@ class Slow(Untouched):
 
 
 async def test_folding_is_bounded() -> None:
-    """A batch of a thousand customers folds side by side, never more than 64 at once."""
+    """A batch of a thousand customers folds side by side, only a few at once: decisions come between."""
     slow = Slow()
     async with calling(edge_of(stores=Alone(slow))) as channel:
         events = (event(event_id=str(i), customer_id=f"c-{i}") for i in range(1_000))
         answer = await ContextServiceStub(channel).RecordEvents(batch(*events))
     assert {result.status for result in answer.results} == {STORED}
-    assert slow.most == MAX_IN_FLIGHT
+    assert slow.most == FEW_IN_FLIGHT
 
 
 async def test_a_store_that_fails_is_told() -> None:

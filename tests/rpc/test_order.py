@@ -10,10 +10,22 @@ import grpc
 import pytest
 
 from service.errors import UnknownCaller
-from service.rpc.wrapper import MAX_REQUEST_BYTES, Times, TimeToEnd, telling, unary
+from service.rpc import health
+from service.rpc.wrapper import (
+    MAX_REQUEST_BYTES,
+    Raws,
+    TimeLeft,
+    Times,
+    TimeToEnd,
+    collecting,
+    conversing,
+    telling,
+    unary,
+)
 from tact.v1.identity_pb2 import GetIdentitiesRequest, GetIdentitiesResponse
 
 TIMES = Times(1.0, 60.0)
+SHAPES = ("unary", "telling", "collecting", "conversing", "health watch")
 BROKEN = b"\xff"
 
 
@@ -37,7 +49,7 @@ class Call:
         raise Ended(code.name)
 
     def handlers(self, *, lets_in: bool) -> list[Any]:
-        """Return a handler of one answer and one of many, which note what is done."""
+        """Return a handler of each of `SHAPES`, which note what is done."""
 
         def gate(call: object) -> None:
             self.done.append("gate")
@@ -57,11 +69,24 @@ class Call:
             for none in list[GetIdentitiesResponse]():
                 yield none
 
+        async def gathered(raws: Raws, left: TimeLeft) -> GetIdentitiesResponse:
+            self.done.append("work")
+            return GetIdentitiesResponse()
+
+        async def talk(raws: Raws, left: TimeLeft) -> AsyncGenerator[bytes, None]:
+            self.done.append("work")
+            for none in list[bytes]():
+                yield none
+
         told = telling(many, GetIdentitiesRequest, MAX_REQUEST_BYTES, gate)
-        return [unary(one, read, TIMES, gate=gate).unary_unary, told.unary_stream]
+        return [
+            unary(one, read, TIMES, gate=gate).unary_unary, told.unary_stream,
+            collecting(gathered, TIMES, gate).stream_unary, conversing(talk, TIMES, gate).stream_stream,
+            health.Health(()).handlers(gate)["Watch"].unary_stream,
+        ]  # fmt: skip
 
 
-@pytest.mark.parametrize("shape", [0, 1], ids=["unary", "stream"])
+@pytest.mark.parametrize("shape", range(len(SHAPES)), ids=SHAPES)
 @pytest.mark.parametrize("left_s", [0.0, -1.0])
 async def test_what_is_over_costs_nothing(left_s: float, shape: int) -> None:
     """Nobody is asked who calls, nothing is read and nothing is done."""
@@ -71,7 +96,7 @@ async def test_what_is_over_costs_nothing(left_s: float, shape: int) -> None:
     assert call.done == []
 
 
-@pytest.mark.parametrize("shape", [0, 1], ids=["unary", "stream"])
+@pytest.mark.parametrize("shape", range(len(SHAPES)), ids=SHAPES)
 async def test_who_may_not_come_in_is_not_read(shape: int) -> None:
     """Bytes of a stranger are not parsed: what is wrong with them is not told either."""
     call = Call(5.0)

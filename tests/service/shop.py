@@ -15,8 +15,8 @@ strategy: {name: shop, says: A shop., currency: EUR, safe_greeting: hello, explo
 """,
     "consent": """\
 consent:
+  - {id: basic, says: What service needs., purposes: [service]}
   - {id: all, says: Everything is agreed., purposes: [service, personalization, profiling]}
-  - {id: none, says: Nothing is agreed., purposes: []}
 """,
     "channels": """\
 channels:
@@ -52,9 +52,8 @@ actions:
     propensity: 1.0
     treatments: [{channel: web, placements: [hero], text: Hello.}]
   - id: phone
-    kind: offer
+    kind: message
     says: The phone.
-    intents: [cross_sell]
     value: 100.0
     propensity: 0.5
     consumes: {supply: present.left, units: 1, hold: 10m}

@@ -137,6 +137,14 @@ async def test_a_password_that_is_wrong_is_refused_at_the_start(tmp_path: Path) 
         assert "opensesame" not in str(refused.value)
 
 
+async def test_a_cluster_that_is_none_is_refused_at_the_start(tmp_path: Path) -> None:
+    """The server says that it is in no cluster: the service does not start, and says so."""
+    with EmbeddedStore(tmp_path / "store") as url:
+        place = url.replace("redis://", "redis+cluster://").removesuffix("0")
+        with pytest.raises(StartRefused, match=r"cluster support disabled.*Mend the store's URL"):
+            await start(settings(place))
+
+
 async def test_a_taken_port_ends_what_was_started_for_it(tmp_path: Path) -> None:
     """The refusal names the address, and the embedded store that was up already has been stopped."""
     with socket.socket() as taken:

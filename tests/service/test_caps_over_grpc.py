@@ -95,8 +95,8 @@ STRATEGY = {
     "strategy": "strategy: {name: crowd, says: Many offers., currency: EUR, safe_greeting: hello, explore: 0.5}\n",
     "consent": """\
 consent:
-  - {id: all, says: Everything is agreed., purposes: [service, personalization, profiling]}
   - {id: none, says: Nothing is agreed., purposes: []}
+  - {id: all, says: Everything is agreed., purposes: [service, personalization, profiling]}
 """,
     "channels": "channels:\n  - {id: web, placements: [hero, side]}\n  - {id: app, placements: [hero, side]}\n",
     "events": "events:\n  - {id: moved, says: A customer moved., attributes: {zone: string}}\n",
@@ -247,6 +247,8 @@ async def ask_everything(targets: Sequence[str], url: str) -> tuple[list[Said], 
     begin_ms, began_s = first_ms(), time.monotonic()
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(TactClient(target, timeout_s=30.0)) for target in targets]
+        for customer in (*CUSTOMERS, ALIAS):
+            await clients[0].set_consent(customer, "all", given_at=begin_ms, source="test")
         callers = Callers(clients, begin_ms)
         await callers.all(range(REQUESTS // 3))
         await clients[0].identities.link(ALIAS, "ada")

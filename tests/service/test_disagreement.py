@@ -78,7 +78,7 @@ async def test_where_both_agree_there_is_no_alarm(
             await tact.happened("enid", "ticket.opened", NOW_MS - 5000, ticket="t2")
             await decider(tact, tact.engine, counts).decide(ask("enid"), DEADLINE_S)
         told = {name: told for name, told in counts.told().items() if told}
-        assert told == {"decisions": {"said": 2}, "degraded": {"no_model": 2}}
+        assert told == {"decisions": {"said": 2}, "degraded": {"no_model": 2}, "rungs": {"rules_and_priors": 2}}
         assert not caplog.records
         assert all(entry.objections == () for entry in logged(clean_store_url, "enid"))
 

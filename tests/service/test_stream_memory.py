@@ -36,7 +36,7 @@ def single(number: int) -> bytes:
 
 def batch(number: int) -> bytes:
     """Return one message of `DecideBatches`."""
-    requests = [pb.DecideRequest.FromString(single(64 * number + place)) for place in range(64)]
+    requests = [pb.DecideRequest.FromString(single(60 * number + place)) for place in range(60)]
     return pb.DecideBatchesRequest(requests=requests).SerializeToString()
 
 

@@ -267,10 +267,13 @@ async def test_a_bucket_that_is_not_told_stops_no_other(clean_store_url: str) ->
             about: bytes,
             length: int,
             deadline_s: float | None,
+            confirmed: bool = False,
         ) -> list[Any]:
             """Call a function, or one that refuses such arguments."""
             called = "commit" if keys[0] in self.failing else name
-            return await super().function(called, keys, arguments, about=about, length=length, deadline_s=deadline_s)
+            return await super().function(
+                called, keys, arguments, about=about, length=length, deadline_s=deadline_s, confirmed=confirmed
+            )
 
     async with Connections(clean_store_url, size=4) as connections:
         one = Store.over(connections, LEVELS, "none")

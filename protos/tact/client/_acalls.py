@@ -14,8 +14,8 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from tact.client._again import Again
-from tact.client._calls import NO_TURN, Metadata, as_bytes, ours, said_by
-from tact.client._errors import CallFailed
+from tact.client._calls import NO_TURN, Metadata, as_bytes, ours, pause_of, said_by
+from tact.client._errors import CallFailed, Life
 from tact.client._messages import written
 from tact.client._stubs import ENDLESS
 from tact.client._tokens import AsyncTokens
@@ -32,6 +32,17 @@ class AsyncTerms:
     tokens: AsyncTokens | None
     again: Again
     turns: asyncio.Semaphore
+    life: Life
+
+    def ended(self, error: BaseException) -> CallFailed:
+        """Return how a call ends whose client was closed; raise what happened where that is something else.
+
+        gRPC cancels whoever waits for a call of a channel that is closed, and so does who cancels the waiting task.
+        """
+        task = asyncio.current_task()
+        if not self.life.closed or (task is not None and task.cancelling()):
+            raise error
+        return self.life.over()
 
 
 class AsyncCalls:
@@ -90,7 +101,7 @@ class _One:
     ) -> Any:  # noqa: ANN401 - the stubs say what it is
         raw, ends = written(request), monotonic() + (self.terms.timeout_s if timeout is None else timeout)
         tokens, repeated = self.terms.tokens, False
-        bearer = await tokens.now() if tokens else None
+        bearer = await tokens.now(ends) if tokens else None
         self.terms.again.called()
         while True:
             await self._turn(ends)
@@ -99,14 +110,16 @@ class _One:
                 return await self.way(raw, timeout=max(0.0, ends - monotonic()), metadata=said, **more)
             except grpc.aio.AioRpcError as error:
                 failed = CallFailed.of(error)
+            except (asyncio.CancelledError, grpc.aio.UsageError) as error:
+                raise self.terms.ended(error) from None
             finally:
                 self.terms.turns.release()
-            if repeated:
+            if repeated or self.terms.life.closed:
                 raise failed
             repeated = True
-            if (renewed := await _renewed(failed, tokens, bearer)) is not None:
+            if (renewed := await _renewed(failed, tokens, bearer, ends)) is not None:
                 bearer = renewed
-            elif (pause_s := self.terms.again.pause_after(failed)) is not None and monotonic() + pause_s < ends:
+            elif (pause_s := pause_of(self.terms.again, failed, request)) is not None and monotonic() + pause_s < ends:
                 await asyncio.sleep(pause_s)
             else:
                 raise failed
@@ -136,13 +149,16 @@ class _Collected:
         metadata: Metadata | None = None,
         **more: object,
     ) -> Any:  # noqa: ANN401 - as above
-        tokens, limit_s = self.terms.tokens, timeout or self.terms.stream_timeout_s
-        bearer = await tokens.now() if tokens else None
+        tokens, limit_s = self.terms.tokens, self.terms.stream_timeout_s if timeout is None else timeout
+        ends = monotonic() + limit_s
+        bearer = await tokens.now(ends) if tokens else None
         try:
             return await self.way(requests, timeout=limit_s, metadata=said_by(metadata, bearer), **more)
         except grpc.aio.AioRpcError as error:
             failed = CallFailed.of(error)
-        await _renewed(failed, tokens, bearer)
+        except (asyncio.CancelledError, grpc.aio.UsageError) as error:
+            raise self.terms.ended(error) from None
+        await _renewed(failed, tokens, bearer, ends)
         raise failed
 
 
@@ -158,19 +174,22 @@ class _Told:
     def __call__(
         self, sent: Sent, timeout: float | None = None, metadata: Metadata | None = None, **more: object
     ) -> AsyncAnswers:
-        limit_s = timeout or self.stream_s
+        limit_s = self.stream_s if timeout is None else timeout
+        patience_s = self.terms.timeout_s if limit_s is None else limit_s
 
         def dial(bearer: str | None) -> Any:  # noqa: ANN401 - gRPC's calls share no type
             return self.way(sent, timeout=limit_s, metadata=said_by(metadata, bearer), **more)
 
-        return AsyncAnswers(dial, self.terms.tokens, repeats=self.repeats)
+        return AsyncAnswers(dial, self.terms, patience_s, repeats=self.repeats)
 
 
 class AsyncAnswers(AsyncIterator[Any]):
     """The answers of a stream as they come; `cancel` ends it before."""
 
-    def __init__(self, dial: Callable[[str | None], Any], tokens: AsyncTokens | None, *, repeats: bool) -> None:
-        self._dial, self._tokens, self._repeats = dial, tokens, repeats
+    def __init__(
+        self, dial: Callable[[str | None], Any], terms: AsyncTerms, patience_s: float, *, repeats: bool
+    ) -> None:
+        self._dial, self._terms, self._patience_s, self._repeats = dial, terms, patience_s, repeats
         self._bearer: str | None = None
         self._call: Any = None
         self._answers: Any = None
@@ -179,16 +198,20 @@ class AsyncAnswers(AsyncIterator[Any]):
         return self
 
     async def __anext__(self) -> Any:  # noqa: ANN401 - the stubs say what it is
-        if self._call is None:
-            self._begin(await self._tokens.now() if self._tokens else None)
+        tokens, ends = self._terms.tokens, monotonic() + self._patience_s
+        bearer = await tokens.now(ends) if tokens and self._call is None else None
         try:
+            if self._call is None:
+                self._begin(bearer)
             answer = await anext(self._answers)
         except grpc.aio.AioRpcError as error:
             failed = CallFailed.of(error)
+        except (asyncio.CancelledError, grpc.aio.UsageError) as error:
+            raise self._terms.ended(error) from None
         else:
             self._repeats = False
             return answer
-        renewed = await _renewed(failed, self._tokens, self._bearer)
+        renewed = await _renewed(failed, tokens, self._bearer, monotonic() + self._patience_s)
         if renewed is None or not self._repeats:
             raise failed
         self._repeats = False
@@ -205,7 +228,7 @@ class AsyncAnswers(AsyncIterator[Any]):
         self._answers = aiter(self._call)
 
 
-async def _renewed(failed: CallFailed, tokens: AsyncTokens | None, bearer: str | None) -> str | None:
+async def _renewed(failed: CallFailed, tokens: AsyncTokens | None, bearer: str | None, ends: float) -> str | None:
     if tokens is None or bearer is None or failed.code is not grpc.StatusCode.UNAUTHENTICATED:
         return None
-    return await tokens.after(bearer)
+    return await tokens.after(bearer, ends)

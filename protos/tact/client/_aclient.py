@@ -14,6 +14,7 @@ import grpc.aio
 from tact.client._acalls import AsyncCalls, AsyncTerms
 from tact.client._again import Again
 from tact.client._connecting import AT_ONCE, HEALTH, SERVING, Connecting, Tls
+from tact.client._errors import Life
 from tact.client._messages import depth_of, moment
 from tact.client._policy import Keepalive, Retry
 from tact.client._runs import async_answers, each
@@ -51,7 +52,9 @@ class AsyncClient:
         )  # fmt: skip
         tokens = None if token is None else AsyncTokens(same(token) if isinstance(token, str) else token)
         self._channels = tuple(_channel(how) for _ in range(connections))
-        terms = AsyncTerms(timeout_s, stream_timeout_s, tokens, Again(retry), asyncio.Semaphore(AT_ONCE * connections))
+        self._life, self._tokens = Life(), tokens
+        turns = asyncio.Semaphore(AT_ONCE * connections)
+        terms = AsyncTerms(timeout_s, stream_timeout_s, tokens, Again(retry), turns, self._life)
         self.stubs = AsyncStubs(AsyncCalls(self._channels, terms).channel)
 
     async def __aenter__(self) -> Self:
@@ -63,7 +66,10 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """End all connections; calls under way end as CANCELLED."""
+        """End all connections; calls under way and later ones end as CANCELLED."""
+        self._life.closed = True
+        if self._tokens is not None:
+            self._tokens.close()
         for channel in self._channels:
             await channel.close()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import random
+from threading import Lock
 from time import monotonic
 
 from tact.client._errors import CallFailed
@@ -22,25 +23,31 @@ class Again:
     """Tells whether a call that failed is made once more; calls count for a while that fades with `WINDOW_S`."""
 
     def __init__(self, retry: Retry) -> None:
-        self._pause_s = retry.first_pause_s
-        self._on = retry.attempts > 1
+        self._retry = retry
+        self._counting = Lock()
         self._calls = self._repeated = 0.0
         self._faded_s = monotonic()
 
     def called(self) -> None:
         """Count a call."""
-        self._fade()
-        self._calls += 1
+        with self._counting:
+            self._fade()
+            self._calls += 1
 
-    def pause_after(self, failed: CallFailed) -> float | None:
-        """Return how many seconds to wait before the call is made once more; None where it is not."""
-        if not self._on or failed.code.name not in REPEATED or (failed.pushback_s or 0.0) < 0:
+    def pause_after(self, failed: CallFailed, *, alone: bool = False) -> float | None:
+        """Return how many seconds to wait before the call is made once more; None where it is not.
+
+        What gRPC does not repeat, `alone`, is made once more whatever the share.
+        """
+        if self._retry.attempts == 1 or failed.code.name not in REPEATED or (failed.pushback_s or 0.0) < 0:
             return None
-        self._fade()
-        if self._repeated + 1 > SHARE * self._calls:
-            return None
-        self._repeated += 1
-        return max(self._pause_s * random.uniform(0.5, 1.5), failed.pushback_s or 0.0)  # noqa: S311 - no secret
+        with self._counting:
+            self._fade()
+            if not alone and self._repeated + 1 > SHARE * self._calls:
+                return None
+            self._repeated += 1
+        pause_s = self._retry.first_pause_s * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
+        return max(pause_s, failed.pushback_s or 0.0)
 
     def _fade(self) -> None:
         now = monotonic()

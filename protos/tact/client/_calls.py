@@ -16,10 +16,11 @@ import grpc
 from google.protobuf.message import Message
 
 from tact.client._again import Again
-from tact.client._errors import CallFailed, Ended
-from tact.client._messages import written
+from tact.client._errors import CallFailed, Ended, Life
+from tact.client._messages import is_safe_twice, written
 from tact.client._stubs import ENDLESS
 from tact.client._tokens import Tokens
+from tact.v1.context_pb2 import SetConsentRequest
 
 T = TypeVar("T")
 NO_TURN = "Too many calls are under way at once; make fewer, or open more connections."
@@ -35,6 +36,7 @@ class Terms:
     tokens: Tokens | None
     again: Again
     turns: Semaphore
+    life: Life
 
 
 class Calls:
@@ -90,7 +92,7 @@ class _One:
     ) -> Any:  # noqa: ANN401 - the stubs say what it is
         raw, ends = written(request), monotonic() + (self.terms.timeout_s if timeout is None else timeout)
         tokens, repeated = self.terms.tokens, False
-        bearer = tokens.now() if tokens else None
+        bearer = tokens.now(ends) if tokens else None
         self.terms.again.called()
         while True:
             if not self.terms.turns.acquire(timeout=max(0.0, ends - monotonic())):
@@ -100,14 +102,16 @@ class _One:
                 return self.way(raw, timeout=max(0.0, ends - monotonic()), metadata=said, **more)
             except grpc.RpcError as error:
                 failed = CallFailed.of(cast(Ended, error))
+            except ValueError as error:
+                raise _closed(self.terms.life, error) from None
             finally:
                 self.terms.turns.release()
-            if repeated:
+            if repeated or self.terms.life.closed:
                 raise failed
             repeated = True
-            if (renewed := _renewed(failed, tokens, bearer)) is not None:
+            if (renewed := _renewed(failed, tokens, bearer, ends)) is not None:
                 bearer = renewed
-            elif (pause_s := self.terms.again.pause_after(failed)) is not None and monotonic() + pause_s < ends:
+            elif (pause_s := pause_of(self.terms.again, failed, request)) is not None and monotonic() + pause_s < ends:
                 sleep(pause_s)
             else:
                 raise failed
@@ -128,13 +132,15 @@ class _Collected:
         metadata: Metadata | None = None,
         **more: object,
     ) -> Any:  # noqa: ANN401 - as above
-        bearer = self.terms.tokens.now() if self.terms.tokens else None
+        limit_s = self.stream_s if timeout is None else timeout
+        ends, tokens = monotonic() + (self.terms.timeout_s if limit_s is None else limit_s), self.terms.tokens
+        bearer = tokens.now(ends) if tokens else None
         try:
-            return self.way(
-                iter(requests), timeout=timeout or self.stream_s, metadata=said_by(metadata, bearer), **more
-            )
+            return self.way(iter(requests), timeout=limit_s, metadata=said_by(metadata, bearer), **more)
         except grpc.RpcError as error:
-            raise _failed(error, self.terms.tokens, bearer) from None
+            raise _failed(error, tokens, bearer, ends) from None
+        except ValueError as error:
+            raise _closed(self.terms.life, error) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,21 +159,32 @@ class _Told:
         metadata: Metadata | None = None,
         **more: object,
     ) -> Answers:
-        tokens, limit_s = self.terms.tokens, timeout or self.stream_s
-        bearer = tokens.now() if tokens else None
+        tokens, limit_s = self.terms.tokens, self.stream_s if timeout is None else timeout
+        patience_s = self.terms.timeout_s if limit_s is None else limit_s
+        bearer = tokens.now(monotonic() + patience_s) if tokens else None
 
         def dial(bearer: str | None) -> Any:  # noqa: ANN401 - gRPC's calls share no type
-            return self.way(sent, timeout=limit_s, metadata=said_by(metadata, bearer), **more)
+            try:
+                return self.way(sent, timeout=limit_s, metadata=said_by(metadata, bearer), **more)
+            except ValueError as error:
+                raise _closed(self.terms.life, error) from None
 
-        return Answers(dial, tokens, bearer, repeats=self.repeats)
+        return Answers(dial, tokens, bearer, patience_s, repeats=self.repeats)
 
 
 class Answers(Iterator[Any]):
     """The answers of a stream as they come; `cancel` ends it before."""
 
     def __init__(
-        self, dial: Callable[[str | None], Any], tokens: Tokens | None, bearer: str | None, *, repeats: bool
+        self,
+        dial: Callable[[str | None], Any],
+        tokens: Tokens | None,
+        bearer: str | None,
+        patience_s: float,
+        *,
+        repeats: bool,
     ) -> None:
+        self._patience_s = patience_s
         self._dial, self._tokens, self._bearer, self._repeats = dial, tokens, bearer, repeats
         self._call = dial(bearer)
 
@@ -176,7 +193,7 @@ class Answers(Iterator[Any]):
             answer = next(self._call)
         except grpc.RpcError as error:
             failed = CallFailed.of(cast(Ended, error))
-            renewed = _renewed(failed, self._tokens, self._bearer)
+            renewed = _renewed(failed, self._tokens, self._bearer, monotonic() + self._patience_s)
             if renewed is None or not self._repeats:
                 raise failed from None
             self._bearer, self._repeats = renewed, False
@@ -190,17 +207,29 @@ class Answers(Iterator[Any]):
         self._call.cancel()
 
 
-def _failed(error: grpc.RpcError, tokens: Tokens | None, bearer: str | None) -> CallFailed:
+def _closed(life: Life, error: ValueError) -> CallFailed:
+    """Return how a call of a closed client ends; raise what happened where that is something else."""
+    if not life.closed:
+        raise error
+    return life.over()
+
+
+def pause_of(again: Again, failed: CallFailed, request: Message) -> float | None:
+    """Return how many seconds to wait before a call is made once more; None where it is not."""
+    return again.pause_after(failed, alone=isinstance(request, SetConsentRequest)) if is_safe_twice(request) else None
+
+
+def _failed(error: grpc.RpcError, tokens: Tokens | None, bearer: str | None, ends: float) -> CallFailed:
     """Return how a call failed; where its token is why, the next call has another one."""
     failed = CallFailed.of(cast(Ended, error))
-    _renewed(failed, tokens, bearer)
+    _renewed(failed, tokens, bearer, ends)
     return failed
 
 
-def _renewed(failed: CallFailed, tokens: Tokens | None, bearer: str | None) -> str | None:
+def _renewed(failed: CallFailed, tokens: Tokens | None, bearer: str | None, ends: float) -> str | None:
     if tokens is None or bearer is None or failed.code is not grpc.StatusCode.UNAUTHENTICATED:
         return None
-    return tokens.after(bearer)
+    return tokens.after(bearer, ends)
 
 
 def as_bytes(how: Mapping[str, object]) -> dict[str, Any]:

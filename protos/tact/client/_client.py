@@ -13,6 +13,7 @@ import grpc
 from tact.client._again import Again
 from tact.client._calls import Calls, Terms
 from tact.client._connecting import AT_ONCE, HEALTH, SERVING, Connecting, Tls
+from tact.client._errors import Life
 from tact.client._messages import depth_of, moment
 from tact.client._policy import Keepalive, Retry
 from tact.client._runs import answers
@@ -53,7 +54,8 @@ class Client:
         )  # fmt: skip
         tokens = None if token is None else Tokens(same(token) if isinstance(token, str) else token)
         self._channels = tuple(_channel(how) for _ in range(connections))
-        terms = Terms(timeout_s, stream_timeout_s, tokens, Again(retry), Semaphore(AT_ONCE * connections))
+        self._life = Life()
+        terms = Terms(timeout_s, stream_timeout_s, tokens, Again(retry), Semaphore(AT_ONCE * connections), self._life)
         self.stubs = Stubs(Calls(self._channels, terms).channel)
 
     def __enter__(self) -> Self:
@@ -65,7 +67,8 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """End all connections; calls under way end as CANCELLED."""
+        """End all connections; calls under way and later ones end as CANCELLED."""
+        self._life.closed = True
         for channel in self._channels:
             channel.close()
 

@@ -51,6 +51,17 @@ class CallFailed(Exception):
         return cls(error.code(), error.details() or "", _violations(trailers), _pushback_s(trailers))
 
 
+@dataclass(slots=True)
+class Life:
+    """Whether a client was closed: what is under way then, and what comes later, ends as CANCELLED and is final."""
+
+    closed: bool = False
+
+    def over(self) -> CallFailed:
+        """Return how a call of a closed client ends."""
+        return CallFailed(grpc.StatusCode.CANCELLED, "The client is closed.")
+
+
 class Ended(Protocol):
     """How gRPC tells that a call ended, in both of its interfaces."""
 

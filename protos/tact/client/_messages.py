@@ -139,6 +139,16 @@ def written(message: Message) -> bytes:
     return message.SerializeToString()
 
 
+def is_safe_twice(message: Message) -> bool:
+    """Tell whether a message may be sent again once the service may have acted on it.
+
+    A consent without a moment may not: it is given when it arrives, so that its repetition would undo a withdrawal that
+    came between, by whomever. The moment of this machine is no remedy, for a clock that is behind would have a
+    withdrawal refused as older than the consent that it ends.
+    """
+    return not isinstance(message, context_pb2.SetConsentRequest) or message.consent.HasField("given_at")
+
+
 def _keyed(asked: decision_pb2.DecideRequest) -> decision_pb2.DecideRequest:
     if asked.idempotency_key:
         return asked

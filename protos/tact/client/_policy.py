@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 
 Options: TypeAlias = tuple[tuple[str, str | int], ...]
 EVERY_METHOD: tuple[Mapping[str, str], ...] = ({},)
+ONCE: tuple[Mapping[str, str], ...] = ({"service": "tact.v1.ContextService", "method": "SetConsent"},)
+"""What is not repeated by gRPC: a consent without a moment, repeated, undoes a withdrawal that came between."""
 REPEATED = ("UNAVAILABLE", "CANCELLED")
 """What ends a call that may be repeated: the service was not there, or ended the call because it ends itself."""
 LARGEST_REPEATED = 4_194_304
@@ -60,11 +62,11 @@ def service_config(
 ) -> str:
     """Return the policy of calls as gRPC reads it, for the methods that `names` has.
 
-    `waits` lets calls wait for a connection until their deadline. With `several` addresses calls go round among them.
+    SetConsent is never repeated by it. `waits` lets calls wait for a connection until their deadline. With `several`
+    addresses calls go round among them.
     """
-    calls: dict[str, Any] = {"name": list(names)}
-    if waits:
-        calls["waitForReady"] = True
+    waiting = {"waitForReady": True} if waits else {}
+    calls: dict[str, Any] = {"name": list(names), **waiting}
     if retry.attempts > 1:
         calls["retryPolicy"] = {
             "maxAttempts": retry.attempts,
@@ -74,7 +76,7 @@ def service_config(
             "retryableStatusCodes": list(REPEATED),
         }
     config: dict[str, Any] = {
-        "methodConfig": [calls],
+        "methodConfig": [calls, {"name": list(ONCE), **waiting}],
         "retryThrottling": {"maxTokens": retry.budget, "tokenRatio": retry.regained},
     }
     if several:

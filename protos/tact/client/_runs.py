@@ -23,8 +23,14 @@ ON_THE_WAY = 200
 """Questions that are sent and not answered yet."""
 RESUMED = frozenset({"UNAVAILABLE", "CANCELLED", "INTERNAL", "UNKNOWN", "UNAUTHENTICATED"})
 """How a stream ends that broke; a deadline or a refusal is final. Who is not known any more has another token then."""
+SHED, SHED_TIMES = 8, 5
+"""The code of a question that the service has no room for now, and how often it is asked again; then that is final."""
 BROKEN, PAUSE_S = 6, 0.1
 """How often a stream may break with no answer between, and how long to pause first; pauses double."""
+
+
+class NoRoom(CallFailed):
+    """A question was refused because the service is busy; its stream goes on."""
 
 
 @dataclass(slots=True)
@@ -35,6 +41,7 @@ class Unanswered:
     asked: deque[pb.DecideRequest]
     ended: bool = False
     broken: int = 0
+    shed: int = 0
 
     def keyed(self, question: pb.DecideRequest) -> pb.DecideRequest:
         """Return a question with the key under which it is decided once; raise ValueError where a run needs an id."""
@@ -59,8 +66,16 @@ class Unanswered:
         return not self.ended and len(self.asked) + IN_A_BATCH <= ON_THE_WAY
 
     def takes_off(self, answer: pb.DecideResponse) -> pb.DecideResponse:
-        """Return an answer, which is to the first question; raise `CallFailed` where it is not."""
+        """Return an answer, which is to the first question; raise `CallFailed` where it is not.
+
+        Where the service had no room for the question raise `NoRoom`: it and what comes after it, in their order and
+        under their keys, are asked again.
+        """
         self.broken = 0
+        if answer.error.code == SHED and self.asked and self.shed < SHED_TIMES:
+            self.shed += 1
+            raise NoRoom(grpc.StatusCode.RESOURCE_EXHAUSTED, answer.error.message)
+        self.shed = 0
         asked = self.asked.popleft().request_id if self.asked else None
         if asked is not None and not answer.request_id and answer.HasField("error"):
             answer.request_id = asked  # of what is too long to be read the service does not know it
@@ -70,6 +85,8 @@ class Unanswered:
 
     def pause_after(self, error: CallFailed) -> float:
         """Return how many seconds to wait before the next stream; raise what is final."""
+        if isinstance(error, NoRoom):
+            return PAUSE_S * 2.0 ** (self.shed - 1)
         self.broken += 1
         if error.code.name not in RESUMED or self.broken >= BROKEN:
             raise error

@@ -21,7 +21,8 @@ from tact.client._errors import CallFailed
 MARGIN_S = 30.0
 """How long before its end a token is renewed; of short ones a fifth of what is left."""
 AGAIN_S = 1.0
-"""How long after one that failed the next try to renew a token that is still good."""
+"""How long after one that failed the next try to renew a token that is still good, or one that was refused again."""
+LATE = "No token could be had in time to call with."
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,8 @@ class _Held:
 
     token: Token | None = field(default=None, repr=False)
     renew_at: float = 0.0
+    replaced_s: float = float("-inf")
+    error: Exception | None = field(default=None, repr=False)
 
     def take(self, given: str | Token) -> None:
         token = given if isinstance(given, Token) else Token(given)
@@ -85,90 +88,146 @@ class _Held:
         """Tell whether a new one is to be looked for."""
         return time.time() >= self.renew_at
 
-    def forget(self, refused: str) -> None:
-        """Take a token that the service refused as expired, unless there is another one already."""
-        if self.token is not None and self.token.value == refused:
-            self.token, self.renew_at = None, 0.0
+    def forget(self, refused: str) -> bool:
+        """Take a token that the service refused as expired, unless there is another one already.
 
-    def failed(self, error: Exception) -> str:
-        """Go on with a token that is still good; raise `CallFailed` without one."""
-        if (value := self.good()) is None:
-            raise CallFailed(
-                grpc.StatusCode.UNAUTHENTICATED, f"No token could be had to call with: {type(error).__name__}."
-            ) from error
-        self.renew_at = time.time() + AGAIN_S
-        return value
+        Return False where it came in place of a refused one just now: whoever makes tokens is not asked for each call.
+        """
+        if self.token is not None and self.token.value == refused:
+            if time.monotonic() < self.replaced_s + AGAIN_S:
+                return False
+            self.token, self.renew_at, self.replaced_s = None, 0.0, time.monotonic()
+        return True
+
+    def failed(self, error: Exception) -> None:
+        """Go on with a token that is still good, and ask again a little later."""
+        self.error = error
+        if self.good() is not None:
+            self.renew_at = time.time() + AGAIN_S
+
+    def had(self, *, done: bool) -> str:
+        """Return the token after it was looked for; raise `CallFailed` where there is none that is good.
+
+        `done` says that the source has come to an end, well or not.
+        """
+        if (value := self.good()) is not None:
+            return value
+        if not done:
+            raise CallFailed(grpc.StatusCode.DEADLINE_EXCEEDED, LATE)
+        kind = type(self.error).__name__
+        raise CallFailed(
+            grpc.StatusCode.UNAUTHENTICATED, f"No token could be had to call with: {kind}."
+        ) from self.error
+
+    def patience_s(self, ends: float) -> float:
+        """Return for how long a call that ends then waits for a token: half its time while one is good."""
+        left_s = max(0.0, ends - time.monotonic())
+        return left_s if self.good() is None else left_s / 2
 
 
 class Tokens:
-    """The token of a client with threads. One caller at a time renews it; the others go on with one that is good."""
+    """The token of a client with threads. One caller at a time waits for a new one; the others go on with a good one.
+
+    The source is called in a thread of its own, so that no call waits for it beyond its deadline.
+    """
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._held = _Held()
-        self._renewing = threading.Lock()
+        self._deciding = threading.Lock()
+        self._renewing: threading.Event | None = None
 
-    def now(self) -> str:
-        """Return a token to call with; raise `CallFailed` where none can be had."""
+    def now(self, ends: float) -> str:
+        """Return a token to call with before a moment; raise `CallFailed` where none can be had until then."""
         value = self._held.good()
         if value is not None and not self._held.due():
             return value
-        if not self._renewing.acquire(blocking=value is None):
-            return str(value)
-        try:
-            return self._renew()
-        finally:
-            self._renewing.release()
+        with self._deciding:
+            ours, renewing = self._renewing is None, self._begun()
+        if value is not None and not ours:
+            return value
+        return self._held.had(done=renewing.wait(min(self._held.patience_s(ends), threading.TIMEOUT_MAX)))
 
-    def after(self, refused: str) -> str | None:
+    def after(self, refused: str, ends: float) -> str | None:
         """Return another token in place of one that the service refused; None where there is no other."""
-        with self._renewing:
-            self._held.forget(refused)
-            renewed = self._renew()
+        with self._deciding:
+            if not self._held.forget(refused):
+                return None
+        renewed = self.now(ends)
         return renewed if renewed != refused else None
 
-    def _renew(self) -> str:
-        if (value := self._held.good()) is not None and not self._held.due():
-            return value  # somebody else has renewed it
+    def _begun(self) -> threading.Event:
+        if self._renewing is None:
+            self._renewing = done = threading.Event()
+            if self._held.good() is not None and not self._held.due():
+                self._done(done)  # somebody else has renewed it
+            else:
+                threading.Thread(target=self._renew, args=(done,), name="tact-token", daemon=True).start()
+            return done
+        return self._renewing
+
+    def _renew(self, done: threading.Event) -> None:
         try:
             self._held.take(self._source())
         except Exception as error:  # noqa: BLE001 - a source may fail in any way, and the token at hand still be good
-            return self._held.failed(error)
-        return self._held.good() or ""
+            self._held.failed(error)
+        finally:
+            self._done(done)
+
+    def _done(self, done: threading.Event) -> None:
+        self._renewing = None
+        done.set()
 
 
 class AsyncTokens:
-    """The same for a client on a loop, with sources that may be awaited."""
+    """The same for a client on a loop, with sources that may be awaited; one that blocks holds up the loop."""
 
     def __init__(self, source: AsyncSource) -> None:
         self._source = source
         self._held = _Held()
-        self._renewing = asyncio.Lock()
+        self._renewing: asyncio.Task[None] | None = None
 
-    async def now(self) -> str:
-        """Return a token to call with; raise `CallFailed` where none can be had."""
+    async def now(self, ends: float) -> str:
+        """Return a token to call with before a moment; raise `CallFailed` where none can be had until then."""
         value = self._held.good()
-        if value is not None and (not self._held.due() or self._renewing.locked()):
+        if value is not None and (not self._held.due() or self._renewing is not None):
             return value
-        async with self._renewing:
-            return await self._renew()
+        if (renewing := self._renewing or self._begun()) is not None:
+            done, _ = await asyncio.wait((renewing,), timeout=self._held.patience_s(ends))
+            return self._held.had(done=bool(done))
+        return self._held.had(done=True)
 
-    async def after(self, refused: str) -> str | None:
+    async def after(self, refused: str, ends: float) -> str | None:
         """Return another token in place of one that the service refused; None where there is no other."""
-        async with self._renewing:
-            self._held.forget(refused)
-            renewed = await self._renew()
+        if not self._held.forget(refused):
+            return None
+        renewed = await self.now(ends)
         return renewed if renewed != refused else None
 
-    async def _renew(self) -> str:
-        if (value := self._held.good()) is not None and not self._held.due():
-            return value
+    def close(self) -> None:
+        """Look for no token any more."""
+        if self._renewing is not None:
+            self._renewing.cancel()
+
+    def _begun(self) -> asyncio.Task[None] | None:
+        """Ask the source; return what waits for it, None where it has answered."""
         try:
             given = self._source()
-            self._held.take(await given if inspect.isawaitable(given) else given)
+            if inspect.isawaitable(given):
+                self._renewing = asyncio.create_task(self._renew(given))
+            else:
+                self._held.take(given)
         except Exception as error:  # noqa: BLE001 - as above
-            return self._held.failed(error)
-        return self._held.good() or ""
+            self._held.failed(error)
+        return self._renewing
+
+    async def _renew(self, given: Awaitable[str | Token]) -> None:
+        try:
+            self._held.take(await given)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._held.failed(error)
+        finally:
+            self._renewing = None
 
 
 def same(token: str) -> Source:

@@ -13,8 +13,8 @@ from service.rpc.access.roles import MEANS
 from service.rpc.access.who import Role
 
 DEPTHS = {Audience.CUSTOMER: Depth.CUSTOMER, Audience.AGENT: Depth.AGENT, Audience.AUDITOR: Depth.AUDITOR}
-COUNTED = (Role.DESKTOP, Role.EMAIL, Role.PRIVACY_OFFICER)
-"""The roles whose customers are counted: others have one, or write of many without being told anything."""
+COUNTED = (Role.DESKTOP, Role.EMAIL, Role.INGEST, Role.PRIVACY_OFFICER)
+"""The roles whose customers may be counted: others have one, or are told of none by name."""
 FASTEST = 1_000_000
 
 

@@ -8,6 +8,8 @@ access.check("customer-1", "web")                      # of what was read: never
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from time import monotonic, time
 from typing import Any, Protocol
 
@@ -39,6 +41,25 @@ class CallersNow(Protocol):
     def now(self) -> Callers:
         """The callers of this moment."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Brought:
+    """What a call brought to say who makes it, a token or else the names of a certificate, and who there was then."""
+
+    callers: Callers
+    token: str | None = field(repr=False)
+    names: tuple[str, ...]
+
+    def caller_in(self, callers: Callers) -> Caller:
+        """Return whose it is; raise `UnknownCaller` where it is nobody's."""
+        found = callers.by_certificate(self.names) if self.token is None else callers.by_token(self.token)
+        if found is None:
+            raise UnknownCaller("it is nobody's")
+        return found
+
+
+_BROUGHT: ContextVar[_Brought | None] = ContextVar("brought", default=None)
 
 
 class Access:
@@ -80,19 +101,34 @@ class Access:
 
     def check_item(self) -> None:
         """Count one item of a stream as a call; raise `UnknownCaller` where what the caller brought counts no more."""
-        caller = at_hand()
+        self.check_still()
+        self._quotas.charge(at_hand())
+
+    def add(self, calls: int) -> None:
+        """Count calls more that came with one that was counted, as the entries of a batch."""
+        self._quotas.add(at_hand(), calls)
+
+    def check_still(self) -> None:
+        """Raise `UnknownCaller` where what the caller brought has ended, or is somebody else's by now, or nobody's."""
+        caller, brought = at_hand(), _BROUGHT.get()
         if caller.until_s is not None and self._wall_s() >= caller.until_s:
             raise UnknownCaller("it has ended")
-        self._quotas.charge(caller)
+        if brought is None or brought.callers is (callers := self._callers.now):
+            return
+        found = brought.caller_in(callers)
+        if (found.identity, found.role, found.customer) != (caller.identity, caller.role, caller.customer):
+            raise UnknownCaller("it is another caller's by now")
+        WHO.set(found)
+        _BROUGHT.set(_Brought(callers, brought.token, brought.names))
 
     def _caller(self, call: Any) -> Caller:  # noqa: ANN401 - as above
-        callers = self._callers.now
         tokens = tuple(bearers(call.invocation_metadata() or ()))
         if len(tokens) > 1:
             raise UnknownCaller("it brings several tokens")
-        found = callers.by_token(tokens[0]) if tokens else callers.by_certificate(names_of(call.auth_context()))
-        if found is None:
-            raise UnknownCaller("it is nobody's")
+        token = tokens[0] if tokens else None
+        brought = _Brought(self._callers.now, token, () if tokens else names_of(call.auth_context()))
+        found = brought.caller_in(brought.callers)
+        _BROUGHT.set(brought)
         return found
 
 

@@ -41,6 +41,10 @@ class Sources:
         self._named.clear()
         self._begun = True
 
+    def forget(self) -> None:
+        """Forget what a file named that is refused."""
+        self._named.clear()
+
     def close(self) -> None:
         """Close all of them."""
         self._named.clear()
@@ -59,15 +63,13 @@ def read_issuer(record: Record, sources: Sources, taken: dict[str, str]) -> Issu
     roles = record.values("roles", Choice(Role), required=True)
     algorithms = record.texts("algorithms", _ALGORITHM) or DEFAULT_ALGORITHMS
     if unknown := [one for one in algorithms if one not in ALGORITHMS]:
-        record.refuse(
-            f"`algorithms` names {', '.join(unknown)}, which proves nothing here; {_ALGORITHM.wanted}", "algorithms"
-        )
+        record.refuse(f"`algorithms` names {len(unknown)} that prove nothing here; {_ALGORITHM.wanted}", "algorithms")
     leeway_ms = record.duration("leeway", DEFAULT_LEEWAY_MS)
     if leeway_ms > LONGEST_LEEWAY_MS:
         record.refuse(f"`leeway` is longer than {LONGEST_LEEWAY_MS // 60_000} minutes; set the clocks right", "leeway")
     for what, text in (("name", name), ("issuer", issuer)):
         if f"{what} {text}" in taken:
-            record.refuse(f"the {what} `{text}` is taken by {taken[f'{what} {text}']}; each has its own", what)
+            record.refuse(f"the {what} is taken by {taken[f'{what} {text}']}; each has its own", what)
         taken[f"{what} {text}"] = record.place
     claims = record.text("role_claim", ROLE_CLAIM), record.text("customer_claim", CUSTOMER_CLAIM)
     bounds = read_bounds(record, roles)

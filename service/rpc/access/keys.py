@@ -73,31 +73,36 @@ def read_keys(content: bytes) -> KeySet:
     try:
         listed = msgspec.json.decode(content).get("keys")
         keys = [key for key in listed if key.get("use") in _SIGNS]
-    except (msgspec.MsgspecError, AttributeError, TypeError):
+    except (msgspec.MsgspecError, AttributeError, RecursionError, TypeError):
         raise KeysRefused('it is no JWK set: write {"keys": [...]} as JSON') from None
     if not 1 <= len(keys) <= MOST_KEYS:
         raise KeysRefused(f"it has {len(keys)} keys that sign; it needs 1 to {MOST_KEYS}")
     found: dict[str, Mapping[str, Any]] = {}
     for place, key in enumerate(keys):
-        _check(key, place)
+        if not _usable(key, place):
+            continue
         kid = key.get("kid", "")
         if kid in found:
             raise KeysRefused(f"keys[{place}] has the `kid` of another; give each its own")
         found[kid] = key
+    if not found:
+        raise KeysRefused("none of its keys is one of RSA, EC or OKP that can be read")
     return KeySet(found)
 
 
-def _check(key: Mapping[str, Any], place: int) -> None:
-    if key.get("kty") not in _KINDS.values() or {"d", "k", "p", "q"}.intersection(key):
-        raise KeysRefused(f"keys[{place}] is no public key of RSA, EC or OKP; secrets have no place in a key set")
-    if not isinstance(key.get("kid", ""), str):
-        raise KeysRefused(f"keys[{place}] has a `kid` that is no text")
+def _usable(key: Mapping[str, Any], place: int) -> bool:
+    """Tell whether a key can be used; others are left out (RFC 7517, section 5), secrets and weak ones refused."""
+    if key.get("kty") == "oct" or {"d", "k", "p", "q"}.intersection(key):
+        raise KeysRefused(f"keys[{place}] holds a secret, which has no place in a key set")
+    if key.get("kty") not in _KINDS.values() or not isinstance(key.get("kid", ""), str):
+        return False
     try:
         read = jwt.PyJWK.from_dict(dict(key)).key
-    except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
-        raise KeysRefused(f"keys[{place}] cannot be read as a key") from None
+    except (jwt.PyJWTError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        return False
     if isinstance(read, rsa.RSAPublicKey) and read.key_size < LEAST_RSA_BITS:
         raise KeysRefused(f"keys[{place}] has {read.key_size} bits; {LEAST_RSA_BITS} are the least")
+    return True
 
 
 class KeySource(Protocol):
@@ -181,6 +186,9 @@ class KeyUrl:
                 there = True
             except KeysRefused as refused:
                 log.warning("the key set at %s is not there: %s; what was there before goes on", self._where, refused)
+                there = False
+            except Exception as error:  # noqa: BLE001 - a thread that ends would never fetch again
+                log.error("the key set at %s could not be fetched: %s", self._where, type(error).__name__)
                 there = False
             self._first.set()
             self._wanted.clear()

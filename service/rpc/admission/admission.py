@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from math import inf
 from random import Random
 from time import monotonic
 
-from service.rpc.admission.classes import CallClass, Classes
+from service.rpc.admission.classes import EMAIL, CallClass, Classes
 from service.rpc.admission.limit import FIRST, AdaptiveLimit
 from service.rpc.admission.queues import Queue, Waiter
-from service.rpc.admission.shed import Places, Reason, ShedLate, ShedLeft, ShedOverloaded
+from service.rpc.admission.shed import Places, Reason, ShedLate, ShedOverloaded, mark
 
 SHARES = (15 / 16, 3 / 4, 1 / 2)
 """How much of the limit each class may take: never all of it, so that none shuts out another that waits for a store."""
@@ -29,6 +30,8 @@ WINDOW_S = 0.1
 STALLED_S = 0.3
 """A window that ends so late tells of a loop that stood still, not of too much in work; two in a row do."""
 SWEEPS_S = 0.02
+DECIDING_S = 0.25
+"""For how long after a decision another one is expected."""
 LEAST_PUSHBACK_S, MOST_PUSHBACK_S = 0.1, 2.0
 
 
@@ -59,6 +62,7 @@ class Admission:
         self.shed = {(kind, reason): 0 for kind in CallClass for reason in Reason}
         self._short, self._sweeping, self._stalled = False, False, False
         self._window_s = clock()
+        self._gave_s = -DECIDING_S
         self._done, self._took_s, self._usual_s, self._rate = 0, 0.0, 0.0, 0.0
         self._resize()
 
@@ -77,6 +81,10 @@ class Admission:
         """How many of each class wait for a place."""
         return tuple(map(len, self._queues))
 
+    def deciding(self) -> bool:
+        """Tell whether decisions are being made, or were until just now."""
+        return self._working > 0 or self.clock() - self._gave_s < DECIDING_S
+
     def take(self, kind: int) -> bool:
         """Take a place if one is free for this class and nobody of it waits; say whether."""
         taken = self._taken
@@ -91,7 +99,7 @@ class Admission:
         self._taken[kind] -= 1
         self._working -= 1
         self.admitted[kind] += 1
-        now_s = self.clock()
+        now_s = self._gave_s = self.clock()
         self._done += 1
         self._took_s += now_s - began_s
         if now_s - self._window_s >= WINDOW_S:
@@ -99,7 +107,7 @@ class Admission:
         if self._sweeping:
             self._hand_out(now_s)
 
-    async def wait(self, kind: int, deadline_s: float) -> float:
+    async def wait(self, kind: int, deadline_s: float, channel: str = "") -> float:
         """Wait for a place; return how many seconds are left of the deadline.
 
         Raises `Overloaded` when half of the time is over or too many wait, `DeadlineExpired` when what is left is too
@@ -109,17 +117,32 @@ class Admission:
         self._short = True
         if deadline_s < self._usual_s:
             raise self._late(kind)
-        if len(queue) >= MOST_WAITING[kind] and (oldest := queue.oldest()):
+        if queue.calls >= MOST_WAITING[kind] and (oldest := queue.oldest()):
             self._refuse(kind, oldest, Reason.FULL)
-        waiter = Waiter(asyncio.get_running_loop().create_future(), now_s, now_s + deadline_s)
-        queue.add(waiter)
+        waiter = Waiter(asyncio.get_running_loop().create_future(), now_s, now_s + deadline_s, channel)
+        await self._wait(kind, waiter)
+        return waiter.until_s - self.clock()
+
+    async def wait_in_turn(self, kind: int, channel: str = "") -> None:
+        """Wait for a place for an item of a stream, until the stream ends; raise CancelledError when it does.
+
+        The stream itself is the queue: it is not read further meanwhile, so there is nothing to shed.
+        """
+        self._short = True
+        place = asyncio.get_running_loop().create_future()
+        await self._wait(kind, Waiter(place, self.clock(), inf, channel, streamed=True))
+
+    async def _wait(self, kind: int, waiter: Waiter) -> None:
+        self._queues[kind].add(waiter)
+        if self._has_room(kind):  # e-mail's own place, which is not given back by anybody else
+            self._hand_out(waiter.since_s)
         self._sweep_later()
         try:
             await waiter.place
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as left:
             self._left(kind, waiter)
-            raise ShedLeft(self.places) from None
-        return waiter.until_s - self.clock()
+            mark(left, self.places)
+            raise
 
     def close(self) -> None:
         """Let go what is kept."""
@@ -127,16 +150,21 @@ class Admission:
 
     def _take_while_short(self, kind: int) -> bool:
         """Take a place while there may be too few: only if nobody waits who would get it."""
-        if self._working >= self._limit.value or self._taken[kind] >= self._most[kind] or len(self._queues[kind]):
+        if not self._has_room(kind) or len(self._queues[kind]):
             return False
         self._taken[kind] += 1
         self._working += 1
         return True
 
+    def _has_room(self, kind: int) -> bool:
+        """Tell whether one more of a class may begin: within the limit, but for one of e-mail, which always may."""
+        taken = self._taken[kind]
+        return taken < self._most[kind] and (self._working < self._limit.value or (kind == EMAIL and not taken))
+
     def _left(self, kind: int, waiter: Waiter) -> None:
         if waiter.place.cancelled():
             self.shed[CallClass(kind), Reason.LEFT] += 1
-            self._queues[kind].leave()
+            self._queues[kind].leave(waiter)
         elif waiter.place.exception() is None:  # the place was given in the same turn of the loop
             self.shed[CallClass(kind), Reason.LEFT] += 1
             self._taken[kind] -= 1
@@ -145,7 +173,7 @@ class Admission:
 
     def _hand_out(self, now_s: float) -> None:
         """Give free places to those who wait, the most urgent class first."""
-        while self._working < self._limit.value and (found := self._next(now_s)):
+        while found := self._next(now_s):
             kind, waiter = found
             if waiter.until_s - now_s < self._usual_s:
                 self._fail(waiter, self._late(kind))
@@ -156,7 +184,7 @@ class Admission:
 
     def _next(self, now_s: float) -> tuple[int, Waiter] | None:
         for kind, queue in enumerate(self._queues):
-            if self._taken[kind] < self._most[kind] and (waiter := queue.next(now_s)):
+            if self._has_room(kind) and (waiter := queue.next(now_s)):
                 return kind, waiter
         return None
 

@@ -12,6 +12,11 @@ TOLERATED = 2.0
 LARGEST_CUT = 0.5
 FORGETS = 1.001
 """By how much the least latency grows in each window that could have shown a smaller one: 1 % a second."""
+PROBES_AFTER, PROBES_AT_LEAST_EVERY = 5, 80
+"""After how many windows in a row that cut it is looked whether the latency follows what is in work; each time twice
+as many, until the limit binds nobody."""
+PROBE = 3
+"""How many windows that takes: what began before it ends in the first ones."""
 
 
 class AdaptiveLimit:
@@ -22,10 +27,14 @@ class AdaptiveLimit:
     it grow until the latency answers. `target` is twice the least latency that is remembered, and 20 ms at least: on
     one event loop the latency grows with what is in work, long before anything is wrong.
 
+    A latency may also rise for a reason that is not load. So where cutting goes on, another limit is held for three
+    windows: its least, or twice as much where it is near that. Where the latency hardly differs by it, it is not load,
+    and the smaller is the least from now on. Envoy measures its minimum round trip so, but takes it in any case.
+
     >>> limit = AdaptiveLimit()
-    >>> for _ in range(50): limit.learn(latency_s=0.2, short=True)
+    >>> for _ in range(4): limit.learn(latency_s=0.2, short=True)
     >>> limit.value
-    4
+    7
     >>> for _ in range(50): limit.learn(latency_s=0.001, short=False)
     >>> limit.value
     16
@@ -34,6 +43,8 @@ class AdaptiveLimit:
     def __init__(self, first: int = FIRST) -> None:
         self._first, self._exact = first, float(first)
         self._least_s: float | None = None
+        self._cuts, self._probes_after, self._probing = 0, PROBES_AFTER, 0
+        self._resumes, self._compared = float(first), (first, 0.0)
         self.value = first
 
     @property
@@ -47,11 +58,36 @@ class AdaptiveLimit:
         A limit that binds nobody says nothing about the latency: it goes back to where it began.
         """
         if not short:
-            least = latency_s if self._least_s is None else min(self._least_s * FORGETS, latency_s)
-            self._least_s = least
-            self._exact += max(-sqrt(self._exact), min(sqrt(self._exact), self._first - self._exact))
+            self._rest(latency_s)
+        elif self._probing:
+            self._probe(latency_s)
         else:
-            gradient = max(LARGEST_CUT, min(1.0, self.target_s / max(latency_s, 1e-9)))
-            self._exact = self._exact * gradient + sqrt(self._exact)
+            self._follow(latency_s)
         self._exact = max(LEAST, min(MOST, self._exact))
         self.value = round(self._exact)
+
+    def _rest(self, latency_s: float) -> None:
+        least = latency_s if self._least_s is None else min(self._least_s * FORGETS, latency_s)
+        self._least_s = least
+        self._cuts, self._probes_after, self._probing = 0, PROBES_AFTER, 0
+        self._exact += max(-sqrt(self._exact), min(sqrt(self._exact), self._first - self._exact))
+
+    def _follow(self, latency_s: float) -> None:
+        if self._least_s is not None:
+            self._least_s = min(self._least_s, latency_s)
+        gradient = max(LARGEST_CUT, min(1.0, self.target_s / max(latency_s, 1e-9)))
+        self._exact = self._exact * gradient + sqrt(self._exact)
+        self._cuts = self._cuts + 1 if gradient < 1.0 else 0
+        if self._cuts >= self._probes_after:
+            self._cuts, self._probes_after = 0, min(2 * self._probes_after, PROBES_AT_LEAST_EVERY)
+            self._probing, self._resumes, self._compared = PROBE, self._exact, (self.value, latency_s)
+            self._exact = float(LEAST) if self._exact >= 2 * LEAST else 2 * self._exact
+
+    def _probe(self, latency_s: float) -> None:
+        self._probing -= 1
+        if not self._probing:
+            (fewer, less_s), (more, more_s) = sorted((self._compared, (self.value, latency_s)))
+            is_load = more_s >= less_s * sqrt(more / fewer)
+            if not is_load or less_s < (self._least_s or 0.0):
+                self._least_s = less_s
+            self._exact = self._resumes

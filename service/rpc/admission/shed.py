@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from service.errors import DeadlineExpired, Overloaded
 
@@ -98,13 +98,19 @@ class ShedLate(DeadlineExpired):
         self.places = places
 
 
-class ShedLeft(asyncio.CancelledError):
-    """A call whose caller left while it waited."""
+def mark(left: asyncio.CancelledError, places: Places) -> None:
+    """Mark the end of a call whose caller left while it waited.
 
-    def __init__(self, places: Places) -> None:
-        super().__init__()
-        self.places = places
+    It stays a plain CancelledError: `asyncio.timeout` of Python 3.11 does not take a subclass for its own.
+    """
+    vars(left)[_PLACES] = places
 
 
-SHED: tuple[type[BaseException], ...] = (ShedOverloaded, ShedLate, ShedLeft)
-AnyShed: TypeAlias = ShedOverloaded | ShedLate | ShedLeft
+def places_of(error: BaseException) -> Places | None:
+    """Return what keeps the place of a call that was shed; None for every other end."""
+    found = vars(error).get(_PLACES) if isinstance(error, _SHED) else None
+    return found if isinstance(found, Places) else None
+
+
+_PLACES = "places"
+_SHED = (ShedOverloaded, ShedLate, asyncio.CancelledError)

@@ -18,7 +18,7 @@ function credentials() {
   if (!ca) return grpc.credentials.createInsecure(); // to this machine only
   const bearer = grpc.credentials.createFromMetadataGenerator((_, done) => {
     const metadata = new grpc.Metadata();
-    metadata.set("authorization", `Bearer ${token}`); // read anew for each call, so it may be renewed
+    metadata.set("authorization", `Bearer ${token}`); // asked for each call: whose token expires looks up a new one here
     done(null, metadata);
   });
   const tls = grpc.credentials.createSsl(readFileSync(ca));

@@ -57,7 +57,7 @@ async def test_other_customers_all_look_the_same(tmp_path: Path) -> None:
         assert quick is not None
         for _ in range(CALLS):
             dice.shuffle(order)
-            quick._quotas._spent.clear()  # the quota would end this soon, and is not the subject here
+            quick._quotas._paid.clear()  # the quota would end this soon, and is not the subject here
             for kind in order:
                 began_s = perf_counter()
                 try:

@@ -24,6 +24,8 @@ LONG_AGO = int(time.time()) - 3600
 AGENT: dict[str, Any] = {"tact_role": "desktop"}
 BAD: dict[str, Callable[[World], tuple[tuple[str, str], ...]]] = {
     "none": lambda _: (),
+    "an empty token": lambda _: (("authorization", "Bearer "),),
+    "an empty header": lambda _: (("authorization", ""),),
     "an unknown token": lambda _: bearer("nobody's token"),
     "an expired one": lambda world: bearer(world.signer.token(**AGENT, exp=LONG_AGO)),
     "one not valid yet": lambda world: bearer(world.signer.token(**AGENT, nbf=int(time.time()) + 3600)),

@@ -171,7 +171,7 @@ def rsa_set(bits: int) -> bytes:
     [
         b"", b"[]", b"{}", b'{"keys": 1}', b'{"keys": [1]}', b'{"keys": []}', public(use="enc"), public(d="c2VjcmV0"),
         public(kty="oct", k="c2VjcmV0"), public(x="AA"), public(kid=1), public(crv="P-1"), rsa_set(1024),
-        private_set(),
+        private_set(), b'{"keys": ' + b"[" * 100_000, public(kty="AKP"), public(kty=[]),
     ],
 )  # fmt: skip
 def test_a_bad_key_set_is_refused(content: bytes) -> None:
@@ -179,6 +179,37 @@ def test_a_bad_key_set_is_refused(content: bytes) -> None:
     with pytest.raises(KeysRefused) as refused:
         read_keys(content)
     assert "c2VjcmV0" not in str(refused.value)
+
+
+def test_keys_of_unknown_kinds_are_left_out() -> None:
+    """RFC 7517, section 5: what a newer issuer adds to its set keeps nobody out, and a secret in it refuses all."""
+    (good,) = json.loads(Signer("new").keys)["keys"]
+    odd = ({"kty": "AKP", "alg": "ML-DSA-44", "pub": "AA"}, {"kty": "EC", "crv": "P-1", "x": "AA", "y": "AA"},
+           {"kty": "OKP", "crv": "X25519", "x": "A" * 43}, {**good, "kid": 7}, {**good, "use": "enc"})  # fmt: skip
+    assert list(read_keys(json.dumps({"keys": [*odd, good]}).encode()).keys) == ["new"]
+    for bad in ({"kty": "oct", "k": "AA"}, {**good, "kid": "x", "d": "AA"}, {"kty": "AKP", "k": "AA"}):
+        with pytest.raises(KeysRefused):
+            read_keys(json.dumps({"keys": [good, bad]}).encode())
+
+
+def test_nothing_ends_the_thread_that_fetches(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever goes wrong in it, it goes on, and tells of what went wrong no more than what kind of thing it was."""
+    monkeypatch.setattr(keys, "AGAIN_AFTER_S", 0.01)
+    answers = iter([RecursionError("secret"), ZeroDivisionError("secret")])
+
+    def fetched(_: object) -> bytes:
+        if (error := next(answers, None)) is not None:
+            raise error
+        return Signer("new").keys
+
+    monkeypatch.setattr(keys, "fetched", fetched)
+    fetching = KeyUrl("http://127.0.0.1:1/", every_s=0.01)
+    assert within(SOON_S, lambda: "new" in fetching.now.keys)
+    fetching.close()
+    assert "RecursionError" in caplog.text
+    assert "secret" not in caplog.text
 
 
 def test_a_token_ends_in_time_though_it_was_checked_before(tmp_path: Path) -> None:

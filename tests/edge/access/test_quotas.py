@@ -65,19 +65,66 @@ def test_customers_count_once_an_hour_since_they_were_asked_about_last() -> None
 def test_what_quotas_remember_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many callers come by, and however many customers they name, no more is kept than fits."""
     monkeypatch.setattr(quotas, "MOST_IDENTITIES", 5)
-    kept = Quotas(lambda: 0.0)
+    monkeypatch.setattr(quotas, "MOST_ASKING", 3)
+    now_s = [0.0]
+    kept = Quotas(lambda: now_s[0])
     for number in range(1000):
+        now_s[0] += 0.3
         kept.charge(caller(1.0, identity=str(number)))
-    assert len(kept._spent) == 5
+        if number % 100 == 0:
+            now_s[0] += 3600.0
+            kept.charge_customer(caller(customers=5, identity=str(number)), "anna")
+    assert len(kept._paid) == 5
+    assert len(kept._asked) == 3
+    now_s[0] += 3600.0
     asked = caller(customers=50)
     for number in range(1000):
         try:
             kept.charge_customer(asked, f"customer-{number}" * 10)
         except OverQuota:
             continue
-    (names,) = [spent.customers for spent in kept._spent.values() if spent.customers]
+    names = kept._asked["a"]
     assert len(names) == 50
     assert sum(map(sys.getsizeof, names)) < 50 * 64
+
+
+def test_nobodys_quota_is_wiped_by_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many customers come by with tokens of their own, whom a desk asked about this hour still counts; where
+    nobody can be forgotten, newcomers wait.
+    """
+    monkeypatch.setattr(quotas, "MOST_IDENTITIES", 100)
+    monkeypatch.setattr(quotas, "MOST_ASKING", 2)
+    now_s = [0.0]
+    kept, two = Quotas(lambda: now_s[0]), caller(customers=2)
+    for name in ("anna", "bert"):
+        kept.charge_customer(two, name)
+    for number in range(300):
+        now_s[0] += 0.1
+        kept.charge(caller(20.0, identity=str(number)))
+    kept.charge_customer(caller(customers=2, identity="b"), "anna")
+    for _ in range(2):
+        with pytest.raises(OverQuota):
+            kept.charge_customer(caller(customers=2, identity="c"), "anna")
+    with pytest.raises(OverQuota):
+        kept.charge_customer(two, "carla")
+    now_s[0] += 10.0
+    for number in range(100):
+        kept.charge(caller(0.1, identity=f"slow {number}"))
+    with pytest.raises(OverQuota):
+        kept.charge(caller(0.1, identity="one more"))
+
+
+def test_a_batch_is_paid_for_afterwards() -> None:
+    """A batch of a hundred at ten a second is taken whole, and the next call after ten seconds."""
+    now_s = [0.0]
+    kept, ten = Quotas(lambda: now_s[0]), caller(10.0)
+    kept.charge(ten)
+    kept.add(ten, 99)
+    now_s[0] = 8.0
+    with pytest.raises(OverQuota):
+        kept.charge(ten)
+    now_s[0] = 8.2
+    kept.charge(ten)
 
 
 async def test_enumeration_ends_at_the_quota(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ import pytest
 from service.app import StartRefused, start
 from service.config import SettingRefused, Settings, StorePlace, read_settings
 from service.guarded import told, unguarded
+from service.rpc.secured import SecretsRefused, Secured, token_in
+from service.telemetry.settings import TelemetrySettings
 from service.tls_files import TlsFiles
 from service.workers.messages import Begin, encode, for_worker
 from tests.cli.commands import Process, one_line, typed
@@ -46,6 +48,10 @@ def test_on_its_own_machine_it_starts_and_says_what_is_missing(host: str) -> Non
     said = told(Settings(host=host))
     assert [line.partition(":")[0] for line in said] == ["NO AUTHENTICATION", "NO ENCRYPTION"]
     assert told(Settings(host=host, callers=CALLERS, tls=FILES)) == ()
+    open_to_all = TelemetrySettings(port=9464, host="0.0.0.0")  # noqa: S104 - nobody listens
+    (line,) = told(Settings(host=host, callers=CALLERS, tls=FILES, telemetry=open_to_all))
+    assert line.startswith("OPEN METRICS")
+    assert told(Settings(host="tact.example", callers=CALLERS, tls=FILES, telemetry=TelemetrySettings(port=9464))) == ()
 
 
 async def test_no_program_gets_round_that() -> None:
@@ -159,7 +165,6 @@ def test_nothing_that_holds_secrets_prints_them(folder: Path, caplog: pytest.Log
     from service.rpc.access.keys import KeyFile
     from service.rpc.access.tls import Certificates, read_pair
     from service.rpc.callers import CallersFile
-    from service.rpc.secured import Secured, token_in
 
     files = TlsFiles(folder / "server.pem", folder / "server.key", folder / "ca.pem")
     settings = Settings(callers=folder / "callers.yaml", tls=files)
@@ -173,6 +178,31 @@ def test_nothing_that_holds_secrets_prints_them(folder: Path, caplog: pytest.Log
     text = caplog.text + "".join(f"{one!r}{one}" for one in made)
     for secret in (SECRET_TOKEN, digest(SECRET_TOKEN), key):
         assert secret not in text
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["tact.example:50051", "192.0.2.7:1", "dns:///tact.example:1", "ipv4:192.0.2.7:1", "[2001:db8::1]:1",
+     "dns:tact.example", "dns://8.8.8.8/127.0.0.1:1", "localhost.example:1"],
+)  # fmt: skip
+def test_no_token_goes_unencrypted_over_a_network(target: str, folder: Path) -> None:
+    """Our client sends its token to this machine, or over TLS, or not at all."""
+    bare = Secured(token=folder / "token")
+    for call in (lambda: bare.checked(target), lambda: bare.channel(target, ())):
+        with pytest.raises(SecretsRefused, match="without TLS"):
+            call()
+    Secured(token=folder / "token", tls=True).checked(target)
+    Secured().checked(target)
+    for near in ("127.0.0.1:1", "localhost:1", "[::1]:1", "unix:/run/tact", "dns:///localhost:1", "ipv6:[::1]:1"):
+        bare.checked(near)
+
+
+@pytest.mark.parametrize("content", ["one\ntwo", "one\ttwo", "", "\x7f", "é", "x" * 9000])
+def test_a_token_is_one_line_of_visible_characters(content: str, tmp_path: Path) -> None:
+    """What else stands in its file is refused without being told, for no header can hold it."""
+    (tmp_path / "token").write_text(content)
+    with pytest.raises(SecretsRefused, match="one line of visible"):
+        token_in(tmp_path / "token")
 
 
 def test_no_secret_is_compared_by_its_characters() -> None:

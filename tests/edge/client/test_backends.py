@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -47,6 +48,9 @@ def test_a_page_in_python(service: Replica) -> None:
         url = backend.stdout.readline().decode().strip()
         said = {page(url)[0] for _ in range(20)}  # the first may come too early for the connection to stand
         assert f"<h1>{SAID}</h1>\n" in said
+        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2].partition("/")[0])), 5.0) as probe:
+            probe.sendall(b"\r\n\r\n")
+            assert probe.recv(100) == b"", "who asks for nothing is let go"
         service.process.send_signal(signal.SIGSTOP)
         hung = [page(url) for _ in range(5)]
         service.process.send_signal(signal.SIGCONT)

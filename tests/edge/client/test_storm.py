@@ -10,7 +10,7 @@ from time import monotonic
 import grpc
 import pytest
 
-from tact.client import AsyncClient, CallFailed, Retry, question
+from tact.client import AsyncClient, CallFailed, Client, Retry, question
 from tests.edge.client.faulty import Fault, front
 from tests.edge.client.world import Replica
 from tests.profile import cases, full
@@ -62,6 +62,28 @@ async def test_a_storm_of_retries_stays_small_and_passes(
     assert storm.repeated > CLIENTS
     assert amplification <= 1.2
     assert well_s <= WELL_WITHIN_S
+
+
+async def test_threads_make_no_storm_either(service: Replica) -> None:
+    """The same in small with threads, which share the count of what may be made once more."""
+    fault, threads, each = Fault(share=SHARE), 8, 25
+    async with front(service.address, fault) as address:
+        with Client(address, timeout_s=10.0) as tact:
+
+            def one(number: int) -> int:
+                failed = 0
+                for _ in range(each):
+                    try:
+                        tact.decide(question(f"customer-{number}", "web", ["greeting"]))
+                    except CallFailed:
+                        failed += 1
+                return failed
+
+            failed = sum(await asyncio.gather(*(asyncio.to_thread(one, number) for number in range(threads))))
+            made, _ = fault.begin(0.0), await asyncio.to_thread(one, 0)
+    assert 0 < made.attempts - threads * each <= 0.2 * threads * each
+    assert 0 < failed < made.refused
+    assert fault.attempts == each
 
 
 @pytest.mark.skipif(not full(), reason="only in the full profile: TACT_FULL=1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from service.errors import StoreError
 from service.store import keys
 from service.store.cluster_slots import slot_of_key
+from service.store.durable import Confirmation
+from service.store.opening import open_store
 from tests.cli.commands import Process
 from tests.edge.cluster.load import load
 from tests.edge.cluster.servers import Cluster, cluster
@@ -62,3 +66,51 @@ async def test_a_replica_takes_over_and_the_other_masters_customers_notice_nothi
     record_property("printed", f"the others: {others}; those of the killed one, later: {back}")
     assert others.success >= 0.999, f"{others} {others.late[:20]}"
     assert back.success >= 0.99, f"{back} {back.late[:20]}"
+
+
+async def test_what_was_acknowledged_in_durable_mode_is_at_the_replica_that_takes_over(
+    servers: Cluster, record_property: Callable[[str, object], None]
+) -> None:
+    """Writers go on while a master dies; whatever a replica had confirmed is stored, and nothing else was told."""
+    killed = servers.masters[1]
+    sets = [f"tact:{{{number:03x}}}:c:kept".encode() for number in range(48)]
+    acknowledged: dict[bytes, set[int]] = {key: set() for key in sets}
+    way = open_store(servers.url, protocol=Confirmation(1, 300).connection)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+
+    async def write(key: bytes) -> None:
+        number = 0
+        while loop.time() - began < SECONDS / 2:
+            number += 1
+            try:
+                await way.execute("SADD", key, number)
+                acknowledged[key].add(number)
+            except StoreError:
+                await asyncio.sleep(0.05)
+
+    try:
+        writing = asyncio.gather(*(write(key) for key in sets))
+        await asyncio.sleep(KILLED_AFTER_S / 2)
+        theirs = [key for key in sets if servers.owner(slot_of_key(key)) is killed and acknowledged[key]]
+        killed.server.kill()
+        before = {key: len(acknowledged[key]) for key in sets}
+        await writing
+        stored = {key: {int(one) for one in await members(servers, key)} for key in sets}
+    finally:
+        await way.close()
+    lost = {key: acknowledged[key] - stored[key] for key in sets if acknowledged[key] - stored[key]}
+    told = sum(map(len, acknowledged.values()))
+    record_property("printed", f"{told:,} acknowledged, {len(theirs)} sets of the killed master; lost: {lost}")
+    assert not lost
+    assert len(theirs) > 3
+    assert any(len(acknowledged[key]) > before[key] + 20 for key in sets if key not in theirs), "the others go on"
+
+
+async def members(servers: Cluster, key: bytes) -> list[bytes]:
+    """Return the members of a set as its master knows them by now."""
+    way = open_store(servers.url)
+    try:
+        return list(await way.execute("SMEMBERS", key))
+    finally:
+        await way.close()

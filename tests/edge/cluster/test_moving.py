@@ -97,6 +97,19 @@ async def test_two_keys_of_which_one_has_moved_are_waited_for(servers: Cluster, 
         assert await store.execute("SCARD", two) == 2
 
 
+async def test_what_is_confirmed_together_is_confirmed_though_a_mark_has_moved(servers: Cluster) -> None:
+    """Half way the mark of one slot is at the target already; a mark in another slot confirms all the same."""
+    first = key_of(0x60, "stays")
+    source = servers.owner(slot_of_key(first))
+    others = [one for one in (key_of(n, "x") for n in range(0x61, 0xA0)) if servers.owner(slot_of_key(one)) is source]
+    async with opened(servers, confirmed=True) as store:
+        for key in (first, *others[:3]):
+            await store.execute("SET", key, 0)
+        with moving(servers, first, lambda key: key.endswith(b":written")):
+            added = await asyncio.gather(*(store.execute("INCR", key) for key in (first, *others[:3])))
+    assert added == [1] * 4
+
+
 @BOTH
 async def test_who_waits_for_keys_on_their_way_is_told_in_time(servers: Cluster, confirmed: bool) -> None:
     """When the slot stays half moved, the refusal comes before the time is over, and nothing was done."""

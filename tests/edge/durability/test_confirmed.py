@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,13 +11,17 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from service.store.connection import StoreReplied, StoreTimeout, StoreUnavailable
+from service.core.decision import Commit
+from service.store import keys
+from service.store.connection import StoreReplied, StoreTimeout, StoreUnavailable, pack
 from service.store.durable import Confirmation, StoreUnconfirmed
 from service.store.opening import open_store
 from service.store.settings import check_store
+from service.store.store import Store
 from service.store.way import Way
 from tests.edge.durability.servers import STARTS_WITHIN_S, Server, Watched, program, until
 from tests.profile import full
+from tests.store.running import LEVELS
 
 KINDS = ["valkey", "redis-server"] if full() else ["valkey"]
 
@@ -111,6 +116,48 @@ async def test_an_error_and_a_deadline_are_told_as_they_are(pair: tuple[Server, 
             with pytest.raises(StoreTimeout):
                 await way.execute("SET", "{k}late", 1, deadline_s=0.05)
             assert asyncio.get_running_loop().time() - began < 0.5
+
+
+async def test_what_is_too_late_is_not_sent(pair: tuple[Server, Server]) -> None:
+    """Neither what had no time from the start, nor what lost it while the process was busy."""
+    master, _ = pair
+    async with confirmed(master) as way:
+        await way.execute("SET", "{k}warm", 1)
+        none = way.call(pack("SET", "{k}none", 1), 0.0)
+        assert none.done()
+        late = way.call(pack("SET", "{k}busy", 1), 0.01)
+        time.sleep(0.05)  # noqa: ASYNC251 - the loop is to be held up
+        for answer in (none, late):
+            with pytest.raises(StoreTimeout):
+                await answer
+        await way.execute("SET", "{k}next", 1)
+        assert master.ask("MGET", "{k}none", "{k}busy") == [None, None]
+
+
+@pytest.mark.parametrize("linked", [False, True], ids=["under the same id", "under another id of the person"])
+async def test_a_repeated_decision_is_told_when_replicas_have_it(pair: tuple[Server, Server], linked: bool) -> None:
+    """Nobody knows whether any replica heard of its commit: who asks again under its id waits until one has."""
+    master, replica = pair
+    quick = open_store(master.url)
+    async with confirmed(master) as way, paused(replica):
+        fast, durable = Store.over(quick, LEVELS, "none"), Store.over(quick, LEVELS, "none", confirmed=way)
+        await fast.calls.load_functions()
+        anna, asked = f"anna-{linked}", f"mother-{linked}" if linked else f"anna-{linked}"
+        at_ms = (await durable.customers.context(anna, 1.0)).now_ms
+        decision = keys.repeatable_decision_id(anna, "key")
+        await fast.customers.commit(Commit(anna, decision, b"digest", at_ms, b"entry", (), at_ms, channel="web"))
+        if linked:
+            await fast.identities.link(anna, asked)
+        again = keys.repeatable_decision_id(asked, "key")
+        assert (await fast.customers.read(asked, again, 1.0, "key")).decided is not None
+        with pytest.raises(StoreUnconfirmed):
+            await durable.customers.read(asked, again, 1.0, "key")
+        replica.resume()
+        until(lambda: _confirms(master), STARTS_WITHIN_S, "no replica")
+        decided = (await durable.customers.read(asked, again, 1.0, "key")).decided
+    await quick.close()
+    assert decided is not None
+    assert decided.entry == b"entry"
 
 
 async def test_a_lost_connection_fails_what_waits_and_is_opened_anew(pair: tuple[Server, Server]) -> None:

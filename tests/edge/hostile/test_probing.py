@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import os
 import socket
 import statistics
@@ -25,6 +26,7 @@ from tests.edge.hostile import wire
 from tests.edge.hostile.asking import INVALID, Channel, asked
 from tests.edge.hostile.attacks import DECIDE as PATH
 from tests.edge.hostile.attacks import Raw, frame
+from tests.edge.hostile.framing import ended, prefixed
 from tests.edge.hostile.good import messages, write
 from tests.edge.hostile.malformed import METHODS
 from tests.profile import cases
@@ -179,3 +181,48 @@ def _share_told(ones: list[float], others: list[float]) -> float:
     rank = sum(place for place, (_, other) in enumerate(ordered, 1) if other)
     share = (rank - len(others) * (len(others) + 1) / 2) / (len(ones) * len(others))
     return max(share, 1 - share)
+
+
+class TestFraming:
+    """What is wrong before there is a message: gRPC's core answers, in its own words, and nothing of ours is begun."""
+
+    INTERNAL, UNIMPLEMENTED, TOO_LATE = "13", "12", "4"
+    SPOILT = gzip.compress(DECIDE)[:-6]
+    STREAM = "/tact.v1.DecisionService/DecideStream"
+
+    @pytest.mark.parametrize(
+        ("body", "more", "path", "status", "words"),
+        [
+            (prefixed(b"\x1f\x8bgarbage", 1), {"grpc-encoding": "gzip"}, PATH, INTERNAL, "Decompression failed"),
+            (prefixed(SPOILT, 1), {"grpc-encoding": "gzip"}, PATH, INTERNAL, "Decompression failed"),
+            (prefixed(SPOILT, 1), {"grpc-encoding": "gzip"}, STREAM, INTERNAL, "Decompression failed"),
+            (prefixed(DECIDE, 1), {}, PATH, INTERNAL, "no encoding configured"),
+            (prefixed(DECIDE, 1), {"grpc-encoding": "snappy"}, PATH, INTERNAL, "grpc-encoding"),
+            (prefixed(DECIDE), {"grpc-timeout": "banana"}, PATH, INTERNAL, "grpc-timeout"),
+            (prefixed(DECIDE), {"x-bin": "!!!"}, PATH, INTERNAL, "illegal base64"),
+            (prefixed(DECIDE), {}, "/tact.v1.DecisionService/Nope", UNIMPLEMENTED, "Method not found"),
+        ],
+        ids=["corrupt", "cut off", "in a stream", "no encoding", "unknown encoding", "timeout", "-bin", "method"],
+    )
+    def test_it_is_refused(
+        self, body: bytes, more: dict[str, str], path: str, status: str, words: str, served: Process
+    ) -> None:
+        """Encodings, headers and methods that are none end the call at once, with gRPC's own text."""
+        found = ended(served.port, body, more, path)
+        assert found["grpc-status"] == status, found
+        assert words in found["grpc-message"]
+        assert "grpc-status-details-bin" not in found
+
+    @pytest.mark.parametrize(
+        "body", [None, b"", prefixed(DECIDE, 0, len(DECIDE) + 10)], ids=["headers alone", "nothing", "too short"]
+    )
+    def test_a_call_without_a_message_lasts_as_long_as_it_may(self, body: bytes | None, served: Process) -> None:
+        """A call that ends before its message is not answered before its deadline, and holds up nobody beside it."""
+        assert ended(served.port, body, {}, within_s=0.15) == {}
+        found = ended(served.port, body, {"grpc-timeout": "150m"})
+        assert found["grpc-status"] == self.TOO_LATE, found
+        assert ended(served.port, prefixed(DECIDE), {})["grpc-status"] == "0"
+
+    def test_what_is_whole_is_answered(self, served: Process) -> None:
+        """The same call in good order is answered, compressed too: it is the framing that was refused."""
+        assert ended(served.port, prefixed(gzip.compress(DECIDE), 1), {"grpc-encoding": "gzip"})["grpc-status"] == "0"

@@ -179,10 +179,16 @@ class Caller:
                 self._lags.append((due, time.monotonic()))
 
 
-def percentile(seen: Sequence[Seen], share: float) -> float:
-    """Return how long the fastest share of what was measured took at most (ms)."""
+def measurable(seen: Sequence[Seen]) -> int:
+    """Return of how many it is known to a few milliseconds how long they took."""
+    return sum(one.lag_s < DISTURBED_S for one in seen)
+
+
+def percentile(seen: Sequence[Seen], share: float, measured: float) -> float:
+    """Return how long the fastest share took at most (ms), of what was measured: at least such a share of all."""
     took = sorted(one.took_s for one in seen if one.lag_s < DISTURBED_S)
-    assert len(took) >= 0.3 * len(seen), "the machine is too busy to measure anything"
+    told = f"the machine is too busy: only {len(took)} of {len(seen)} were measured"
+    assert len(took) >= measured * len(seen), told
     return 1000 * took[min(int(share * len(took)), len(took) - 1)]
 
 

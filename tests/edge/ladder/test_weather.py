@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
@@ -16,8 +16,20 @@ import pytest
 
 from service.store.embedded import bundled_server, free_port
 from tact.v1 import decision_pb2 as pb
+from tests import profile
 from tests.edge.durability.servers import Server, until
-from tests.edge.ladder.asking import DEADLINE_S, Caller, Seen, check, first, known_to, percentile, serving, written
+from tests.edge.ladder.asking import (
+    DEADLINE_S,
+    Caller,
+    Seen,
+    check,
+    first,
+    known_to,
+    measurable,
+    percentile,
+    serving,
+    written,
+)
 from tests.edge.ladder.weather import Island, SlowWay, island
 from tests.profile import cases
 
@@ -26,13 +38,19 @@ HALF_MS = 1000 * DEADLINE_S / 2
 OPEN_MS = 10.0
 BACK_WITHIN_S = 2.0
 SECONDS, WINDOWS = cases(6, 20) / 10, cases(2, 5)
-"""How long each sort of weather lasts once it is there: a probe falls into each window. What others do on the same
-cores is longer than 10 ms now and then, so the quietest window counts; that answers come in time is asked of all.
-"""
-TRIES = 5
-"""How often it is looked for a calm moment, or whether a share is reached, before the machine is not to blame."""
+"""How long each sort of weather lasts once it is there: a probe falls into each window."""
+CALM_TRIES = 5
+"""How often it is looked for a calm moment before anything happens."""
+LOSSY_RUNS = cases(1, 3)
+"""How many times packets are lost; all runs count together."""
+AT_20_MS = cases(50, 95) / 100
+"""The share that is full over a store that is 20 ms away: two waits of 20 in 48 ms."""
+AT_5_PERCENT = cases(90, 99) / 100
+"""The share that is full while one packet in twenty is lost each way."""
 MOST = cases(95, 99) / 100
 """The share that counts where a time is so short that the slowest one would decide."""
+MEASURED = cases(30, 90) / 100
+"""The share of what was asked by whose time is told how long it took: the caller itself was not late meanwhile."""
 
 
 @pytest.fixture(scope="module")
@@ -58,16 +76,31 @@ def full(seen: list[Seen]) -> float:
 def told(name: str, seen: list[Seen]) -> str:
     """Say what came of a time."""
     return (
-        f"{name}: {len(seen)} asked, {full(seen):.1%} full, p50 {percentile(seen, 0.5):.1f} ms,"
-        f" p99 {percentile(seen, 0.99):.1f} ms, slowest {percentile(seen, 1.0):.1f} ms"
+        f"{name}: {len(seen)} asked, {full(seen):.1%} full, p50 {took_ms(seen, 0.5):.1f} ms,"
+        f" p99 {took_ms(seen, 0.99):.1f} ms, slowest {took_ms(seen, 1.0):.1f} ms of {measurable(seen)} measured"
     )
+
+
+def took_ms(seen: Sequence[Seen], share: float) -> float:
+    """Return how long the fastest share took at most (ms), of as many as the profile wants measured."""
+    return percentile(seen, share, MEASURED)
+
+
+def p99_of_the_quietest_in_the_short_profile(windows: Sequence[Sequence[Seen]]) -> float:
+    """Return the p99 (ms) of all windows together; in the short profile, beside which others work, of the quietest.
+
+    What others do on the same cores takes longer than 10 ms now and then. That answers come in time is asked of all.
+    """
+    if profile.full():
+        return took_ms([one for seen in windows for one in seen], 0.99)
+    return min(took_ms(seen, 0.99) for seen in windows)
 
 
 async def calm(caller: Caller) -> None:
     """See that answers are full ones, and some sell, before anything happens: else nothing below would say anything."""
     await caller.until_full(10.0)
     seen = await caller.ask_for(0.3)
-    for _ in range(TRIES):
+    for _ in range(CALM_TRIES):
         if full(seen) < 1.0:
             seen = await caller.ask_for(0.3)
     check(seen)
@@ -85,8 +118,8 @@ async def silent(caller: Caller, what: str, clear: Callable[[], None]) -> str:
     away = [one for seen in windows for one in seen]
     for seen in (before, away, after):
         check(seen)
-    assert percentile(before, MOST) <= HALF_MS
-    assert min(percentile(seen, 0.99) for seen in windows) <= OPEN_MS
+    assert took_ms(before, MOST) <= HALF_MS
+    assert p99_of_the_quietest_in_the_short_profile(windows) <= OPEN_MS
     assert {one.rung for one in away} == {pb.RUNG_REQUEST_ONLY}
     assert full(after) == 1.0
     return f"{told(f'{what}, at first', before)}\n{told(what, away)}; full again after {back_s:.2f} s"
@@ -106,7 +139,7 @@ async def killed(caller: Caller, store: Server) -> str:
     check(seen)
     away = [one for one in seen if one.at_s > seen[0].at_s + 0.3]
     assert {one.rung for one in away} == {pb.RUNG_REQUEST_ONLY}
-    assert percentile(away, MOST) <= OPEN_MS
+    assert took_ms(away, MOST) <= OPEN_MS
     await asyncio.to_thread(store.start)
     back_s = await caller.until_full(BACK_WITHIN_S)
     after = await caller.ask_for(0.3)
@@ -152,7 +185,7 @@ async def test_a_store_that_is_not_there_at_the_start(
 
 
 async def test_a_store_that_is_slow(store: Server, strategy: Path, tmp_path: Path, record_property: Say) -> None:
-    """F-4: 20 ms more are borne, mostly; 50 and 200 ms are more than a decision waits, and are answered in time."""
+    """F-4: 20 ms more are borne; 50 and 200 ms are more than a decision waits, and are answered in time."""
     said = []
     with SlowWay(store.port) as way, serving(way.url, strategy, tmp_path / "service") as address:
         async with Caller(address) as caller:
@@ -162,9 +195,9 @@ async def test_a_store_that_is_slow(store: Server, strategy: Path, tmp_path: Pat
                 await caller.ask_for(0.25)
                 seen = await caller.ask_for(SECONDS)
                 check(seen)
-                assert percentile(seen, 0.99) <= 0.8 * 1000 * DEADLINE_S
+                assert took_ms(seen, 0.99) <= 0.8 * 1000 * DEADLINE_S
                 if ms == 20:
-                    assert full(seen) >= 0.5
+                    assert full(seen) >= AT_20_MS, told("+20 ms", seen)
                 else:
                     assert full(seen) == 0.0
                 said.append(told(f"+{ms} ms", seen))
@@ -212,17 +245,10 @@ def test_a_store_that_is_cut_off_and_a_way_that_loses_packets(
 
     async def lossy(place: Island, caller: Caller, percent: int) -> list[Seen]:
         place.lose(percent)
-        seen = await caller.ask_for(cases(2, 30))
+        seen = await caller.ask_for(cases(2, 10))
         place.clear()
         check(seen)
         await caller.until_full(BACK_WITHIN_S)
-        return seen
-
-    async def mostly_full(place: Island, caller: Caller) -> list[Seen]:
-        seen = await lossy(place, caller, 5)
-        for _ in range(TRIES):
-            if full(seen) < 0.99:
-                seen = await lossy(place, caller, 5)
         return seen
 
     async def through(place: Island, address: str) -> list[str]:
@@ -230,9 +256,9 @@ def test_a_store_that_is_cut_off_and_a_way_that_loses_packets(
             await calm(caller)
             place.cut()
             said = [await silent(caller, "cut off", place.clear)]
-            few = await mostly_full(place, caller)
-            assert full(few) >= 0.99, told("5 % lost", few)
-            many = await lossy(place, caller, 20)
+            few = [one for _ in range(LOSSY_RUNS) for one in await lossy(place, caller, 5)]
+            assert full(few) >= AT_5_PERCENT, told("5 % lost", few)
+            many = [one for _ in range(LOSSY_RUNS) for one in await lossy(place, caller, 20)]
         return [*said, told("5 % lost", few), told("20 % lost", many)]
 
     with far_away(strategy, tmp_path) as (place, address):

@@ -19,6 +19,7 @@ from tests.edge.simulation.strategy import OFFERS
 
 ATTEMPTS = 4
 TELLS_WITHIN_S = 1.0
+ASKS_WITHIN_S = 1.0
 DECIDES_WITHIN_S = (0.1, 0.1, 0.3, 1.0)
 AT_ONCE_S = 1e-3
 """How long it may take in virtual time until a call that was cancelled has ended: it takes none."""
@@ -36,7 +37,7 @@ class Street:
         self.history = history
         self.processes = processes
         self.rng = rng
-        self.running: dict[str, list[asyncio.Task[dict[str, Any]]]] = {name: [] for name in processes}
+        self.running: dict[str, list[tuple[Call, asyncio.Task[dict[str, Any]]]]] = {name: [] for name in processes}
         self.said: list[tuple[str, str, str]] = []
         self.numbers: dict[str, int] = {}
 
@@ -45,12 +46,12 @@ class Street:
         call = Call(kind, process, self.loop.now, told)
         self.history.calls.append(call)
         task = self.loop.create_task(_done(do(self.processes[process])))
-        running = self.running[process]
-        running.append(task)
+        under_way, running = (call, task), self.running[process]
+        running.append(under_way)
         await asyncio.wait([task], timeout=hangs_up_s or None)
         if not task.done():
             await self._hung_up(call, task)
-        running.remove(task)
+        running.remove(under_way)
         call.ended = self.loop.now
         if task.cancelled():
             call.failed = "cancelled"
@@ -61,6 +62,7 @@ class Street:
         return call
 
     async def _hung_up(self, call: Call, task: asyncio.Task[dict[str, Any]]) -> None:
+        call.left = True
         task.cancel()
         await asyncio.wait([task], timeout=AT_ONCE_S)
         if not task.done():
@@ -87,7 +89,8 @@ class Street:
 
     def crash(self, name: str, fresh: Process) -> None:
         """End a process as kill -9 does, and start another in its place."""
-        for task in self.running[name]:
+        for call, task in self.running[name]:
+            call.left = True
             task.cancel()
         died, self.processes[name] = self.processes[name], fresh
         self.loop.create_task(_closed(died))
@@ -121,6 +124,17 @@ async def decides(street: Street, customer: str, key: str, email: bool, wish: st
             if street.rng.random() < 0.7:
                 break
         await asyncio.sleep(street.rng.choice((0.0, 0.001, 0.05)))
+
+
+async def asks(street: Street, process: str, customer: str) -> Call:
+    """Ask one process, with time enough, and stay until it answers."""
+    told = {"customer": customer, "key": "", "within_s": ASKS_WITHIN_S, "email": False}
+
+    async def do(process: Process) -> dict[str, Any]:
+        request = Request(customer, "web", ("greeting", "hero"), {})
+        return decided(await process.decider.decide(request, ASKS_WITHIN_S))
+
+    return await street.call("decide", process, told, do)
 
 
 def decided(decision: Decision) -> dict[str, Any]:

@@ -66,10 +66,24 @@ def answers_in_time(history: History) -> Iterator[str]:
     """Every decision is answered before its caller's deadline, unless the caller left, or its process died."""
     for call in history.of("decide"):
         assert call.ended is not None
-        if call.answer is None and call.failed != "cancelled":
-            yield f"a decision ended with {call.failed}"
+        if call.answer is None and not (call.left and call.failed == "cancelled"):
+            yield f"a decision ended with {call.failed}, and its caller had {'left' if call.left else 'not left'}"
         elif call.ended - call.began > call.told["within_s"] + ROUNDED_S:
             yield f"{call.ended - call.began:.4f} s instead of {call.told['within_s']} s, from {call.began:.6f}"
+
+
+def only_who_left_is_cancelled(history: History) -> Iterator[str]:
+    """No call of any kind ends as cancelled while its caller waits and its process lives."""
+    for call in history.calls:
+        if call.failed == "cancelled" and not call.left:
+            yield f"{call.kind} at {call.began:.6f} was cancelled, and nobody had left"
+
+
+def calm_is_answered_in_full(history: History) -> Iterator[str]:
+    """Where nothing is ever wrong no answer is degraded."""
+    for call in history.of("decide") if history.calm else ():
+        if call.answer is not None and call.answer["degraded"]:
+            yield f"{person(call)} was answered less, {call.answer['degraded']}, at {call.began:.6f}"
 
 
 def degraded_is_safe(history: History) -> Iterator[str]:
@@ -311,6 +325,8 @@ def nothing_is_committed_after_a_withdrawal(history: History) -> Iterator[str]:
 
 CHECKS: tuple[Check, ...] = (
     answers_in_time,
+    only_who_left_is_cancelled,
+    calm_is_answered_in_full,
     degraded_is_safe,
     caps_hold,
     one_key_one_answer,

@@ -11,8 +11,8 @@ from typing import Any
 class Call:
     """One call of one caller. Times are virtual seconds; `ended` is unset while nobody has heard of its end.
 
-    `told` is what was asked, by name; `answer` what came back, None where nothing did; `failed` the error's name,
-    "cancelled" for a caller who hung up, "died" where the process did.
+    `told` is what was asked, by name; `answer` what came back, None where nothing did; `failed` the error's name, or
+    "cancelled"; `left` says that the caller hung up or the process died, which nothing else excuses.
     """
 
     kind: str
@@ -22,6 +22,7 @@ class Call:
     ended: float | None = None
     answer: dict[str, Any] | None = None
     failed: str = ""
+    left: bool = False
 
     @property
     def acked(self) -> bool:
@@ -38,13 +39,14 @@ class Call:
 class History:
     """All calls in the order of their beginning, and what the store held in the end.
 
-    `skewed` says that the store's clock was set; `lost` are the times of which a fail-over forgot what was written;
-    `broken` what must never be, whoever sees it.
+    `calm` says that nothing was ever wrong in this world; `skewed` that the store's clock was set; `lost` are the times
+    of which a fail-over forgot what was written; `broken` what must never be, whoever sees it.
     """
 
     seed: int
     durable: bool = False
     promises: bool = False
+    calm: bool = False
     skewed: bool = False
     calls: list[Call] = field(default_factory=list)
     lost: list[tuple[float, float]] = field(default_factory=list)

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from service.core.decision import Commit, Known
+from service.core.decision import Commit, Known, Request
 from service.core.records import Came, OutcomeStatus
 from service.decide import Decider, Patience
+from service.errors import StoreError
 from service.policy.remembering import Remembering
 from service.store import durable, keys
 from service.store.calls import Calls
@@ -218,6 +219,30 @@ def _no_consent(made: Commit) -> Commit:
     return replace(made, consent=b"")
 
 
+def _always_less(patch: pytest.MonkeyPatch) -> None:
+    """Answer nobody who is known in full: safe, in time, and worth nothing."""
+    decide = Decider._decide
+
+    async def less(self: Decider, engine: Any, request: Request, *rest: Any) -> Any:
+        if request.customer != "nobody":
+            raise StoreError("always")
+        return await decide(self, engine, request, *rest)
+
+    patch.setattr(Decider, "_decide", less)
+
+
+def _stray_cancel(patch: pytest.MonkeyPatch) -> None:
+    """Cancel decisions with a key although their callers wait."""
+    decide = Decider._decide
+
+    async def stray(self: Decider, engine: Any, request: Request, *rest: Any) -> Any:
+        if request.idempotency_key:
+            raise asyncio.CancelledError
+        return await decide(self, engine, request, *rest)
+
+    patch.setattr(Decider, "_decide", stray)
+
+
 BUSY = "redis.call('ZCOUNT', keys[3], '-inf', whole(now)) - 1"
 MUTANTS = (
     Mutant("caps are read, not counted", "caps_hold", 26, ("key, frees = binding(room, one)", "key, frees = nil, nil")),
@@ -259,5 +284,8 @@ MUTANTS = (
     Mutant("loading takes as long as it takes", "answers_in_time", 153, wrong=_unbounded_loading),
     Mutant("a consent that was overtaken holds", "consents_are_kept", 600, wrong=_overtaken_consents),
     Mutant("replicas are not waited for", "events_count_once", 602, wrong=_unconfirmed),
+    Mutant("who is known is answered less", "broken", 1, wrong=_always_less),
+    Mutant("a calm world is answered less", "calm_is_answered_in_full", 12, wrong=_always_less),
+    Mutant("a cancel comes from nowhere", "answers_in_time", 1, wrong=_stray_cancel),
     Mutant("a commit ignores the consent", "nothing_is_committed_after_a_withdrawal", 48, wrong=_unguarded_commits),
 )

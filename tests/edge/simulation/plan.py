@@ -8,6 +8,7 @@ from random import Random
 from tests.edge.simulation.network import Weather, Window
 
 DAY_MS = 86_400_000
+MOST_LAG_S = 0.01
 CALM_S = 0.5
 """How long everything is well at first, so that all customers are there."""
 WEATHERS = (
@@ -51,6 +52,12 @@ class Plan:
     durable: bool
     promises: bool
     lag_s: float
+
+    @property
+    def calm(self) -> bool:
+        """Whether nothing is ever wrong, and no replica that is to confirm is further behind than a decision waits."""
+        confirmed_late = self.durable and self.lag_s > MOST_LAG_S
+        return self.weather == Weather() and not (self.windows or self.happenings or confirmed_late)
 
     @property
     def processes(self) -> tuple[str, ...]:

@@ -7,8 +7,10 @@ exactly that one and prints all that happened in it.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +27,8 @@ from tests.profile import cases, full
 SEEDS = cases(1_000, 20_000)
 SOON = 200
 """The short profile puts in the bugs that so many seeds show; the full one looks for all of them, from the first on."""
+LEAST = {"full": 10.0, "offers": 2.5, "keyed": 2.5, "again": 1.0}
+"""Answers in full, offers, answers under a key and answers given again under it: as many in a seed, on average."""
 REPLAY = "TACT_SIM_SEED={} pytest tests/edge/simulation -k one_seed -s"
 FOUND = yaml.safe_load(Path(__file__).with_name("found.yaml").read_text(encoding="utf-8"))
 PUT_IN = [mutant for mutant in MUTANTS if full() or mutant.seed <= SOON]
@@ -54,7 +58,12 @@ def test_no_seed_breaks_anything() -> None:
     red = sorted({int(line.split()[1].rstrip(":")) for line in said.splitlines() if line.startswith("SEED ")})
     assert not red, f"{said}\nreplay with: {REPLAY.format(red[0])}"
     assert all(run.returncode == 0 for run in runs), said
-    assert sum(int(line.split()[0]) for line in said.splitlines()) == SEEDS
+    assert sum(int(ran) for ran in re.findall(r"^(\d+) seeds", said, re.MULTILINE)) == SEEDS
+    done = Counter[str]()
+    for name, times in re.findall(r"(\w+)=(\d+)", said):
+        done[name] += int(times)
+    too_few = {name: done[name] for name, least in LEAST.items() if done[name] < least * SEEDS}
+    assert not too_few, f"a service that says too little is not right, only silent: {done}"
 
 
 def test_one_seed(store: Backing) -> None:

@@ -16,7 +16,7 @@ from service.store import keys
 from tests.edge.simulation import callers
 from tests.edge.simulation.backing import EPOCH_MS, Backing
 from tests.edge.simulation.callers import Street
-from tests.edge.simulation.history import History
+from tests.edge.simulation.history import Call, History
 from tests.edge.simulation.loop import VirtualLoop, virtual_loop
 from tests.edge.simulation.network import Network, SimStore
 from tests.edge.simulation.plan import CALM_S, Happening, Plan, plan
@@ -26,6 +26,7 @@ from tests.edge.simulation.strategy import HOLD_MS, ITEM, OFFERS, PLACE, UNITS, 
 RECOVERS_WITHIN_S = 2.0
 ASKS_EVERY_S = 0.1
 ALIAS = "ann-on-the-web"
+NOBODY = "nobody"
 HOUR_MS = 3_600_000
 NOTED = (b"i", b"a", b"d", b"k")
 SETTLES_S = 30.0
@@ -53,7 +54,7 @@ class _World:
         loop.dials = self.network
         dice = Random(f"dice {made.seed}")
         self.made = Made(engine(made.promises), loop, dice.randbytes, made.durable)
-        self.history = History(made.seed, made.durable, made.promises)
+        self.history = History(made.seed, made.durable, made.promises, made.calm)
         self.all_processes: list[Process] = []
         started = {name: self._process(name, skew) for name, skew in zip(made.processes, made.skews_ms, strict=True)}
         self.street = Street(loop, self.history, started, self.rng)
@@ -148,14 +149,17 @@ class _World:
                 await rng.choice((one.warehouse.book.refresh, one.warehouse.doubts.look))()
 
     async def _recovered(self) -> None:
-        """See that every process serves again in time, for somebody whom nobody knows, while it is asked."""
+        """See that every process serves again in time, while it is asked: whom nobody knows, and each customer."""
         ends = self.loop.now + RECOVERS_WITHIN_S
-        asked = Request("nobody", "web", ("greeting",), {})
-        for name, one in self.street.processes.items():
-            while (decision := await one.decider.decide(asked, 1.0)).degraded and self.loop.now < ends:  # noqa: ASYNC110 - time is virtual
-                await asyncio.sleep(ASKS_EVERY_S)
-            if decision.degraded:
-                self.history.broken.append(f"{name} is degraded {RECOVERS_WITHIN_S} s after all was well")
+        for name in self.street.processes:
+            for customer in (NOBODY, *self.plan.customers):
+                asked = await callers.asks(self.street, name, customer)
+                while _less(asked) and self.loop.now < ends:
+                    await asyncio.sleep(ASKS_EVERY_S)
+                    asked = await callers.asks(self.street, name, customer)
+                if _less(asked):
+                    late = f"{RECOVERS_WITHIN_S} s after all was well"
+                    self.history.broken.append(f"{name} answers {customer} less, {late}: {asked.line()}")
 
     async def _ended(self) -> None:
         """Note what the store holds."""
@@ -181,7 +185,7 @@ class _World:
 
     def _streams(self, key: Callable[[str], bytes]) -> list[dict[str, str]]:
         """Return what is noted of all entries of a stream that each bucket has one of."""
-        buckets = dict.fromkeys(keys.bucket(customer) for customer in (*self.plan.customers, ALIAS))
+        buckets = dict.fromkeys(keys.bucket(customer) for customer in (*self.plan.customers, ALIAS, NOBODY))
         return [
             _noted(*entry) for bucket in buckets for entry in self.store.backing.ask("XRANGE", key(bucket), "-", "+")
         ]
@@ -199,6 +203,11 @@ class _World:
         left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         self.history.broken += [f"a task was left behind: {task.get_coro()}" for task in left]
         self.history.broken += self.loop.unhandled
+
+
+def _less(asked: Call) -> bool:
+    """Tell whether a call was not answered in full."""
+    return asked.answer is None or bool(asked.answer["degraded"])
 
 
 def _noted(at: bytes, flat: list[bytes]) -> dict[str, str]:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from service.rpc.admission.admission import Admission
+from service.rpc.admission.told import families
 from service.telemetry.counts import COUNTED, Counts
 from service.telemetry.families import Kind
 from service.telemetry.openmetrics import metric_name
@@ -37,7 +39,7 @@ def samples() -> dict[str, set[str]]:
     durations.settle()
     readings = Readings(counts, durations, Lags(), Versions, lambda: False)
     found: dict[str, set[str]] = {}
-    for family in readings.families():
+    for family in (*readings.families(), *families(Admission())):
         name = metric_name(family)
         for point in family.points:
             suffix = {Kind.COUNTER: "_total", Kind.INFO: "_info"}.get(family.kind, "")

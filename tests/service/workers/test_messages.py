@@ -59,7 +59,6 @@ some_settings = st.builds(
         port=st.none() | st.integers(0, 65_535),
         headers=st.lists(st.tuples(names, names)).map(tuple),
     ),
-    warnings=st.lists(names).map(tuple),
 )
 to_worker = st.one_of(
     st.builds(Begin, some_settings),
