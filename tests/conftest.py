@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextvars import copy_context
 from pathlib import Path
 from typing import NoReturn, cast
 
@@ -113,12 +114,16 @@ def wanted_stores(config: pytest.Config) -> tuple[str, ...]:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run an `async def` test on a loop of its own; the fixture `loop_factory`, where a test has it, makes the loop."""
-    if not inspect.iscoroutinefunction(pyfuncitem.obj):
-        return None
-    make_loop = cast("Callable[[], asyncio.AbstractEventLoop] | None", pyfuncitem.funcargs.get("loop_factory"))
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool:
+    """Run an `async def` test on a loop of its own; the fixture `loop_factory`, where a test has it, makes the loop.
+
+    Every other one runs in a context of its own: who it lets in would be the caller of all that come after.
+    """
     given = {name: pyfuncitem.funcargs[name] for name in inspect.signature(pyfuncitem.obj).parameters}
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        copy_context().run(pyfuncitem.obj, **given)
+        return True
+    make_loop = cast("Callable[[], asyncio.AbstractEventLoop] | None", pyfuncitem.funcargs.get("loop_factory"))
     with asyncio.Runner(loop_factory=make_loop) as runner:
         runner.run(asyncio.wait_for(pyfuncitem.obj(**given), LONGEST_TEST_S))
     return True

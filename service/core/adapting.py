@@ -149,7 +149,8 @@ class Adapting:
             action, own = actions.get(name, _NONE), counts.get((name, segment), _NONE)
             others = action.plus(own, -1.0) if self._segment >= 0 else _NONE
             group = groups.get(self._group[name], _NONE).plus(action, -1.0) if name in self._group else _NONE
-            typical = action.expected / action.said if action.said > 0.0 and action.expected > 0.0 else prior
+            # No more than one outcome each: what decayed to nearly nothing would divide to infinity.
+            typical = min(1.0, action.expected / action.said) if min(action.said, action.expected) > 0.0 else prior
             weight = self._strength * max(typical, LEAST_PROPENSITY)
             mean = _mean(weight, _mean(weight, 1.0, group.at_most(weight)), others)
             shape[place], rate[place] = weight * mean + own.came, weight + own.expected

@@ -93,6 +93,13 @@ def test_an_action_alone_gets_the_conjugate_update(counted: Counted) -> None:
     assert adapted.factor[3] == pytest.approx((weight + counted.came) / (weight + counted.expected))
 
 
+@pytest.mark.parametrize("said", [5e-324, 1e-300, 1e-9])
+def test_what_decayed_to_nearly_nothing_divides_to_no_infinity(said: float) -> None:
+    """Every factor stays a number where decisions have all but decayed, and what was expected of them has not."""
+    adapted = known({("offer-3", ""): Counted(said, 5.0, 1.0)})
+    assert adapted.factor[3] == pytest.approx((STRENGTH + 1.0) / (STRENGTH + 5.0)), "no more than one outcome each"
+
+
 @given(st.floats(1, 5000), st.floats(0, 0.5))
 def test_with_a_prior_alone_it_is_the_beta_of_the_textbook(said: float, rate: float) -> None:
     """Where the prior is the same each time, the propensity is that of a beta-binomial: (k p + s) / (k + n)."""
