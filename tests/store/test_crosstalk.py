@@ -26,6 +26,8 @@ from tests.store.crosstalk import (
 from tests.store.proxy import DelayingProxy
 
 READS = int(os.environ.get("TACT_CROSSTALK_READS", "5000"))
+MOST = 3
+"""Two connections, and the spare one, which is opened where something that is asked may be held up on its way."""
 MUTANTS = (ForgetsWhoLeft, OvertakesWhatIsHeldBack, QueuesInTwoPlaces)
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
@@ -49,14 +51,14 @@ async def crosstalk(url: str, protocol: type[Connection], reads: int) -> tuple[T
 async def test_no_reader_gets_a_foreign_value(clean_store_url: str) -> None:
     """Of all values read while 40 % of the callers leave early none is another key's, and nobody else is hurt.
 
-    No connection is dropped for those who left: two are opened, and two are enough.
+    No connection is dropped for those who left: those that are opened are enough.
     """
     tally, connections = await crosstalk(clean_store_url, Connection, READS)
     assert tally.foreign == 0
     assert tally.read >= READS
     assert tally.left > LEAVES * READS / 2
     assert tally.lost == 0
-    assert connections == 2
+    assert connections <= MOST
 
 
 @pytest.mark.parametrize("mutant", MUTANTS)
@@ -98,7 +100,7 @@ async def test_no_decision_reads_another_customer(clean_store_url: str) -> None:
     assert tally.read >= READS // 10
     assert tally.left > LEAVES * READS / 20
     assert tally.lost == 0
-    assert connections == 2
+    assert connections <= MOST
 
 
 @pytest.mark.parametrize("mutant", MUTANTS)
