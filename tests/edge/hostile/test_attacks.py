@@ -135,7 +135,7 @@ async def test_a_caller_beside(name: str, served: Process, record_property: Call
     told = f"{len(seen.took_ms)} answered, {len(seen.failed)} failed, p50 {seen.at(0.5):.1f} p99 {seen.at(0.99):.1f} ms"
     record_property("printed", f"{name}: {did}; {told}, {grown / 1e6:+.0f} MB, let in {back_s:.2f} s after")
     assert sum(did.values()) > 10, "the attack took place"
-    assert not seen.failed, seen.failed[:3]
+    assert not seen.failed, (seen.failed[:3], served.grumbled()[-4000:])
     assert len(seen.took_ms) > 30
     assert coming is None or await coming > 1, "who comes meanwhile is let in"
     assert seen.at(0.99) < LONGEST_MS, told
