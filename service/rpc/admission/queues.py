@@ -44,7 +44,7 @@ class Line:
         self._gone = 0
 
     def __len__(self) -> int:
-        """How many wait."""
+        """How many wait; who is forgotten before it says that it leaves counts until then."""
         return len(self._waiters) - self._gone
 
     def add(self, waiter: Waiter) -> None:
@@ -72,7 +72,8 @@ class Line:
     def impatient(self, now_s: float) -> list[Waiter]:
         """Take all that have waited for half of their time, wherever they stand."""
         waiting = [one for one in self._waiters if not one.place.done()]
-        self._waiters, self._gone = deque(one for one in waiting if one.patient_until_s > now_s), 0
+        self._gone -= len(self._waiters) - len(waiting)  # of whom some have yet to say that they leave
+        self._waiters = deque(one for one in waiting if one.patient_until_s > now_s)
         return [one for one in waiting if one.patient_until_s <= now_s]
 
     def _oldest(self) -> Waiter | None:
