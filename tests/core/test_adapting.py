@@ -25,7 +25,9 @@ from tests.core.worlds import EMPTY, HELLO, Case
 STRENGTH = 40.0
 PLAIN = Adaptive(3, DAY_MS, 30 * DAY_MS, STRENGTH)
 BY_TIER = replace(PLAIN, segment="past.tier")
-COUNTED = st.builds(Counted, st.floats(1, 1000), st.floats(0.1, 100), st.floats(0, 100))
+COUNTED = st.builds(
+    lambda said, rate, came: Counted(said, rate * said, came), st.floats(1, 1000), st.floats(0.001, 1), st.floats(0, 100)
+)
 
 
 @cache

@@ -32,7 +32,7 @@ from service.core.explained import (
     Story,
     WeightSeen,
 )
-from service.core.validity import Standing
+from service.core.validity import Issued, Standing
 from service.core.wanted import Wanted
 from service.errors import StoreError, UnknownDecision
 from service.rpc.access.gate import Access
@@ -45,7 +45,7 @@ from service.rpc.server import Listen, Server
 from tact.v1 import decision_pb2 as pb
 from tests.core.telling import texts_in
 from tests.rpc.test_validity import Judging
-from tests.rpc.world import NOW_MS, Answering, Controlling, edge_of, serving, strategy
+from tests.rpc.world import NOW_MS, Alone, Answering, Controlling, edge_of, serving, strategy
 
 DECISION = "0ab" + "2" * 23
 RULE = Reason(ReasonCode.GUARDRAIL, "Helped, not sold to.", "ticket", ("past.open_tickets",), NOW_MS + 1)
@@ -99,6 +99,14 @@ class Telling:
         return Explained(self.told, "web", strategy().schema, depths, self.lost, self.incomplete, self.would)
 
 
+class Issuing:
+    """Knows to whom and where the decision was made, which is all that an explanation asks the store for itself."""
+
+    async def issued(self, decision_id: str, deadline_s: float | None = None) -> Issued:
+        """Return it."""
+        return Issued(decision_id, "anna", "web", NOW_MS, "small@1", (), (), "full")
+
+
 def edge(telling: Telling) -> Edge:
     """Return an edge that explains, and answers every question with the same explained decision."""
 
@@ -107,7 +115,7 @@ def edge(telling: Telling) -> Edge:
 
     made = edge_of(Answering(how), validator=Judging((Standing("hero", "fibre", (RULE,)),)))
     return Edge.of(
-        made.strategy, decider=made.decider, stores=made.stores, limits=made.limits, clock=made.clock,
+        made.strategy, decider=made.decider, stores=Alone(Issuing()), limits=made.limits, clock=made.clock,
         validator=made.validator, explaining=telling,
     )  # fmt: skip
 
