@@ -1,6 +1,7 @@
 """The stores that the tests run on, each a real server, and asynchronous tests on a loop of their own.
 
-`pytest --store embedded` or `--store redis-server` chooses one; without it every test that uses a store runs on both.
+`pytest --store embedded` or `--store redis-server` chooses one; without it the tests of the store run on both, every
+other file on one of them, and `make nightly` runs all on both.
 `--store cluster` runs on a Cluster of one server, which refuses what touches keys of more than one slot.
 """
 
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from pathlib import Path
 from typing import NoReturn, cast
+from zlib import crc32
 
 import pytest
 from redis import Redis
@@ -42,7 +44,8 @@ exec {program} "$@" --cluster-enabled yes --cluster-port {bus}
 """
 LONGEST_TEST_S = 180.0
 SLOWEST = (
-    "benchmarks/test_starbucks_learning.py", "cli/test_demo.py", "benchmarks/test_learning.py",
+    "benchmarks/test_learning.py", "benchmarks/test_starbucks_learning.py", "cli/test_demo.py",
+    "edge/simulation/test_simulation.py",
     "core/test_engine.py", "benchmarks/test_starbucks.py", "faults/test_faults.py", "service/test_withdrawal.py",
     "benchmarks/test_bank_stream.py", "benchmarks/test_run.py", "cli/test_tend.py", "cli/test_refresh.py",
     "worlds/test_as_of.py", "cli/test_readme.py", "benchmarks/test_bank.py", "store/test_caps_in_a_crowd.py",
@@ -79,14 +82,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="KIND[,KIND]",
-        help=f"run the tests on these stores only: {', '.join(STORES)} (default: all)",
+        help=f"run the tests on these stores only: {', '.join(STORES)} (default: see `wanted_stores`)",
     )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that uses a store once on each."""
+    """Run a test that uses a store once on each that is wanted."""
     if "store_kind" in metafunc.fixturenames:
-        metafunc.parametrize("store_kind", wanted_stores(metafunc.config), scope="session", indirect=True)
+        kinds = wanted_stores(metafunc.config, Path(str(metafunc.module.__file__)))
+        metafunc.parametrize("store_kind", kinds, scope="session", indirect=True)
 
 
 @pytest.hookimpl(trylast=True)
@@ -105,12 +109,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(str(said))
 
 
-def wanted_stores(config: pytest.Config) -> tuple[str, ...]:
-    """Return the stores to test on."""
+def wanted_stores(config: pytest.Config, file: Path) -> tuple[str, ...]:
+    """Return the stores to test on: those of `--store`, else all for what speaks to a store itself.
+
+    Every other file runs on one of them, always the same, unless TACT_BOTH_STORES is set, as `make nightly` does.
+    """
     named = [kind.strip() for words in config.getoption("--store") for kind in words.split(",")]
     if unknown := [kind for kind in named if kind not in (*STORES, CLUSTER)]:
         raise pytest.UsageError(f"--store {unknown[0]}: there are {', '.join((*STORES, CLUSTER))}")
-    return tuple(dict.fromkeys(named)) or STORES
+    if named:
+        return tuple(dict.fromkeys(named))
+    place = file.relative_to(TESTS).as_posix()
+    if os.environ.get("TACT_BOTH_STORES") or place.startswith("store/") or not shutil.which("redis-server"):
+        return STORES
+    return (STORES[crc32(place.encode()) % len(STORES)],)
 
 
 @pytest.hookimpl(tryfirst=True)
