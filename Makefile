@@ -1,11 +1,11 @@
 # Every target makes what it needs: .venv, filled from the locks with hashes. No root, no Docker.
-#   make demo [ARGS=--once]   make test [ARGS=tests/core]   make test-full   make check   make nightly   make sbom   make bench [QUICK=1] [SOAK=minutes]   make bench-events   make bench-judge   make bench-shadow   make bench-peers   make bank DATA=…/bank-marketing   make bank-stream DATA=…/bank-marketing   make starbucks DATA=…/starbucks   make learning   make starbucks-learning DATA=…/starbucks   make protos   make lock   make clean
+#   make demo [ARGS=--once]   make test [ARGS=tests/core]   make test-full   make check   make nightly   make sbom   make bench [QUICK=1] [SOAK=minutes]   make bench-events   make bench-judge   make bench-shadow   make bench-peers   make bank DATA=…/bank-marketing   make bank-stream DATA=…/bank-marketing   make starbucks DATA=…/starbucks   make learning   make starbucks-learning DATA=…/starbucks   make protos   make desktop   make lock   make clean
 # Another Python than the newest one found: make test PYTHON=/path/to/python3.12
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full nightly sbom check lint bench bench-events bench-judge bench-shadow bench-peers bank bank-stream starbucks starbucks-learning learning protos lock lock-peers clean
+.PHONY: help demo test test-full nightly sbom check lint bench bench-events bench-judge bench-shadow bench-peers bank bank-stream starbucks starbucks-learning learning protos desktop lock lock-peers clean
 
 PYTHON ?=
 ARGS ?=
@@ -17,6 +17,7 @@ SOAK ?=
 DATA ?=
 BIN := .venv/bin
 NODE := tests/clients/node
+PAGES := service/web
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCKED := $(INSTALL) --require-hashes --only-binary :all:
 
@@ -26,18 +27,18 @@ help:
 demo: .venv/.runtime
 	@exec $(BIN)/python -m service.leash $$PPID service.cli demo $(ARGS)  # it ends with make, kill -9 included
 
-test: .venv/.dev $(NODE)/node_modules
+test: .venv/.dev $(NODE)/node_modules $(PAGES)/node_modules
 	@exec $(BIN)/python -m pytest -p no:valkey -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # The same tests as `make test`, with as many random cases as one night allows: an hour or so on two cores.
-NIGHTLY := TACT_PROVEN_STRATEGIES=200 TACT_PROVEN_CONTEXTS=10000 TACT_WRONG_STRATEGIES=99 TACT_KERNEL_CASES=20000 TACT_ANSWERS_TOLD=20000 TACT_ANSWERS=20000 TACT_CROSSTALK_READS=100000 TACT_COVERAGE_RUNS=4000 TACT_SAME_FEATURES=300 TACT_LOG_ROWS=500000 TACT_HALVES=100 TACT_UPLIFT_RUNS=400 TACT_BANK_SPLITS=10 TACT_LOG_KILLS_EVERY=1 TACT_COUNT_HISTORIES=300 TACT_RELOADS=100 TACT_SWITCHES=40 TACT_SWITCH_ORDERS=200 TACT_HISTORIES=1000 TACT_CONSENT_CASES=100000 TACT_CONSENT_ORDERS=5000 TACT_DECISIONS=2000 TACT_CONDITIONS=20000 TACT_CONDITION_PAIRS=1000000 TACT_CHECK_READINGS=300000 TACT_WITHDRAWALS=3000 TACT_LINK_STEPS=1000 TACT_AS_OF_MEMBERS=17000 TACT_STARBUCKS_MEMBERS=17000 TACT_COMMITS=1000000 TACT_SUPPLY_REQUESTS=10000 TACT_CAP_REQUESTS=100000 TACT_CAP_HISTORIES=2000
-nightly: .venv/.dev $(NODE)/node_modules
+NIGHTLY := TACT_BOTH_STORES=1 TACT_PROVEN_STRATEGIES=200 TACT_PROVEN_CONTEXTS=10000 TACT_WRONG_STRATEGIES=99 TACT_KERNEL_CASES=20000 TACT_ANSWERS_TOLD=20000 TACT_ANSWERS=20000 TACT_CROSSTALK_READS=100000 TACT_COVERAGE_RUNS=4000 TACT_SAME_FEATURES=300 TACT_LOG_ROWS=500000 TACT_HALVES=100 TACT_UPLIFT_RUNS=400 TACT_BANK_SPLITS=10 TACT_LOG_KILLS_EVERY=1 TACT_COUNT_HISTORIES=300 TACT_RELOADS=100 TACT_SWITCHES=40 TACT_SWITCH_ORDERS=200 TACT_HISTORIES=1000 TACT_CONSENT_CASES=100000 TACT_CONSENT_ORDERS=5000 TACT_DECISIONS=2000 TACT_CONDITIONS=20000 TACT_CONDITION_PAIRS=1000000 TACT_CHECK_READINGS=300000 TACT_WITHDRAWALS=3000 TACT_LINK_STEPS=1000 TACT_AS_OF_MEMBERS=17000 TACT_STARBUCKS_MEMBERS=17000 TACT_COMMITS=1000000 TACT_SUPPLY_REQUESTS=10000 TACT_CAP_REQUESTS=100000 TACT_CAP_HISTORIES=2000
+nightly: .venv/.dev $(NODE)/node_modules $(PAGES)/node_modules
 	@exec env $(NIGHTLY) $(BIN)/python -m pytest -p no:valkey $(ARGS)
 
-# Every attack and fault of the edge in its full profile, one after the other because they measure time: under an hour.
-test-full: .venv/.dev $(NODE)/node_modules
+# Every attack and fault of the edge and all of the live side in the full profile, one after the other because they measure time: about an hour.
+test-full: .venv/.dev $(NODE)/node_modules $(PAGES)/node_modules
 	@begun=$$SECONDS; ended=0; \
-	TACT_FULL=1 $(BIN)/python -m pytest -p no:valkey --durations=10 $(or $(ARGS),tests/edge tests/service/test_model_reload.py tests/project/test_supply_chain.py) || ended=$$?; \
+	TACT_FULL=1 $(BIN)/python -m pytest -p no:valkey --durations=10 $(or $(ARGS),tests/edge tests/live tests/service/test_model_reload.py tests/project/test_supply_chain.py) || ended=$$?; \
 	echo "test-full took $$(( (SECONDS - begun) / 60 )) min $$(( (SECONDS - begun) % 60 )) s"; exit $$ended
 
 # What requirements.lock brings into the image, with the hash of every file, as CycloneDX; the same bytes each time.
@@ -96,6 +97,10 @@ protos: .venv/.dev
 	$(BIN)/buf format --write
 	$(BIN)/python protos/generate_stubs.py
 
+# The pages that ship with the service, made anew from service/web/src; what is made is committed.
+desktop:
+	@cd $(PAGES) && npm ci --loglevel=error && npm run --silent build
+
 # A lock names versions and hashes, and no address: any index or mirror can serve it. UPGRADE=1 takes the newest.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	--only-binary :all: --no-emit-index-url --no-emit-find-links  --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
@@ -113,13 +118,19 @@ lock-peers: .venv/bin/python
 	done
 
 clean:
-	rm -rf .venv .bench build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis tests/clients/node/node_modules
+	rm -rf .venv .bench build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis tests/clients/node/node_modules service/web/node_modules
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # Where there is npm, the tests of the contract with a Node client run too; elsewhere they skip.
 $(NODE)/node_modules: $(NODE)/package-lock.json
 	@if command -v npm >/dev/null; then \
 		(cd $(NODE) && npm ci --no-audit --no-fund --loglevel=error) || echo "npm cannot install the Node client; its tests skip"; \
+	fi
+
+# What makes the pages and looks for barriers in them, for tests that skip without it.
+$(PAGES)/node_modules: $(PAGES)/package-lock.json
+	@if command -v npm >/dev/null; then \
+		(cd $(PAGES) && npm ci --no-audit --no-fund --loglevel=error) || echo "npm cannot install the tools of the pages; their tests skip"; \
 	fi
 
 # ------------------------------------------------------------------------------------------------ how .venv comes to be

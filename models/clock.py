@@ -123,6 +123,21 @@ class Clock:
         except _CALENDAR_ENDS:
             return None
 
+    def minute_on(self, values: Sequence[Scalar | None], at_ms: int, days: int, minute: int) -> int | None:
+        """Return when (ms) the clock there shows a minute of the day, so many days of the calendar after (or before)
+        the day of a moment; None for unknown.
+
+        A minute that the clock skips comes by as much later as it skips; one that it shows twice is the first.
+        """
+        at = self._told(values, at_ms)
+        if at is None:
+            return None
+        try:
+            day = datetime(at.year, at.month, at.day, minute // 60, minute % 60, tzinfo=at.tzinfo)
+            return _ms(day + timedelta(days=days))
+        except _CALENDAR_ENDS:
+            return None
+
     def _told(self, values: Sequence[Scalar | None], now_ms: int) -> datetime | None:
         zone = self._where(values)
         try:

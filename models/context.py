@@ -106,13 +106,27 @@ class Attribute:
     values: tuple[str, ...] = ()
 
 
+class CustomerData(StrEnum):
+    """The kinds of customer data: what customers tell us, what we hold of them, how we perform for them."""
+
+    TOLD = "told"
+    HELD = "held"
+    PERFORMED = "performed"
+
+
 @dataclass(frozen=True, slots=True)
 class EventType:
-    """One kind of event that a customer can have."""
+    """One kind of event that a customer can have.
+
+    `stage` is the part of the customer's journey that it belongs to, and `data` the kind of customer data that it is;
+    they decide nothing, and are unset where the documents do not say.
+    """
 
     id: str
     says: str
     attributes: tuple[Attribute, ...]
+    stage: str = ""
+    data: CustomerData | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,20 +223,26 @@ class TimeZone:
 class ContextSchema:
     """All events and fields of a strategy. A field's position in `fields` is its index in a snapshot.
 
-    With a `time_zone` the fields of the clock are among them; models/clock.py tells their values.
+    With a `time_zone` the fields of the clock are among them; models/clock.py tells their values. `stages` are those of
+    the customer's journey, in their order.
     """
 
     events: Mapping[str, EventType]
     fields: tuple[Field, ...]
     index: Mapping[str, int] = field(default_factory=dict)
     time_zone: TimeZone | None = None
+    stages: tuple[str, ...] = ()
 
     @classmethod
     def of(
-        cls, events: tuple[EventType, ...], fields: tuple[Field, ...], time_zone: TimeZone | None = None
+        cls,
+        events: tuple[EventType, ...],
+        fields: tuple[Field, ...],
+        time_zone: TimeZone | None = None,
+        stages: tuple[str, ...] = (),
     ) -> ContextSchema:
         """Index events and fields by id."""
-        return cls({e.id: e for e in events}, fields, {f.id: i for i, f in enumerate(fields)}, time_zone)
+        return cls({e.id: e for e in events}, fields, {f.id: i for i, f in enumerate(fields)}, time_zone, stages)
 
 
 def field_key(field_id: str) -> int:

@@ -141,6 +141,7 @@ SEEN: tuple[Column, ...] = (
     Column("promises", Kind.PROMISES, "What had been promised, where the strategy looks at that."),
     Column("off", Kind.TEXTS, "The actions that operators had switched off."),
     Column("everything_off", Kind.TRUTH, "Whether they had switched everything off."),
+    Column("trigger", Kind.TEXT, "The trigger that made it due; empty where somebody asked."),
 )
 """The parts of `seen`."""
 

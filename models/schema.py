@@ -15,6 +15,7 @@ from models.context import (
     Attribute,
     Audience,
     ContextSchema,
+    CustomerData,
     EventType,
     Field,
     Fold,
@@ -29,6 +30,7 @@ from models.documents import Documents, DocumentsRefused, Problem, read_folder
 from models.records import Record, record_of, section_records
 from models.schema_clock import read_time_zone
 from models.schema_folds import NUMBERS, read_fold
+from models.schema_journey import read_stages
 from models.schema_supply import check_places, read_supplied
 from models.shapes import CATEGORY, Number, Text, a, described
 from models.trees import Items, Leaf, Mapping
@@ -66,9 +68,10 @@ def load_context(folder: Path) -> ContextSchema:
 def parse_context(documents: Documents, problems: list[Problem]) -> ContextSchema:
     """Return the events and fields that could be read; with new problems it must only serve to find more."""
     events: dict[str, EventType] = {}
+    stages = read_stages(documents, problems)
     taken: dict[str, str] = {}
     for record in section_records(documents, "events", "event", problems):
-        event = _event(record, taken)
+        event = _event(record, taken, stages)
         events.setdefault(event.id, event)
     fields: dict[str, Field] = {}
     places: dict[str, str] = {}
@@ -89,7 +92,7 @@ def parse_context(documents: Documents, problems: list[Problem]) -> ContextSchem
     time_zone = read_time_zone(documents, fields, _undeclared(documents, fields), problems)
     told = clock_fields() if time_zone else ()
     before = contact_fields() if names_contacts(documents) else ()
-    return ContextSchema.of(happening, (*fields.values(), *told, *before), time_zone)
+    return ContextSchema.of(happening, (*fields.values(), *told, *before), time_zone, stages)
 
 
 def unread_fields(documents: Documents, schema: ContextSchema) -> tuple[str, ...]:
@@ -107,11 +110,13 @@ def _undeclared(documents: Documents, known: abc.Container[str]) -> tuple[str, .
 # ------------------------------------------------------------------------------------------------------------ events
 
 
-def _event(record: Record, taken: dict[str, str]) -> EventType:
+def _event(record: Record, taken: dict[str, str], stages: tuple[str, ...]) -> EventType:
     event_id, says = record.id(taken, EVENT_ID), record.text("says")
     attributes = record.record("attributes", "list of attributes", "")
+    stage = record.reference("stage", stages, "stage of the journey") if record.has("stage") else ""
+    data = record.choice("data", CustomerData) if record.has("data") else None
     record.rest_is_refused()
-    return EventType(event_id, says, _attributes(attributes) if attributes else ())
+    return EventType(event_id, says, _attributes(attributes) if attributes else (), stage, data)
 
 
 def _attributes(record: Record) -> tuple[Attribute, ...]:

@@ -31,10 +31,13 @@ from service.rpc.admission.classes import Classes, read_classes
 from service.rpc.admission.told import families
 from service.rpc.callers import CallersFile, CallersRefused
 from service.rpc.server import Listen, Server
+from service.rpc.web.opening import ToBrowsers, open_to_browsers
 from service.shrinking import GuardrailsGone, check_still_guarded
 from service.store.calls import Calls
+from service.store.ears import StoreEars
 from service.store.embedded import EmbeddedStore, EmbeddedStoreError
 from service.store.error_prefixes import REFUSALS as STORE_REFUSALS
+from service.store.heard import HeardStore
 from service.store.keys import BUCKETS
 from service.store.opening import Ways, open_ways
 from service.store.settings import StoreRefused
@@ -47,6 +50,7 @@ from service.telemetry.running import Telemetry, Told
 from service.verifying import Verifier, Verify
 from service.versions import Folders, KeptTooShort, Look, Version, load_version
 from service.watching import StoreWatch
+from service.watching_people import VERSION
 
 REFUSALS = (
     DocumentsRefused,
@@ -126,19 +130,23 @@ async def _served(
     counts.observe(get_meter("tact"))
     STORE_REFUSALS.told_to(partial(counts.add, "store.refused"))
     ways.told(partial(counts.add, "store.breaker"), partial(counts.add, "store.hedged"))
-    ground = Ground(ways, suppression, settings, switching, counts, clock_ms)
+    ears = StoreEars(ways, HeardStore(Calls(connections), suppression))
+    opened.push_async_callback(ears.close)
+    ground = Ground(ways, suppression, settings, switching, counts, clock_ms, ears)
     generation = Generation.of(begun.first, ground)
     listen = Listen(settings.host, settings.port, settings.reflection, settings.workers > 1, settings.tls)
     admission = Admission(Classes(read_classes(settings.channel_classes)))
     server = Server(generation.edge, listen, telemetry.watch, _access(settings, opened), admission)
+    server.listens_by(ears)
     replicas = settings.confirmation.replicas if settings.confirmation else 0
     watch = StoreWatch(connections, generation.store, embedded, begun.first.strategy, switching, replicas)
     running = Running(server, watch, Generations(generation), ground, begun)
     await telemetry.open(settings.telemetry.host, running.told)
     running.metrics_port = telemetry.port
     running.port = await server.start()
+    running.web = await open_to_browsers(settings, server.guarded)
     opened.push_async_callback(running.generations.close)
-    opened.push_async_callback(server.drain, linger_s=0.0, grace_s=0.0)
+    opened.push_async_callback(running.drain, linger_s=0.0, grace_s=0.0)
     opened.push_async_callback(watch.close)
     opened.push_async_callback(running.reloading.close)
     generation.open()
@@ -156,6 +164,7 @@ class Running:
     ) -> None:
         self.port = 0
         self.metrics_port: int | None = None
+        self.web: ToBrowsers | None = None
         self.store = store
         self.generations = generations
         self._server, self._ground, self._settings = server, ground, ground.settings
@@ -198,8 +207,13 @@ class Running:
     async def stop(self, grace_s: float | None = None) -> None:
         """Say NOT_SERVING, let calls end within the grace, close what was opened, end the embedded store."""
         grace_s = self._settings.grace_s if grace_s is None else grace_s
-        await self._server.drain(linger_s=self._settings.linger_s, grace_s=grace_s)
+        await self.drain(linger_s=self._settings.linger_s, grace_s=grace_s)
         await self._opened.aclose()
+
+    async def drain(self, *, linger_s: float, grace_s: float) -> None:
+        """Say NOT_SERVING, linger, take no new calls by any way, and let the old ones end within the grace."""
+        drains = [self._server.drain, *([] if self.web is None else [self.web.drain])]
+        await asyncio.gather(*(drain(linger_s=linger_s, grace_s=grace_s) for drain in drains))
 
     def closes_with(self, opened: AsyncExitStack) -> None:
         """Take over what was opened on the way."""
@@ -213,6 +227,7 @@ class Running:
         self._server.swap(generation.edge)
         self.store.follow(generation.store, version.strategy)
         self.generations.follow(generation)
+        self._ground.ears.announce(VERSION, *version.name, clock_ms())
 
 
 def clock_ms() -> int:

@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 from service.durability import read_durability
 from service.guarded import read_tls
 from service.rpc.admission.classes import read_classes
+from service.rpc.web.settings import WebSettings, read_web
 from service.store.durable import Confirmation
 from service.store.opening import SCHEMES
 from service.store.retention import Retention
@@ -106,7 +107,7 @@ class Settings:
     store has one of its own. `keep` says how long what is kept. `reload` takes changed strategies and models into
     service; without it only on SIGHUP. `callers` is the file that says who may do what, `tls`
     names the files of TLS, `insecure` lets others than this machine call without it. `channel_classes` says which
-    channels come before which others when too much is asked (docs/overload.md). `workers`
+    channels come before which others when too much is asked (docs/overload.md). `web` is where browsers call. `workers`
     is how many processes answer on the port, `seat` which of them this one is; `pin` keeps each on a core of its own.
     """
 
@@ -135,6 +136,7 @@ class Settings:
     store_wait_s: float = 0.25
     confirmation: Confirmation | None = None
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+    web: WebSettings = field(default_factory=WebSettings)
 
 
 def read_settings(flags: Flags, environment: Mapping[str, str]) -> Settings:
@@ -142,7 +144,7 @@ def read_settings(flags: Flags, environment: Mapping[str, str]) -> Settings:
     door = _Door(flags, environment)
     store, key = _store(door), _erasure_key(door)
     model, challenger = door.text("model", ""), door.text("challenger", "")
-    workers = _workers(door)
+    workers, port = _workers(door), _port(door)
     return Settings(
         store=store,
         strategy=Path(door.text("strategy", DEFAULT_STRATEGY)),
@@ -151,7 +153,7 @@ def read_settings(flags: Flags, environment: Mapping[str, str]) -> Settings:
         erasure_key=key,
         keep=_keep(door),
         host=_host(door),
-        port=_port(door),
+        port=port,
         allow_as_of=door.flag("allow-as-of"),
         reflection=door.flag("reflection"),
         reload=door.flag("reload", default=True),
@@ -168,6 +170,7 @@ def read_settings(flags: Flags, environment: Mapping[str, str]) -> Settings:
         store_wait_s=door.seconds("store-wait", 0.25),
         confirmation=read_durability(door, embedded=store.folder is not None),
         telemetry=read_telemetry(door, workers),
+        web=read_web(door, port),
     )
 
 

@@ -177,11 +177,14 @@ class Decider:
         self._off = NOTHING_OFF  # as the latest read said
         self._turns = Turns()
 
-    async def decide(self, request: Request, deadline_s: float, line: Timeline = UNTIMED) -> Decision:
+    async def decide(
+        self, request: Request, deadline_s: float, line: Timeline = UNTIMED, dice: tuple[float, ...] = ()
+    ) -> Decision:
         """Answer one request within `deadline_s` seconds, and mark on the line when its steps ended.
 
-        A store that fails or is too slow gives the safe answer, and so does a customer who was erased. Raises
-        AlreadyExists when the idempotency key was used for another request.
+        `dice` are the draws of a decision that this one goes on from; without them it is drawn anew. A store that fails
+        or is too slow gives the safe answer, and so does a customer who was erased. Raises AlreadyExists when the
+        idempotency key was used for another request.
         """
         engine = self.engine
         if deadline_s < self._patience.least_s:
@@ -190,10 +193,10 @@ class Decider:
         ends_s = self._patience.ends_s(began_s, deadline_s)
         try:
             try:
-                decision = await self._decide(engine, request, began_s, ends_s, line)
+                decision = await self._decide(engine, request, began_s, ends_s, line, dice)
             except CHANGED as changed:
                 async with self._turns.turn(request.customer, ends_s - monotonic()):
-                    decision = await self._repeated(changed, engine, request, ends_s, line)
+                    decision = await self._repeated(changed, engine, request, ends_s, line, dice)
         except CustomerErased:
             return self._safe(engine, request, ERASED)
         except StoreError as error:
@@ -204,6 +207,10 @@ class Decider:
     def told(self, committed: Committed) -> Decision:
         """Return a decision that was committed before, in the words of the strategy in force."""
         return self.engine.answer(committed, None)
+
+    def without_store(self, request: Request) -> Decision:
+        """Return the safe answer, because the store does not tell what else may be said."""
+        return self._safe(self.engine, request, STORE_GONE)
 
     def _safe(self, engine: Engine, request: Request, why: Reason) -> Decision:
         noticing.degraded(self._counts, why)
@@ -235,7 +242,13 @@ class Decider:
         return self._clock() if request.as_of_ms is None else request.as_of_ms
 
     async def _repeated(
-        self, changed: StoreError, engine: Engine, request: Request, ends_s: float, line: Timeline
+        self,
+        changed: StoreError,
+        engine: Engine,
+        request: Request,
+        ends_s: float,
+        line: Timeline,
+        dice: tuple[float, ...],
     ) -> Decision:
         """Decide again after the consent was replaced, or the customer linked or unlinked, or more is remembered.
 
@@ -253,12 +266,18 @@ class Decider:
             if remembered == ATTEMPTS or moved == TWICE or ends_s - began_s < self._patience.least_s:
                 raise changed
             try:
-                return await self._decide(engine, request, began_s, ends_s, line)
+                return await self._decide(engine, request, began_s, ends_s, line, dice)
             except CHANGED as again:
                 changed = again
 
     async def _decide(
-        self, engine: Engine, request: Request, began_s: float, ends_s: float, line: Timeline
+        self,
+        engine: Engine,
+        request: Request,
+        began_s: float,
+        ends_s: float,
+        line: Timeline,
+        dice: tuple[float, ...] = (),
     ) -> Decision:
         wait_s, random = self._patience.wait_s(ends_s - began_s), self._entropy(12 + 4 * len(request.placements))
         key, asked = request.idempotency_key, request.customer
@@ -282,7 +301,7 @@ class Decider:
         line.judged, missing = now_ns(), self._missing(engine, snapshot)
         engine, scores = self._scored(engine, snapshot, judged, request)
         line.scored = now_ns()
-        planned = engine.arbitrate(decision_id, request, snapshot, judged, scores, _dice(random[12:]), missing)
+        planned = engine.arbitrate(decision_id, request, snapshot, judged, scores, dice or _dice(random[12:]), missing)
         line.arbitrated, checked = now_ns(), engine.check(planned, snapshot, judged.verdicts.vetoes)
         line.checked = now_ns()
         noticing.planned(self._counts, planned, checked)

@@ -12,9 +12,12 @@
     │   ├── ConsentOlder       a consent given later is stored already
     │   ├── CustomerErased     the customer was erased, and nothing may be written about them
     │   ├── LinkRefused        two identities cannot be linked, or unlinked, as they are
+    │   ├── CannotHear         nobody listens to the store of this server, so nobody can watch
     │   ├── NotControlled      nobody controls this server, so it has no status and no switches
     │   ├── TooManySwitches    more cannot be switched off one by one
     │   └── ErasureKeyMissing  without a key nobody who was erased could stay suppressed
+    ├── TooManyWatches         more watch already than there is room for: here, by this caller, or this customer
+    ├── TooSlow                whoever watches does not take what is told in time
     ├── Overloaded             more is asked than can be answered, and this was not begun
     ├── DeadlineExpired        the caller's time was over before work began, or while it was under way
     ├── ServiceEnds            the service ends, and a stream with it; another goes on
@@ -106,12 +109,28 @@ class ErasureKeyMissing(FailedPrecondition):
     """The service has no key to keep erased customers suppressed under."""
 
 
+class CannotHear(FailedPrecondition):
+    """Nobody listens to what is written into the store of this server."""
+
+
 class NotControlled(FailedPrecondition):
     """The server has no status and no switches."""
 
 
 class TooManySwitches(FailedPrecondition):
     """So much is switched off that no more can be, one by one."""
+
+
+class TooManyWatches(TactError):
+    """More watch already than there is room for; `wait_s` is how long to wait, in seconds."""
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__("too many watch")
+        self.wait_s = wait_s
+
+
+class TooSlow(TactError):
+    """Whoever watches does not take in time what is told."""
 
 
 class Overloaded(TactError):

@@ -17,17 +17,21 @@ from service.core.engine import Engine
 from service.decide import Decider, Patience
 from service.entropy import Entropy
 from service.explaining import Explaining
+from service.insights import Insights
 from service.learning import Learning
 from service.policy.household import Householding
 from service.policy.remembering import Remembering
 from service.rpc.edge import Clock, Edge, Limits
+from service.standing import Held, Looking, Standing
 from service.store.archive import PATIENCE_S
+from service.store.ears import StoreEars
 from service.store.opening import Ways
 from service.store.store import Store
 from service.store.suppression import Suppression
 from service.supply.warehouse import Warehouse
 from service.switching import Switching
 from service.telemetry import Counts
+from service.triggering import Triggering
 from service.validate import Validator
 from service.versions import Version
 
@@ -43,7 +47,10 @@ MOST_TOLD = 128
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What all generations of a process stand on; `engines` are those of the last versions, by name."""
+    """What all generations of a process stand on; `engines` are those of the last versions, by name.
+
+    `ears` hear what is written.
+    """
 
     ways: Ways
     suppression: Suppression
@@ -51,6 +58,7 @@ class Ground:
     switches: Switching
     counts: Counts
     clock: Clock
+    ears: StoreEars
     engines: dict[tuple[str, str], Engine] = field(default_factory=dict)
 
     def keep(self, version: Version) -> None:
@@ -99,6 +107,7 @@ class Generation:
             earlier=ground.engines,
             learning=learning,
         )
+        standing = _standing(version, ground, store, decider, warehouse, learning)
         edge = Edge.of(
             strategy,
             decider=decider,
@@ -108,6 +117,9 @@ class Generation:
             validator=_validator(version, ground, store, warehouse),
             tally=warehouse.tally,
             explaining=_explaining(version, ground, store),
+            insights=_insights(version, ground, store, warehouse),
+            triggering=_triggering(version, ground, store, decider, warehouse, standing),
+            standing=standing,
         )
         return cls(version, store, warehouse, decider, edge, ground, learning)
 
@@ -124,6 +136,8 @@ class Generation:
     def open(self) -> None:
         """Begin with what is done in the background, and keep the words: it is about to be in force."""
         self.ground.keep(self.version)
+        book = self.warehouse.book
+        self.ground.ears.follow(self.store.identities, book.renew, book.refresh)
         self.warehouse.open()
         self.learning.open()
 
@@ -197,6 +211,35 @@ def _validator(version: Version, ground: Ground, store: Store, warehouse: Wareho
     )
 
 
+def _triggering(
+    version: Version, ground: Ground, store: Store, decider: Decider, warehouse: Warehouse, standing: Standing
+) -> Triggering:
+    return Triggering(
+        version.engine,
+        store.moments,
+        store.customers,
+        store.identities,
+        decider,
+        _validator(version, ground, store, warehouse),
+        warehouse.book,
+        standing,
+        ground.counts,
+        ground.clock,
+    )
+
+
+def _standing(
+    version: Version, ground: Ground, store: Store, decider: Decider, warehouse: Warehouse, learning: Learning
+) -> Standing:
+    engine, decisions, book = version.engine, warehouse.decisions, warehouse.book
+    held = Held(store.unsaying, store.supply, store.households)
+    return Standing(engine, Looking(decider, decisions, book, ground.switches, learning, Entropy()), held)
+
+
+def _insights(version: Version, ground: Ground, store: Store, warehouse: Warehouse) -> Insights:
+    return Insights(version.stamp, store.log, lambda: version.engine, lambda: warehouse.book.stocks, ground.clock)
+
+
 def _explaining(version: Version, ground: Ground, store: Store) -> Explaining:
     engines = ArchivedEngines(ground.engines, store.archive)
     return Explaining(lambda: version.engine, engines, store.issued, store.customers)
@@ -215,4 +258,5 @@ def _store(version: Version, ground: Ground) -> Store:
         parts=version.parts,
         in_force=(version.stamp, this_process()),
         confirmed=ground.ways.confirmed,
+        channels={trigger.id: trigger.channel for trigger in strategy.triggers},
     )

@@ -43,9 +43,10 @@ CLUSTERED = """\
 exec {program} "$@" --cluster-enabled yes --cluster-port {bus}
 """
 LONGEST_TEST_S = 180.0
+_SHARED: set[str] = set()
 SLOWEST = (
     "benchmarks/test_learning.py", "benchmarks/test_starbucks_learning.py", "cli/test_demo.py",
-    "edge/simulation/test_simulation.py",
+    "edge/simulation/test_simulation.py", "live/desktop/test_desktop.py", "live/strategist/test_page.py",
     "core/test_engine.py", "benchmarks/test_starbucks.py", "faults/test_faults.py", "service/test_withdrawal.py",
     "benchmarks/test_bank_stream.py", "benchmarks/test_run.py", "cli/test_tend.py", "cli/test_refresh.py",
     "worlds/test_as_of.py", "cli/test_readme.py", "benchmarks/test_bank.py", "store/test_caps_in_a_crowd.py",
@@ -174,7 +175,17 @@ def store_url(store_kind: str, store_program: Path | None, tmp_path_factory: pyt
                 while store.execute_command("CLUSTER INFO")["cluster_state"] != "ok":
                     assert time.monotonic() < gives_up
                     time.sleep(0.05)
+        _SHARED.add(url)
         yield url
+        _SHARED.discard(url)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_others_data() -> None:
+    """Begin each file with shared stores that are empty but for their functions, whichever file came before it."""
+    for url in _SHARED:
+        with Redis.from_url(url) as store:
+            store.flushdb()
 
 
 @pytest.fixture

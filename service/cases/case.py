@@ -50,6 +50,15 @@ class Replied:
 
 
 @dataclass(frozen=True, slots=True)
+class Happened:
+    """An event of the customer, so long (ms) before now, with those of its attributes that matter."""
+
+    event: str
+    ago_ms: int
+    attributes: Mapping[str, Scalar]
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """What a case asks for.
 
@@ -67,7 +76,11 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One question to the strategy and the answer that is wanted; `says` says both in a sentence. Times are in ms."""
+    """One question to the strategy and the answer that is wanted; `says` says both in a sentence. Times are in ms.
+
+    With a `trigger` nobody asks: by what `happened` it must be due, and is then for what is wanted; or, with `not_due`,
+    it must not be.
+    """
 
     says: str
     file: str
@@ -80,3 +93,6 @@ class Case:
     said: tuple[Said, ...] = ()
     replied: tuple[Replied, ...] = ()
     off: Switched = NOTHING_OFF
+    happened: tuple[Happened, ...] = ()
+    trigger: str = ""
+    not_due: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from models.context import ContextSchema, Field, Scalar, Source, ValueType
+from models.context import Attribute, ContextSchema, Field, Scalar, Source, ValueType
 from models.records import Record
 from models.shapes import (
     LONGEST_TEXT,
@@ -58,13 +58,14 @@ def _field(record: Record, line: int, name: str, schema: ContextSchema) -> Field
 def _value(field: Field, node: Node, now_ms: int) -> Scalar | None:
     if isinstance(node, Leaf) and node.plain and node.text == UNKNOWN:
         return None
-    return _shape(field, now_ms).read(node)
+    return shape_of(field.bounds, field.type, field.id, now_ms).read(node)
 
 
-def _shape(field: Field, now_ms: int) -> Shape[Scalar]:
-    low = -1e15 if field.bounds.low is None else field.bounds.low
-    high = 1e15 if field.bounds.high is None else field.bounds.high
-    words: Shape[str] = Reference(field.bounds.values, f"value of {field.id}") if field.bounds.values else Text()
+def shape_of(bounds: Attribute, kind: ValueType, name: str, now_ms: int) -> Shape[Scalar]:
+    """Return the shape of values of a type within bounds; moments may be told from `now_ms` on."""
+    low = -1e15 if bounds.low is None else bounds.low
+    high = 1e15 if bounds.high is None else bounds.high
+    words: Shape[str] = Reference(bounds.values, f"value of {name}") if bounds.values else Text()
     shapes: dict[ValueType, Shape[Scalar]] = {
         ValueType.BOOL: Flag(),
         ValueType.INT: Whole(round(low), round(high)),
@@ -73,7 +74,7 @@ def _shape(field: Field, now_ms: int) -> Shape[Scalar]:
         ValueType.STRINGS: _Texts(words),
         ValueType.TIMESTAMP: Near(now_ms),
     }
-    return shapes[field.type]
+    return shapes[kind]
 
 
 @dataclass(frozen=True, slots=True)

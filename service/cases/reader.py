@@ -11,15 +11,19 @@ from models.records import Record, section_records
 from models.shapes import NAME, Reference, Text, nearest
 from models.trees import shown
 from service.cases.before import read_off, read_replied, read_said
-from service.cases.case import Case
+from service.cases.case import Case, Wanted
 from service.cases.customers import Customers
+from service.cases.due import DUE, read_happened
 from service.cases.facts import Near
-from service.cases.wanted import read_wanted
+from service.cases.wanted import read_wanted, read_why_not
 from service.core.strategy import Channel, Strategy
+from service.core.triggers import Trigger
 
 NOON_MS = 1_780_308_000_000
 """The moment of cases that name none: Monday, 1 June 2026, 10:00 UTC."""
 SECTIONS = ("customers", "cases")
+NOT_DUE = "not_due"
+_HAPPENED = "write a list such as [{event: cart.updated, ago: 1h}]"
 
 _SENTENCE = Text("write a sentence that says what should happen and why", longest=200)
 
@@ -65,10 +69,16 @@ def _reader(strategy: Strategy, customers: Customers) -> Callable[[Record], Case
 
     def read(record: Record) -> Case:
         says = _says(record, taken)
-        channel = channels.get(record.reference("on", list(channels), "channel"))
-        placements = _placements(record, channel)
+        trigger = _trigger(record, strategy)
+        channel: Channel | None = None
+        placements: tuple[str, ...] = ()
+        if trigger is not None:
+            channel, placements = channels.get(trigger.channel), trigger.placements
+        elif not (record.has(DUE) or record.has(NOT_DUE)):
+            channel = channels.get(record.reference("on", list(channels), "channel"))
+            placements = _placements(record, channel)
         now_ms = record.value("now", Near(NOON_MS), NOON_MS, NOON_MS)
-        where = _Where(record, strategy, channel.id if channel else "", placements, now_ms)
+        where = _Where(record, strategy, channel.id if channel else "", placements, now_ms, trigger)
         case = where.case(says, customers)
         record.rest_is_refused()
         return case
@@ -85,11 +95,13 @@ class _Where:
     channel: str
     placements: tuple[str, ...]
     now_ms: int
+    trigger: Trigger | None = None
 
     def case(self, says: str, customers: Customers) -> Case:
         """Read who it is about, what went before, and what is wanted."""
         record, strategy = self.record, self.strategy
         said = read_said(record, strategy, self.channel, self.now_ms)
+        not_due = record.has(NOT_DUE)
         return Case(
             says=says,
             file=f"{CASES}/{record.node.file}",
@@ -98,11 +110,34 @@ class _Where:
             channel=self.channel,
             placements=self.placements,
             now_ms=self.now_ms,
-            wanted=read_wanted(record, strategy, self.channel, self.placements, self.now_ms),
+            wanted=read_why_not(record) if not_due else self._wanted(),
             said=said,
             replied=read_replied(record, strategy),
             off=read_off(record, strategy),
+            happened=read_happened(record, strategy, self.now_ms) if self.trigger else (),
+            trigger=self.trigger.id if self.trigger else "",
+            not_due=not_due,
         )
+
+    def _wanted(self) -> Wanted:
+        return read_wanted(self.record, self.strategy, self.channel, self.placements, self.now_ms)
+
+
+def _trigger(record: Record, strategy: Strategy) -> Trigger | None:
+    """Return the trigger that a case is about, which says where it is asked; None where a case is about none."""
+    written = [key for key in (DUE, NOT_DUE) if record.has(key)]
+    if len(written) > 1:
+        record.refuse("`due` and `not_due` are both there; keep one of them", NOT_DUE)
+        record.allow("gets", "not", "until", "words")
+    if not written:
+        return None
+    known = {one.id: one for one in strategy.triggers}
+    trigger = known.get(record.reference(written[0], list(known), "trigger"))
+    if trigger is not None and not record.has("happened"):
+        record.refuse(f"the case has no `happened`, and by nothing no trigger is due; {_HAPPENED}")
+    if trigger is None:
+        record.allow("happened", "because")
+    return trigger
 
 
 def _says(record: Record, taken: dict[str, str]) -> str:

@@ -12,6 +12,7 @@ from models.clock import Clock
 from models.context import Purpose, Scalar
 from models.propensity import Folded
 from service.cases.case import Case, Said
+from service.cases.due import DUE, DueThen
 from service.cases.fitting import first_that_fit
 from service.cases.memory import Past
 from service.core.arbitrate import NO_EXPLORATION
@@ -24,10 +25,14 @@ DECISION = "0000000000000000000000case"
 
 
 class Got(Struct, frozen=True):
-    """What a case got: the answer at each placement, and all that forbids an action there, by placement and action."""
+    """What a case got: the answer at each placement, and all that forbids an action there, by placement and action.
+
+    `due` tells what became of the case's trigger, where it has one: when it is not due, nothing is decided.
+    """
 
     answers: tuple[Answer, ...]
     vetoes: Mapping[tuple[str, str], tuple[Reason, ...]]
+    due: str = ""
 
 
 class Runner:
@@ -38,12 +43,16 @@ class Runner:
         self._engine = Engine(strategy, model)
         self._past = Past(strategy)
         self._clock = Clock.of(strategy.schema)
+        self._due = DueThen(strategy)
 
     def run(self, case: Case) -> Got:
         """Return what the strategy decides."""
         engine, known = self._engine, self._past.known(case, partial(self._then, case))
         request = _request(case)
         snapshot = self._seen(case.customer.facts, known, request)
+        due = self._due.outcome(case.trigger, case.happened, snapshot) if case.trigger else ""
+        if due not in ("", DUE):
+            return Got((), {}, due)
         judged = engine.judge(snapshot, known, request)
         scores = engine.score(snapshot, judged, request)
         draws = (NO_EXPLORATION,) * len(case.placements)
@@ -57,7 +66,7 @@ class Runner:
             there = msgspec.structs.replace(request, placements=(placement,))
             fates = engine.explain(snapshot, here, scores, there).fates
             vetoes |= {(placement, fate.action): fate.vetoes for fate in fates}
-        return Got(answers, vetoes)
+        return Got(answers, vetoes, due)
 
     def _then(self, case: Case, known: Known, said: Said) -> tuple[Scalar | None, ...]:
         """Return what was known when something was said: the facts of now, but for those that were others."""
@@ -77,4 +86,4 @@ class Runner:
 
 
 def _request(case: Case) -> Request:
-    return Request(case.customer.id, case.channel, case.placements, {}, explain=True)
+    return Request(case.customer.id, case.channel, case.placements, {}, explain=True, trigger=case.trigger)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from service.cases.case import NOTHING, Case
+from service.cases.due import DUE
 from service.cases.runner import Got, Runner
 from service.cases.wanted import kebab
 from service.core.decision import Reason
@@ -30,7 +31,19 @@ class Verdict:
 def verdict_on(case: Case, runner: Runner, strategy: Strategy) -> Verdict:
     """Run a case and say what is wrong with what comes of it."""
     got = runner.run(case)
-    return Verdict(case, got, (*_answers(case, got), *_held_back(case, got, strategy)))
+    wrong = (*_due(case, got), *_answers(case, got))
+    return Verdict(case, got, wrong if case.not_due or wrong else (*wrong, *_held_back(case, got, strategy)))
+
+
+def _due(case: Case, got: Got) -> Iterator[str]:
+    """Yield what is wrong with when the case's trigger is due."""
+    because = case.wanted.because
+    if case.not_due and got.due == DUE:
+        yield f"{case.trigger} is due, and must not be"
+    elif case.not_due and because and got.due != because:
+        yield f"{case.trigger}: wanted the reason {because}, got {got.due}"
+    elif case.trigger and not case.not_due and got.due != DUE:
+        yield f"{case.trigger} is not due: {got.due}"
 
 
 def _answers(case: Case, got: Got) -> Iterator[str]:

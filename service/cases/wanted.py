@@ -9,6 +9,7 @@ from models.records import Record
 from models.shapes import Duration, Misfit, Reference, Shape, Text
 from models.trees import Items, Mapping, Node
 from service.cases.case import NOTHING, Wanted
+from service.cases.due import WHY_NOT
 from service.cases.facts import Near
 from service.core.decision import ReasonCode
 from service.core.rules import Kind, Selector
@@ -43,6 +44,12 @@ def read_wanted(record: Record, strategy: Strategy, channel: str, placements: tu
     if words and not record.has("gets"):
         record.refuse("`words` are those of what is said, and the case has no `gets`; name the action", "words")
     return Wanted(gets, held_back, because, until_ms, words)
+
+
+def read_why_not(record: Record) -> Wanted:
+    """Return why a trigger must not be due, where the case says that; nothing is decided then."""
+    because = record.reference("because", WHY_NOT, "reason for which it is not due") if record.has("because") else ""
+    return Wanted({}, None, because, None, ())
 
 
 def _reasons(strategy: Strategy) -> list[str]:

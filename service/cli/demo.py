@@ -7,6 +7,7 @@ import shutil
 import socket
 import sys
 import tempfile
+import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -19,9 +20,11 @@ from service.cli.options import Json, example
 from service.cli.output import Failed, note, say, say_json, show
 from service.cli.serve import prepare, run_loop
 from service.config import DEFAULT_PORT, DEFAULT_STRATEGY, EMBEDDED, Settings, read_settings
+from service.rpc.web.settings import DEFAULT_WEB_PORT
 from service.signals import Signals, Told
 
 if TYPE_CHECKING:
+    from service.app import Running
     from service.cli.refreshing import Refreshed
     from service.cli.telling import Told as Decided
     from service.cli.world import Counts, Demo, Stages
@@ -37,20 +40,25 @@ def demo(
         Path | None, typer.Option(metavar="DIR", help="Keep the world, the store and the model here.")
     ] = None,
     strategy: Annotated[Path, typer.Option(metavar="DIR", help="The demo's strategy.")] = Path(DEFAULT_STRATEGY),
+    web_port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65_535, help="The port of the pages.")
+    ] = DEFAULT_WEB_PORT,
     json: Json = False,
 ) -> int:
     """Show everything: a store, a world, a trained model, decisions for telling customers; then serve until Ctrl-C.
+
+    While it serves, customers of the world come and go: they are answered, and take or refuse what they hear.
 
     Without --data all of it is in a temporary folder that goes away at the end.
     """
     json = json or once
     if not strategy.is_dir():
         raise Failed(f"there is no folder {strategy}; run this in the project's folder, or name it with --strategy", 2)
-    if port and not _is_free(port):
-        note(f"port {port} is taken; the demo takes a free one")
-        port = 0
+    port, web_port = _free(port), _free(web_port)
     with _folder(data) as folder:
         flags = {"store": f"{EMBEDDED}{folder / 'store'}", "strategy": str(strategy), "port": str(port)}
+        if not once:
+            flags |= {"desktop": "yes", "web-port": str(web_port), "allow-as-of": "yes"}
         settings = read_settings(
             {**flags, "model": ""}, {name: os.environ[name] for name in _KEPT if name in os.environ}
         )
@@ -59,6 +67,7 @@ def demo(
 
 
 _KEPT = ("TACT_SCHEDULING", "TACT_LOG_LEVEL")
+_SCREENS = ("DISPLAY", "WAYLAND_DISPLAY")
 
 
 async def _demo(settings: Settings, folder: Path, customers: int, once: bool, json: bool) -> int:
@@ -77,6 +86,7 @@ async def _demo(settings: Settings, folder: Path, customers: int, once: bool, js
 
 async def _story(shown: Demo, stages: Stages, once: bool, json: bool) -> None:
     from service.cli.calls import in_words
+    from service.cli.visits import visited
     from service.rpc.client import CallFailed, TactClient
 
     running = await shown.open()
@@ -92,21 +102,33 @@ async def _story(shown: Demo, stages: Stages, once: bool, json: bool) -> None:
     if json:
         say_json(_document(shown, stages, counts, predicted, decided))
     else:
-        _show(decided, target)
+        _show(decided, target, running)
     if not once:
-        raise Failed(await running.store.until_refused())
+        async with TactClient(target, schema=running.strategy.schema) as client, visited(client, shown.world):
+            raise Failed(await running.store.until_refused())
 
 
-def _show(decided: tuple[Decided, ...], target: str) -> None:
+def _show(decided: tuple[Decided, ...], target: str, running: Running) -> None:
     from service.cli.telling import telling_table
 
     show(telling_table(decided))
     say(f"\nserving on {target}")
+    if running.web is not None:
+        show_pages(running.web.port)
     at = "" if target.endswith(f":{DEFAULT_PORT}") else f" --target {target}"
     say("Try, in another terminal:")
     say(f"  tact decide carla-loyal --channel desk --placement offer --context present.sentiment=0.7{at}")
     say(f"  tact context show anna-ticket{at}")
     say("Ctrl-C ends it.")
+
+
+def show_pages(port: int) -> None:
+    """Say where the pages are, and open the agent's where somebody sits before a screen."""
+    page = f"http://127.0.0.1:{port}/#anna-ticket"
+    say(f"The agent's desktop: {page}")
+    say(f"The strategist's page: http://127.0.0.1:{port}/strategist.html")
+    if sys.stdout.isatty() and (sys.platform == "darwin" or any(os.environ.get(name) for name in _SCREENS)):
+        webbrowser.open(page)
 
 
 def _document(
@@ -116,6 +138,7 @@ def _document(
     return {
         "event": "serving",
         "port": running.port if running else None,
+        **({"web_port": running.web.port} if running and running.web else {}),
         "versions": {"strategy": running.strategy.version, "model": running.model} if running else {},
         "decisions": [one.plain() for one in decided],
         "counts": {
@@ -125,6 +148,14 @@ def _document(
         },
         "seconds": {**stages.seconds, "all": round(stages.so_far, 3)},
     }
+
+
+def _free(port: int) -> int:
+    """Return the port, or 0 for any free one where it is taken."""
+    if port and not _is_free(port):
+        note(f"port {port} is taken; the demo takes a free one")
+        return 0
+    return port
 
 
 def _is_free(port: int) -> bool:

@@ -36,6 +36,8 @@ from service.cli import (
     strategies,
     supply,
     tend,
+    triggers,
+    watch,
     what_if,
 )
 from service.cli.options import CONTEXT, example
@@ -63,6 +65,11 @@ supplies = typer.Typer(
 switches = typer.Typer(
     help="Switch actions off and on: the kill switch.", epilog=control.OFF_EXAMPLE, rich_markup_mode=None
 )
+due = typer.Typer(
+    help="Hear what is due of itself, and look after what nobody could finish.",
+    epilog=triggers.SUBSCRIBE_EXAMPLE,
+    rich_markup_mode=None,
+)
 logs = typer.Typer(help="The decision log as tables.", epilog=log.EXPORT_EXAMPLE, rich_markup_mode=None)
 registries = typer.Typer(help="Show the versions of models.", epilog=registry.LIST_EXAMPLE, rich_markup_mode=None)
 consents = typer.Typer(help="Load consents.", epilog=loads.CONSENTS_EXAMPLE, rich_markup_mode=None)
@@ -70,6 +77,7 @@ consents = typer.Typer(help="Load consents.", epilog=loads.CONSENTS_EXAMPLE, ric
 tact.command(epilog=demo.EXAMPLE)(demo.demo)
 tact.command(epilog=serve.EXAMPLE)(serve.serve)
 tact.command(epilog=decisions.DECIDE_EXAMPLE)(decisions.decide)
+tact.command(epilog=watch.EXAMPLE)(watch.watch)
 tact.add_typer(context, name="context")
 context.command(epilog=customers.SHOW_EXAMPLE)(customers.show)
 context.command(epilog=customers.CONSENT_EXAMPLE)(customers.consent)
@@ -90,6 +98,10 @@ identity.command("show", epilog=identities.SHOW_EXAMPLE)(identities.show_identit
 tact.add_typer(supplies, name="supply")
 supplies.command(epilog=supply.REPORT_EXAMPLE)(supply.report)
 supplies.command(epilog=supply.DEMAND_EXAMPLE)(supply.demand)
+tact.add_typer(due, name="triggers")
+due.command(epilog=triggers.SUBSCRIBE_EXAMPLE)(triggers.subscribe)
+due.command(epilog=triggers.DEAD_EXAMPLE)(triggers.dead)
+due.command(epilog=triggers.RELEASE_EXAMPLE)(triggers.release)
 tact.add_typer(logs, name="log")
 logs.command("export", epilog=log.EXPORT_EXAMPLE)(log.export_log)
 logs.command("import", epilog=log.IMPORT_EXAMPLE)(log.import_log)

@@ -24,7 +24,9 @@ _LISTS = {
     "refusal": "refusals",
     "promise": "promises",
     "reservation": "reservations",
+    "moment": "moments",
     "contact": "contacts",
+    "event": "journey",
     "decision": "decisions",
     "outcome": "outcomes",
     "remnant": "remnants",
@@ -42,6 +44,8 @@ _COUNTED = {
     "links": "links between ids",
     "supply_holds": "holds of supply",
     "remembered": "refusals, promises, reserved contacts and the latest contact",
+    "moments": "carts and the like that triggers knew of",
+    "events": "events of the journey",
 }
 
 

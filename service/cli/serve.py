@@ -18,6 +18,7 @@ from service.cli.options import DEFAULT_TARGET, Json, Target, example
 from service.cli.output import Failed, note, say, say_json
 from service.config import DEFAULT_STORE, DEFAULT_STRATEGY, EMBEDDED, SettingRefused, Settings, read_settings
 from service.guarded import told, unguarded
+from service.rpc.web.settings import DEFAULT_WEB_PORT, named_host, unnamed
 from service.scheduling import chosen, pull_levers, settle_memory
 from service.signals import Later, Signals, Told
 from service.workers.messages import Serving
@@ -75,6 +76,15 @@ def serve(
     insecure: Annotated[
         bool | None, _flag("insecure", "Let others than this machine call without TLS: a mesh encrypts (no).")
     ] = None,
+    web_port: Annotated[
+        str | None, _option("web-port", "PORT", "Let browsers call here: Connect, gRPC-Web; 0: a free port (nowhere).")
+    ] = None,
+    web_origin: Annotated[
+        list[str] | None, _option("web-origin", "ORIGIN", "Pages from there may call, https://…; several times.")
+    ] = None,
+    desktop: Annotated[
+        bool | None, _flag("desktop", f"Serve the pages for agents and strategists (no; on port {DEFAULT_WEB_PORT}).")
+    ] = None,
     workers: Annotated[
         str | None, _option("workers", "N", "How many processes answer on the port; auto: one a core (1).")
     ] = None,
@@ -121,6 +131,7 @@ def serve(
         "store": store, "store-url-file": store_url_file, "strategy": strategy, "model": model, "host": host,
         "port": port, "allow-as-of": allow_as_of, "reflection": reflection, "reload": reload, "scheduling": scheduling,
         "workers": workers, "pin": pin, "callers": callers,
+        "web-port": web_port, "web-origin": ",".join(web_origin) if web_origin else None, "desktop": desktop,
         "tls-cert": tls_cert, "tls-key": tls_key, "tls-client-ca": tls_client_ca, "insecure": insecure,
         "channel-classes": channel_classes,
         "durability": durability, "durability-replicas": durability_replicas, "durability-wait": durability_wait,
@@ -216,7 +227,8 @@ async def _serving(settings: Settings, json: bool) -> int:
     except Told:
         return 0
     settle_memory()
-    serving = Serving(running.port, running.strategy.version, running.model, (), running.store.warnings)
+    web_port = running.web.port if running.web else None
+    serving = Serving(running.port, running.strategy.version, running.model, (), running.store.warnings, web_port)
     _say_serving(serving, settings, json, running.metrics_port)
     look.is_to(running.reloading.look_now)
     try:
@@ -258,8 +270,9 @@ def _say_serving(serving: Serving, settings: Settings, json: bool, metrics_port:
     if json:
         where = {"host": settings.host, "port": serving.port}
         how = {"workers": settings.workers, "scheduling": settings.scheduling}
-        metrics = {} if metrics_port is None else {"metrics_port": metrics_port}
-        say_json({"event": "serving", **where, **how, **versions, **metrics, "unguarded": told(settings)})
+        ports = {"metrics_port": metrics_port, "web_port": serving.web_port}
+        others = {name: port for name, port in ports.items() if port is not None}
+        say_json({"event": "serving", **where, **how, **versions, **others, "unguarded": told(settings)})
         return
     for line in told(settings):
         note(line)
@@ -269,6 +282,11 @@ def _say_serving(serving: Serving, settings: Settings, json: bool, metrics_port:
     if metrics_port is not None:
         reads = settings.telemetry.host
         note(f"metrics at http://{f'[{reads}]' if ':' in reads else reads}:{metrics_port}/metrics")
+    if serving.web_port is not None:
+        what = "pages and calls of browsers" if settings.web.desktop else "calls of browsers"
+        note(f"{what} at {'http' if settings.tls is None else 'https'}://{named_host(host)}:{serving.web_port}/")
+        if hint := unnamed(settings.host, settings.web):
+            note(f"warning: {hint}")
     say(f"serving on {host}:{serving.port}")
 
 

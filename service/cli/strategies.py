@@ -101,6 +101,7 @@ def _counts(strategy: Strategy, folder: Path) -> dict[str, object]:
         "supplies": len({field.supplied for field in strategy.schema.fields if field.supplied}),
         "actions_that_consume": sum(action.consumes is not None for action in strategy.actions),
         "demand_rules": len(strategy.demand),
+        "triggers": len(strategy.triggers),
         "predictions": len(parse_predictions(documents, strategy.schema, [])),
         "events": len(strategy.schema.events),
         "fields": len(strategy.schema.fields),

@@ -72,6 +72,11 @@ class Demo:
         self._folders: list[Path] = []
         self._predictors: tuple[Predictor, ...] = ()
 
+    @property
+    def world(self) -> Path:
+        """The folder of the world."""
+        return self._folder / "world"
+
     async def open(self) -> Running:
         """Start the store and the service, without a model."""
         with self._stages.stage("start", "starting") as done:
@@ -84,7 +89,7 @@ class Demo:
 
     async def fill(self, client: TactClient) -> Counts:
         """Make the world and load it through the service."""
-        world = self._folder / "world"
+        world = self.world
         with self._stages.stage("world", "making a world") as done:
             if not (world / "events.jsonl").exists():
                 await self._make(world)
@@ -98,7 +103,7 @@ class Demo:
 
     async def learn(self) -> None:
         """Train a model on the world's log, verify it and let it decide."""
-        world, running = self._folder / "world", self._up()
+        world, running = self.world, self._up()
         files = {
             "--strategy": self._settings.strategy, "--events": world / "events.jsonl",
             "--decisions": world / "decisions.jsonl", "--out": self._folder / "models",

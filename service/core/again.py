@@ -45,6 +45,11 @@ def again(engine: Engine, entry: Entry) -> Again:
 
     Raises `NotRepeatable` for an entry of another version, of before it was logged what was seen, or of another form.
     """
+    return made(engine, entry, *asked_again(engine, entry))
+
+
+def asked_again(engine: Engine, entry: Entry) -> tuple[Request, Known, Snapshot]:
+    """Return what was asked and known as a decision was made; raise `NotRepeatable` as `again` does."""
     seen = _seen(engine, entry)
     level = engine.level(entry.level)
     if level is None:
@@ -53,10 +58,10 @@ def again(engine: Engine, entry: Entry) -> Again:
     memory = Memory(seen.refusals, seen.promised)
     placements = tuple(placed.placement for placed in entry.placements)
     values = tuple(_plain(value) for value in entry.values)
-    request = Request(entry.customer, entry.channel, placements, {})
+    request = Request(entry.customer, entry.channel, placements, {}, trigger=seen.trigger)
     known = Known(entry.at_ms, level.id, (), {}, seen.used, customer=entry.customer, memory=memory, off=off)
     snapshot = Snapshot(values, {}, entry.at_ms, level, seen.permitted, memory=memory, off=off)
-    return made(engine, entry, request, known, snapshot)
+    return request, known, snapshot
 
 
 def made(engine: Engine, entry: Entry, request: Request, known: Known, snapshot: Snapshot) -> Again:

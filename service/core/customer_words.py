@@ -45,6 +45,7 @@ CUSTOMERS: Mapping[ReasonCode, str] = {
     ReasonCode.PROMISED_OTHERWISE: "Something else was promised to you.",
     ReasonCode.PROMISED: "It was promised to you.",
     ReasonCode.CONTROL_GROUP: "You are in a group that is told nothing, so that it can be measured what telling helps.",
+    ReasonCode.NOT_DUE: "It was time for something else.",
 }
 """Each kind of reason in words to a customer. None of them says what is known, or which rule it was."""
 

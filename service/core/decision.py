@@ -54,6 +54,7 @@ class ReasonCode(IntEnum):
     CONTROL_GROUP = 33
     MODEL_FAILED = 34
     SCORES_STALE = 35
+    NOT_DUE = 36
 
 
 class Reason(Struct, frozen=True, array_like=True):
@@ -73,7 +74,8 @@ class Request(Struct, frozen=True):
     """One question about one customer. `context` maps a field's index in the schema to its value.
 
     `as_of_ms` replaces the store's clock, for simulations. `idempotency_key` is empty when there is none. `depth` is
-    how deep to explain; 0 stands for as deep as the caller may see.
+    how deep to explain; 0 stands for as deep as the caller may see. `trigger` names what made it due, and then only
+    what that trigger is for may be said; empty where somebody asked.
     """
 
     customer: str
@@ -85,6 +87,7 @@ class Request(Struct, frozen=True):
     request_id: str = ""
     as_of_ms: int | None = None
     depth: int = 0
+    trigger: str = ""
 
 
 class Linked(Struct, frozen=True):

@@ -12,7 +12,8 @@ def digest_of(request: Request, schema: ContextSchema) -> bytes:
     """Return 8 bytes for what a request asks; fields count by their ids."""
     context = sorted((schema.fields[index].id, _plain(value)) for index, value in request.context.items())
     said = (request.channel, request.placements, context, request.as_of_ms)
-    return blake2b(repr(said).encode(), digest_size=8).digest()
+    told = repr((*said, request.trigger) if request.trigger else said)
+    return blake2b(told.encode(), digest_size=8).digest()
 
 
 def _plain(value: Scalar) -> str:

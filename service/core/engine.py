@@ -19,7 +19,7 @@ from service.core import answers, plan
 from service.core.adapting import Adapting, Learned
 from service.core.arbitrate import Arbiter, Scores
 from service.core.check import STOCK, SWITCH, Checker
-from service.core.decision import Commit, Committed, Decision, Known, Reason, Request
+from service.core.decision import Commit, Committed, Counter, Decision, Known, Reason, Request, Take
 from service.core.digest import digest_of
 from service.core.disagreement import disagreements
 from service.core.distribution import Distribution
@@ -88,9 +88,26 @@ class Engine:
         """Return the typed snapshot of what may be known of the customer, and of the supply that matters to them."""
         return self._sight.see(known, request, stocks)
 
+    def shelves(self, snapshot: Snapshot) -> tuple[Shelf, ...]:
+        """Return the items and places that the snapshot looks at."""
+        return self._sight.unlisted(snapshot, NOTHING_KNOWN)
+
+    def promises(self, request: Request, actions: Iterable[str], values: Sequence[Scalar | None], at_ms: int) -> bool:
+        """Tell whether saying any of these actions gives a promise."""
+        promises, known = self._policy.promises, [action for action in actions if action in self._texts.index]
+        return promises is not None and bool(promises.gives(known, request.channel, values, at_ms))
+
+    def takes(self, actions: Iterable[str], values: Sequence[Scalar | None]) -> tuple[Take, ...]:
+        """Return what these actions take of the supply when they are said."""
+        return self._stockroom.takes((action for action in actions if action in self._texts.index), values)
+
     def unlisted(self, snapshot: Snapshot, stocks: Stocks) -> tuple[Shelf, ...]:
         """Return the items and places that the snapshot would need to know of and `stocks` does not list."""
         return self._sight.unlisted(snapshot, stocks)
+
+    def treated(self, channel: str, placement: str) -> int:
+        """Return the actions that have words at a placement, as a mask."""
+        return self._texts.treated(channel, placement)
 
     def level(self, name: str) -> ConsentLevel | None:
         """Return the consent level of a name; None where the strategy has none of it."""
@@ -162,7 +179,7 @@ class Engine:
             learned=scores.adjusted.logged(self._names, self._texts.anywhere(request)) if scores.adjusted else (),
             segment=scores.adjusted.adapted.segment if scores.adjusted else "",
             shadow=challenger.shadow(request, snapshot, judged, draws, placements) if challenger else None,
-            seen=self._policy.seen(snapshot, judged),
+            seen=self._policy.seen(snapshot, judged, request.trigger),
         )
 
     def check(self, entry: Entry, snapshot: Snapshot, vetoes: Sequence[Veto] = ()) -> Checked:
@@ -269,6 +286,13 @@ class Engine:
     def explainer(self) -> Explainer:
         """What explains the decisions of this version; made when it is first asked."""
         return Explainer(self.strategy, self._texts, self._policy, self._sight)
+
+    def counted(self, request: Request, at_ms: int, said: Iterable[tuple[str, str]]) -> tuple[Counter, ...]:
+        """Return the counters of the person that saying actions at placements used; of what it lacks, none."""
+        index, counters = self._texts.index, self._policy.caps.all_counters
+        here = [(placement, index[action]) for placement, action in said if action in index]
+        found = [counters(request.channel, placement, action, at_ms) for placement, action in here]
+        return tuple(counter for ones in found for counter in ones)
 
     def given_then(self, issued: Issued, known: Known) -> frozenset[int]:
         """Return the fields of which it may be read what they were when something was decided: those that came with

@@ -24,6 +24,7 @@ from service.core.loader_invariants import read_invariants
 from service.core.loader_rules import Rules, read_rules
 from service.core.loader_selectors import RuleReader
 from service.core.loader_supply import read_demand
+from service.core.loader_triggers import read_triggers
 from service.core.loader_wording import WordsReader
 from service.core.strategy import Action, Channel, ConsentLevel, Strategy
 
@@ -37,6 +38,7 @@ OPTIONAL = (
     "events",
     "fields",
     "time_zone",
+    "journey",
     "language",
     "attributes",
     "household",
@@ -61,6 +63,7 @@ OPTIONAL = (
     "control",
     "adaptive",
     "actionable",
+    "triggers",
 )
 
 
@@ -103,6 +106,7 @@ def _strategy(documents: Documents, problems: list[Problem]) -> Strategy:
     joined = replace(joined, ranks_by=read_ranks_by(model), invariants=invariants)
     joined = _learning(joined, documents, unread, problems)
     joined = replace(joined, actionable=read_actionable(documents, schema, unread, problems))
+    joined = replace(joined, triggers=read_triggers(documents, reader, problems))
     return replace(joined, demand=demand, language=words.language, attributes=attributes.read, household=household)
 
 

@@ -39,3 +39,4 @@ def _conditions(strategy: Strategy) -> Iterator[tuple[str, Condition]]:
     yield from ((rule.id, rule.when) for rule in strategy.guardrails)
     yield from ((rule.id, rule.when) for rule in strategy.eligibility)
     yield from ((rule.id, rule.when) for rule in strategy.weights)
+    yield from ((trigger.id, trigger.when) for trigger in strategy.triggers)

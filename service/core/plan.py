@@ -118,7 +118,8 @@ class Seen(Struct, frozen=True, array_like=True):
 
     `permitted` says whether the customer might be contacted unasked. `used` holds the uses (ms, ascending) of the cap
     counters that were used up, the latest of each that decide. `refusals` and `promised` are remembered, where the
-    strategy looks at that; `off` and `all_off` were switched off.
+    strategy looks at that; `off` and `all_off` were switched off. `trigger` is what made it due; empty where it was
+    asked for.
     """
 
     permitted: bool = True
@@ -127,6 +128,7 @@ class Seen(Struct, frozen=True, array_like=True):
     promised: tuple[Promised, ...] = ()
     off: tuple[str, ...] = ()
     all_off: bool = False
+    trigger: str = ""
 
 
 SEEN_NOTHING = Seen()

@@ -11,6 +11,7 @@ from service.core.answers import SHOWN, Texts
 from service.core.caps import Capped, CapTable
 from service.core.cooloffs import CoolOffs
 from service.core.decision import Counter, Known, Reason, ReasonCode, Request, Shared
+from service.core.due_for import DueFor
 from service.core.households import Households
 from service.core.judge import Verdicts, Veto
 from service.core.memory import NOTHING_OFF, Give
@@ -86,6 +87,7 @@ class Policy:
         self._households = Households.of(strategy, self.caps, texts.index)
         self.promises = Promises.of(strategy)
         self.remembers = self._cool_offs is not None or self.promises is not None
+        self._due = DueFor(strategy)
 
     def judged(self, verdicts: Verdicts, snapshot: Snapshot, known: Known, request: Request) -> Judged:
         """Return the verdicts with everything else that holds back, and what survives at each placement."""
@@ -93,18 +95,21 @@ class Policy:
         kept = self._kept(snapshot, request.channel)
         if self.remembers:
             found += [*self._resting(snapshot, request.channel), *kept.vetoes]
+        if request.trigger:
+            found.append(self._due.other(request.trigger))
         if known.off is not NOTHING_OFF and (off := veto_of(known.off, self._texts.index)):
             found.insert(0, off)
         return self._placed(_with(verdicts, found) if found else verdicts, snapshot, known, request, kept)
 
-    def seen(self, snapshot: Snapshot, judged: Judged) -> Seen:
-        """Return what a judgement was made from beside the values."""
+    def seen(self, snapshot: Snapshot, judged: Judged, trigger: str = "") -> Seen:
+        """Return what a judgement was made from beside the values, and which trigger asked."""
         memory, off = snapshot.memory, snapshot.off
         remembers = self.remembers and bool(memory.refusals or memory.promised)
-        if snapshot.permitted and not (judged.used or remembers) and off is NOTHING_OFF:
+        if snapshot.permitted and not (judged.used or remembers or trigger) and off is NOTHING_OFF:
             return SEEN_NOTHING
         refusals, promised = (memory.refusals, memory.promised) if remembers else ((), ())
-        return Seen(snapshot.permitted, judged.used, refusals, promised, tuple(sorted(off.actions)), off.everything)
+        names = tuple(sorted(off.actions))
+        return Seen(snapshot.permitted, judged.used, refusals, promised, names, off.everything, trigger)
 
     def held(self, snapshot: Snapshot, channel: str) -> list[Veto]:
         """Return what promises and earlier answers hold back now on a channel."""

@@ -19,11 +19,15 @@ class PredictionFate(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class PredictionToStore:
-    """What one version of a model says of one customer, ready to be stored as of the moment it was computed for."""
+    """What one version of a model says of one customer, ready to be stored as of the moment it was computed for.
+
+    `name` is the first field of which it says something.
+    """
 
     customer: str
     computed_ms: int
     operations: tuple[Operation, ...]
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

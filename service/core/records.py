@@ -7,7 +7,9 @@ from enum import IntEnum
 
 from msgspec import Struct
 
+from models.context import Purpose
 from models.folds import Operation
+from service.core.triggers import NO_CHANGES, Change
 
 SAID_BYTES = 2
 """How long the digest of what an event says is."""
@@ -18,13 +20,27 @@ class EventToFold:
     """One event of one customer, ready to be folded; an event id is folded once a customer.
 
     `said` is a digest, of 2 bytes, of all that was sent, by which another event under the same id is known; empty for
-    one that is not to be compared.
+    one that is not to be compared. `type` is what those hear of it who listen. `changes` is what it arms
+    and cancels.
     """
 
     event_id: str
     occurred_ms: int
     operations: tuple[Operation, ...]
     said: bytes = b""
+    type: str = ""
+    changes: tuple[Change, ...] = NO_CHANGES
+
+
+class Happened(Struct, frozen=True):
+    """An event of one id as it is kept for the journey: its type, the purpose that lets it be told, when it happened
+    and when it arrived (ms).
+    """
+
+    type: str
+    purpose: Purpose
+    at_ms: int
+    arrived_ms: int
 
 
 class EventFate(IntEnum):

@@ -11,7 +11,7 @@ from msgspec.structs import astuple
 from service.core.decision import Committed
 from service.core.memory import Contact, Promised, Refusal
 from service.core.plan import Entry
-from service.core.records import ConsentRecord
+from service.core.records import ConsentRecord, Happened
 
 
 class KeptReservation(Struct, frozen=True):
@@ -36,7 +36,7 @@ class Kept(Struct, frozen=True):
     `changed` whether predictions wait to be made anew. `erased_ms` is set for an erased customer of whom nothing is
     kept. `log_end` and `out_end` are where the streams of the customer's bucket ended. `remnants` is what stands
     there and cannot be read, by its name. `refusals`, `promised`, `reserved` and `last` are what is remembered of what
-    was said and answered.
+    was said and answered. `happened` are the events that are kept for the journey.
     """
 
     now_ms: int
@@ -58,6 +58,7 @@ class Kept(Struct, frozen=True):
     promised: tuple[Promised, ...] = ()
     reserved: tuple[KeptReservation, ...] = ()
     last: Contact | None = None
+    happened: tuple[Happened, ...] = ()
 
     @property
     def remembered(self) -> int:
@@ -90,7 +91,8 @@ class Erased(Struct, frozen=True):
 
     `decisions` are entries of the log, `repeatable` those of them that could still be repeated under their key,
     `outcome_records` what stood beside decisions to know an outcome that is repeated, `holds` units of supply that were
-    given back, `remembered` refusals, promises, reserved contacts and the latest contact.
+    given back, `remembered` refusals, promises, reserved contacts and the latest contact, `happened` events of the
+    journey, `moments` what triggers knew of.
     """
 
     identities: tuple[str, ...]
@@ -107,6 +109,8 @@ class Erased(Struct, frozen=True):
     links: int
     holds: int
     remembered: int
+    happened: int = 0
+    moments: int = 0
 
     @classmethod
     def total(cls, parts: Sequence[Self]) -> Self:

@@ -11,6 +11,7 @@ from service.core.actionable import ACTIONABLE, Actionable
 from service.core.exploration import Adaptive, Control, Exploration
 from service.core.invariants import Invariant
 from service.core.rules import Cap, CoolOff, Eligibility, Exemption, Guardrail, Kind, Promise, Weight
+from service.core.triggers import Trigger
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,7 @@ class Strategy:
     things are said where texts are written in several languages. `exploration`, `control` and `adaptive` are set where
     the strategy declares more than the even share `explore`. `ranks_by` says what net values are made of. `invariants`
     are what is proven of it, and decide nothing; `actionable` is what may be told of as what would change an answer.
+    `triggers` say what becomes due of itself, and when.
     """
 
     name: str
@@ -180,3 +182,4 @@ class Strategy:
     ranks_by: RanksBy = RanksBy.FORMULA
     invariants: tuple[Invariant, ...] = ()
     actionable: Actionable = ACTIONABLE
+    triggers: tuple[Trigger, ...] = ()

@@ -25,6 +25,7 @@ class FindingKind(StrEnum):
     UNSAFE_GREETING = "safe greeting that is held back"
     CAP_NEVER_BINDS = "cap that never binds"
     ENDLESS = "suppression without end"
+    NEVER_SENT = "trigger of which nothing comes"
 
 
 class Gravity(StrEnum):

@@ -173,7 +173,8 @@ def _checked(strategy: Strategy, rules: Iterable[Rule]) -> Mapping[str, Checked]
     """Return every condition of a strategy by its text."""
     ruling = dict.fromkeys(rule.when.source for rule in rules)
     weighing = [weight.when.source for weight in strategy.weights if weight.when.source not in ruling]
-    return {source: check_condition(source, strategy.schema, strategy.attributes) for source in (*ruling, *weighing)}
+    sources = dict.fromkeys((*ruling, *weighing, *(one.when.source for one in strategy.triggers if one.when.source)))
+    return {source: check_condition(source, strategy.schema, strategy.attributes) for source in sources}
 
 
 def _abouts(strategy: Strategy, rules: Iterable[Rule], channel: str) -> Mapping[str, int]:

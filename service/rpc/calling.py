@@ -15,10 +15,14 @@ Answer: TypeAlias = dict[str, Any]
 
 
 class CallFailed(Exception):
-    """A call ended with a status that is not OK: its name, such as `INVALID_ARGUMENT`, and the bad fields if any."""
+    """A call ended with a status that is not OK: its name, such as `INVALID_ARGUMENT`, and the bad fields if any.
 
-    def __init__(self, code: str, message: str, violations: tuple[Violation, ...]) -> None:
+    `pushback_s` is how long the service asks to wait.
+    """
+
+    def __init__(self, code: str, message: str, violations: tuple[Violation, ...], pushback_s: float = 0.0) -> None:
         super().__init__(f"{code}: {message}")
+        self.pushback_s = pushback_s
         self.code = code
         self.message = message
         self.violations = violations
@@ -36,7 +40,7 @@ class CallFailed(Exception):
     @classmethod
     def of(cls, error: grpc.aio.AioRpcError) -> CallFailed:
         """Read what the service said."""
-        return cls(error.code().name, error.details() or "", _violations(error))
+        return cls(error.code().name, error.details() or "", _violations(error), _pushback_s(error))
 
 
 async def answer_to(call: Any) -> Answer:  # noqa: ANN401 - unary and streaming calls share no type
@@ -45,6 +49,13 @@ async def answer_to(call: Any) -> Answer:  # noqa: ANN401 - unary and streaming 
         return plain(await call)
     except grpc.aio.AioRpcError as error:
         raise CallFailed.of(error) from None
+
+
+def _pushback_s(error: grpc.aio.AioRpcError) -> float:
+    for key, value in error.trailing_metadata() or ():
+        if key == "grpc-retry-pushback-ms" and str(value).isdecimal():
+            return int(value) / 1000
+    return 0.0
 
 
 def _violations(error: grpc.aio.AioRpcError) -> tuple[Violation, ...]:

@@ -25,10 +25,13 @@ from service.rpc.client_audit import AuditClient
 from service.rpc.client_batches import PATIENT, Patience, Run, each
 from service.rpc.client_control import ControlClient
 from service.rpc.client_identity import IdentityClient
+from service.rpc.client_journey import InsightClient, JourneyClient
 from service.rpc.client_log import LogClient
 from service.rpc.client_predictions import PredictionClient
 from service.rpc.client_rights import RightsClient
 from service.rpc.client_supply import Report, SupplyCalls
+from service.rpc.client_triggers import TriggerClient
+from service.rpc.client_watch import Watching
 from service.rpc.plain import Moment, moment_message, plain
 from service.rpc.questions import Ask, Event, Outcome, Prediction, Types, WhatIf, explain_message, outcome_message
 from service.rpc.secured import UNSECURED, Secured
@@ -69,6 +72,9 @@ _REPEATED = [
     {"service": "tact.v1.SupplyService"},
     {"service": "tact.v1.PredictionService"},
     {"service": "tact.v1.ControlService"},
+    {"service": "tact.v1.TriggerService"},
+    {"service": "tact.v1.JourneyService"},
+    {"service": "tact.v1.InsightService"},
     {"service": "tact.v1.RightsService", "method": "EraseCustomer"},
     {"service": "tact.v1.LogService", "method": "ListErased"},
 ]
@@ -104,9 +110,12 @@ class TactClient:
         self._outcomes = outcome_pb2_grpc.OutcomeServiceStub(self._channel)
         self.predictions = PredictionClient(self._channel, self._timeout_s, self._types)
         self._supply = SupplyCalls(self._channel)
+        self.triggers = TriggerClient(self._channel, self._timeout_s)
         self.rights = RightsClient(self._channel, self._timeout_s)
         self.log = LogClient(self._channel, self._timeout_s)
         self.audit = AuditClient(self._channel)
+        self.journeys = JourneyClient(self._channel, self._timeout_s)
+        self.insight = InsightClient(self._channel, self._timeout_s)
         self.control = ControlClient(self._channel, self._timeout_s)
         self.identities = IdentityClient(self._channel, answer_to, self._timeout_s)
         self._health: Any = health_pb2_grpc.HealthStub(self._channel)  # its types lack its methods
@@ -147,6 +156,29 @@ class TactClient:
         async with aclosing(Run(self._decisions.DecideBatches, patience).answers(requests)) as answers:
             async for answer in answers:
                 yield plain(answer)
+
+    async def watch(
+        self,
+        ask: Ask,
+        *,
+        cursor: str = "",
+        every_cause: bool = False,
+        heartbeat_s: float = 15.0,
+        patience: Patience = PATIENT,
+    ) -> AsyncIterator[Answer]:
+        """Yield what is to be said to a customer, and each change of it; a stream that breaks is resumed.
+
+        Heartbeats are yielded as well. `cursor` of the last message goes on with a watch of before.
+        """
+        asked = decision_pb2.WatchRequest(
+            question=self._types.ask(ask),
+            cursor=cursor,
+            every_cause=every_cause,
+            heartbeat_ms=round(1000 * heartbeat_s),
+        )
+        async with aclosing(Watching(self._decisions.Watch, asked, patience).messages()) as messages:
+            async for message in messages:
+                yield message
 
     async def validate_decision(self, decision_id: str, as_of: Moment | None = None) -> Answer:
         """Return whether what was decided may still be said, and what forbids it."""

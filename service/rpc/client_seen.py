@@ -27,6 +27,7 @@ def seen_cell(one: pb.LoggedDecision) -> Cell | None:
         "promises": list(map(_promise, seen.promises)),
         "off": list(seen.off),
         "everything_off": seen.everything_off,
+        "trigger": seen.trigger,
     }
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from models import folds, states
 from models.clock import Clock
 from models.contact import ContactBefore
-from models.context import ContextSchema, Field, FoldKind, Purpose, Scalar, Source
+from models.context import ContextSchema, Field, FoldKind, Purpose, Scalar, Source, Tense
 from models.folds import State
 from service.core.decision import Known
 from service.core.strategy import Strategy
@@ -20,13 +20,18 @@ from service.rpc.edge import Edge
 from service.rpc.values import value_of
 from tact.v1 import context_pb2 as pb
 
-_SOURCES = {
+SOURCES = {
     Source.EVENTS: pb.FIELD_SOURCE_EVENTS,
     Source.REQUEST: pb.FIELD_SOURCE_REQUEST,
     Source.CLOCK: pb.FIELD_SOURCE_CLOCK,
     Source.SUPPLY: pb.FIELD_SOURCE_SUPPLY,
     Source.MODEL: pb.FIELD_SOURCE_MODEL,
     Source.MEMORY: pb.FIELD_SOURCE_MEMORY,
+}
+TENSES = {
+    Tense.PAST: pb.FIELD_TENSE_PAST,
+    Tense.PRESENT: pb.FIELD_TENSE_PRESENT,
+    Tense.PREDICTED: pb.FIELD_TENSE_PREDICTED,
 }
 _WINDOWS = frozenset({FoldKind.WINDOW_COUNT, FoldKind.WINDOW_SUM, FoldKind.RATE})
 
@@ -102,7 +107,13 @@ def _values(schema: ContextSchema, held: Held, purposes: Collection[Purpose], no
 def _shown(
     field: Field, value: Scalar | None, held: Held, purposes: Collection[Purpose], now_ms: int
 ) -> pb.ContextField:
-    shown = pb.ContextField(field_id=field.id, purpose=field.purpose, source=_SOURCES[field.source])
+    shown = pb.ContextField(
+        field_id=field.id,
+        purpose=field.purpose,
+        source=SOURCES[field.source],
+        tense=TENSES[field.tense],
+        says=field.says,
+    )
     if field.fold is not None and field.source is Source.EVENTS:
         shown.source_events.extend(filter(None, (field.fold.event, field.fold.closed_by)))
     if field.purpose not in purposes:

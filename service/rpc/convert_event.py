@@ -42,7 +42,8 @@ def event_of(event: pb.Event, edge: Edge, now_ms: int) -> EventToFold:
     attributes = {} if form is None else _attributes(found, event, form)
     found.end()
     operations = edge.vocabulary.folding.operations(event.type, attributes)
-    return EventToFold(event.event_id, occurred_ms, operations, _said(event))
+    changes = edge.vocabulary.arming.changes(event.type, attributes, occurred_ms)
+    return EventToFold(event.event_id, occurred_ms, operations, _said(event), event.type, changes)
 
 
 def _said(event: pb.Event) -> bytes:

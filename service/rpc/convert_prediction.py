@@ -43,7 +43,7 @@ def prediction_of(prediction: pb.Prediction, edge: Edge, now_ms: int) -> Predict
     values = _values(found, prediction, edge.vocabulary.predicted)
     found.end()
     operations = tuple(_operation(field, value, prediction.model_version) for field, value in values)
-    return PredictionToStore(prediction.customer_id, computed_ms, operations)
+    return PredictionToStore(prediction.customer_id, computed_ms, operations, values[0][0].id if values else "")
 
 
 def _computed(found: Findings, prediction: pb.Prediction, now_ms: int) -> int:

@@ -112,6 +112,16 @@ def memory_items(customer: str, kept: Kept) -> Iterator[pb.ExportItem]:
         yield pb.ExportItem(contact=contact)
 
 
+def event_items(customer: str, kept: Kept) -> Iterator[pb.ExportItem]:
+    """Yield the events that are kept for the journey."""
+    for one in kept.happened:
+        occurred, arrived = timestamp(one.at_ms), timestamp(one.arrived_ms)
+        event = pb.ExportedEvent(
+            customer_id=customer, type=one.type, purpose=one.purpose, occurred_at=occurred, arrived_at=arrived
+        )
+        yield pb.ExportItem(event=event)
+
+
 def _refusal(customer: str, refusal: Refusal) -> pb.ExportedRefusal:
     return pb.ExportedRefusal(
         customer_id=customer,
@@ -252,5 +262,7 @@ def erased_answer(erased: Erased, rewrites: bool) -> pb.EraseCustomerResponse:
         links=erased.links,
         supply_holds=erased.holds,
         remembered=erased.remembered,
+        events=erased.happened,
+        moments=erased.moments,
         rewrite_started=rewrites,
     )

@@ -22,6 +22,7 @@ def seen_message(entry: Entry) -> pb.LoggedSeen | None:
         promises=[_promise(one, (one.key, one.action) in held) for one in seen.promised],
         off=seen.off,
         everything_off=seen.all_off,
+        trigger=seen.trigger,
     )
 
 

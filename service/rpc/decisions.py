@@ -21,7 +21,8 @@ from service.rpc.decision_batches import batches_of, requests_in
 from service.rpc.edge import Current, Edge
 from service.rpc.refusals import Refusal, code_of
 from service.rpc.undecodable import text_in
-from service.rpc.wrapper import MAX_REQUEST_BYTES, Raws, TimeLeft, refusal_unless_cancelled
+from service.rpc.watches import Watches
+from service.rpc.wrapper import MAX_REQUEST_BYTES, Raws, TimeLeft, TimeToEnd, refusal_unless_cancelled
 from service.telemetry.timeline import now_ns
 from tact.v1 import decision_pb2 as pb
 
@@ -35,6 +36,7 @@ class Decisions:
 
     def __init__(self, current: Current) -> None:
         self._current = current
+        self._watches = Watches(current)
 
     async def decide(self, raw: bytes, deadline_s: float, *, in_stream: TimeLeft | None = None) -> bytes:
         """Decide for one customer, from a DecideRequest to a DecideResponse, both as bytes.
@@ -103,6 +105,10 @@ class Decisions:
 
     def _may_see(self) -> Depth:
         return Depth.AUDITOR if self._current.access is None else at_hand().depth
+
+    def watch(self, request: pb.WatchRequest, left: TimeToEnd) -> AsyncGenerator[pb.WatchResponse, None]:
+        """Tell what is to be said to one customer, and again each time that it changes."""
+        return self._watches.watch(request, left)
 
     async def decide_stream(self, raws: Raws, left: TimeLeft) -> AsyncGenerator[bytes, None]:
         """Decide for many customers, at most 64 at once; answers come in the order of the requests."""

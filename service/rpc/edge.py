@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
 from typing import NoReturn
@@ -12,19 +12,26 @@ from models.bounds import EventForm, event_forms
 from models.context import Field, Scalar, Source
 from models.folds import Folding
 from service.core.depths import Depths
+from service.core.due import Lent, Name, Sendable
+from service.core.insight import NOTHING_COUNTED
 from service.core.strategy import DemandRule, Strategy
 from service.core.supplies import Wanting
+from service.core.triggers import Arming
 from service.core.wanted import Wanted
 from service.errors import UnknownDecision
 from service.rpc.access.gate import Access
 from service.rpc.admission.admission import Admission
-from service.rpc.admission.bulkhead import Bulkhead
+from service.rpc.admission.bulkhead import Bulkhead, insights_alone
 from service.rpc.answer_bytes import AnswerBytes
 from service.rpc.ports import Decider, Explaining, Stores, Tally, Validator
+from service.rpc.ports_journey import Insighting
 from service.rpc.ports_operating import Control
+from service.rpc.ports_triggers import Triggering
 from service.rpc.requests import RequestReader, reader_for
 from service.rpc.values import reader_of
+from service.standing import Standing
 from service.telemetry.watch import UNWATCHED, Watch
+from service.watching_people import Ears
 from tact.v1.values_pb2 import Value
 
 Clock = Callable[[], int]
@@ -52,7 +59,7 @@ class Vocabulary:
     `usual` are the ways to ask for one or two placements that need no second look;
     `requested` holds the request fields by id with their index in the schema and how their values are read; `stored`
     the ids of all others; `predicted` the fields that models write, `supplied` those of the supply; `wants` the rules
-    of demand by the event that they are about.
+    of demand by the event that they are about; `arming` tells what events arm and cancel.
     """
 
     placements: Mapping[str, frozenset[str]]
@@ -65,6 +72,7 @@ class Vocabulary:
     levels: frozenset[str]
     wants: Mapping[str, tuple[DemandRule, ...]]
     folding: Folding
+    arming: Arming
 
     @classmethod
     def of(cls, strategy: Strategy) -> Vocabulary:
@@ -81,6 +89,7 @@ class Vocabulary:
             levels=frozenset(level.id for level in strategy.levels),
             wants=_wants(strategy),
             folding=Folding(strategy.schema),
+            arming=Arming(strategy.triggers),
         )
 
 
@@ -92,6 +101,27 @@ class NotCounted:
 
 
 NOT_COUNTED = NotCounted()
+
+
+class NothingDue:
+    """Sends nothing, for nothing is due."""
+
+    async def due(self, channel: str, most: int, deadline_s: float) -> AsyncIterator[tuple[Name, ...]]:
+        """Yield nothing."""
+        nothing: tuple[tuple[Name, ...], ...] = ()
+        for names in nothing:
+            yield names
+
+    async def lend(self, names: Sequence[Name], lease_s: float, deadline_s: float) -> tuple[Lent, ...]:
+        """Lend nothing."""
+        return ()
+
+    async def sendable(self, lent: Lent, lease_s: float, deadline_s: float) -> Sendable | None:
+        """Send nothing."""
+        return None
+
+
+NOTHING_DUE = NothingDue()
 
 
 class NothingLogged:
@@ -109,8 +139,8 @@ NOTHING_LOGGED = NothingLogged()
 class Edge:
     """One strategy with the decider and the stores that serve it, the limits of calls and the wall clock.
 
-    `requests` reads requests for decisions, `answers` packs decisions, `explaining` explains those that were made, and
-    `depths` know what of an answer is told to whom.
+    `requests` reads requests for decisions, `answers` packs decisions, `explaining` explains those that were made,
+    `triggering` sends what is due, and `depths` know what of an answer is told to whom.
     """
 
     strategy: Strategy
@@ -125,6 +155,9 @@ class Edge:
     answers: AnswerBytes
     explaining: Explaining
     depths: Depths
+    triggering: Triggering = NOTHING_DUE
+    standing: Standing | None = None
+    insights: Insighting = NOTHING_COUNTED
 
     @classmethod
     def of(
@@ -138,13 +171,17 @@ class Edge:
         validator: Validator,
         tally: Tally = NOT_COUNTED,
         explaining: Explaining = NOTHING_LOGGED,
+        triggering: Triggering = NOTHING_DUE,
+        standing: Standing | None = None,
+        insights: Insighting = NOTHING_COUNTED,
     ) -> Edge:
         """Lay the strategy's words out for checking and keep the rest."""
         words, answers = Vocabulary.of(strategy), AnswerBytes(strategy.schema)
         requests, depths = reader_for(strategy, words, limits), Depths(strategy)
         return cls(
-            strategy, words, decider, stores, limits, clock, validator, tally, requests, answers, explaining, depths
-        )
+            strategy, words, decider, stores, limits, clock, validator, tally, requests, answers, explaining, depths,
+            triggering, standing, insights,
+        )  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -154,7 +191,9 @@ class Current:
     While the server is `draining`, streams that would go on for ever end by themselves; those of requests do when it is
     `ending` and takes no new calls. `control` answers operators.
     `watch` sees how long decisions take. `access` says who may do what; without it everybody may do everything.
-    `admission` says who may begin a decision now, `batches` who may work on a batch.
+    `admission` says who may begin a decision now, `batches` who may work on a batch, and
+    `insights` who may count for insight: that takes seconds, and no batch and no search waits for it. `ears` hear what
+    is written, so that it can be watched.
     """
 
     edge: Edge
@@ -165,6 +204,8 @@ class Current:
     access: Access | None = None
     admission: Admission = field(default_factory=Admission)
     batches: Bulkhead = field(default_factory=Bulkhead)
+    insights: Bulkhead = field(default_factory=insights_alone)
+    ears: Ears | None = None
 
     def check(self, customer: str) -> None:
         """Raise `Forbidden` or `OverQuota` unless whoever calls may ask about this customer."""

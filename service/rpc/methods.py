@@ -19,6 +19,8 @@ from service.rpc.edge import Current, Limits
 from service.rpc.event_batches import MAX_BATCH_BYTES, read_batch
 from service.rpc.flooding import check_entries
 from service.rpc.identities import Identities
+from service.rpc.insights import Insights
+from service.rpc.journeys import Journeys
 from service.rpc.log import Log
 from service.rpc.origins import AUDITED, note
 from service.rpc.outcomes import Outcomes
@@ -26,6 +28,7 @@ from service.rpc.predictions import Predictions
 from service.rpc.rights import Rights
 from service.rpc.supply import Supplies
 from service.rpc.tracing import traced
+from service.rpc.triggers import Triggers
 from service.rpc.wrapper import (
     MAX_REQUEST_BYTES,
     Gate,
@@ -46,11 +49,14 @@ from tact.v1 import (
     control_pb2,
     decision_pb2,
     identity_pb2,
+    insight_pb2,
+    journey_pb2,
     log_pb2,
     outcome_pb2,
     prediction_pb2,
     rights_pb2,
     supply_pb2,
+    trigger_pb2,
 )
 
 CONTRACT: tuple[FileDescriptor, ...] = (
@@ -64,6 +70,9 @@ CONTRACT: tuple[FileDescriptor, ...] = (
     control_pb2.DESCRIPTOR,
     log_pb2.DESCRIPTOR,
     audit_pb2.DESCRIPTOR,
+    trigger_pb2.DESCRIPTOR,
+    journey_pb2.DESCRIPTOR,
+    insight_pb2.DESCRIPTOR,
 )
 ENTRIES: Mapping[str, str] = {
     "RecordEvents": "events",
@@ -73,14 +82,21 @@ ENTRIES: Mapping[str, str] = {
     "FinishChanges": "changes",
     "ReportSupply": "reports",
     "ListErased": "customer_ids",
+    "Acknowledge": "acknowledgements",
+    "ReleaseDeadMoments": "moments",
 }
 """The batches: the methods whose messages may be long, with the field of their entries."""
 
-_LONG = frozenset({*ENTRIES, "EraseCustomer", "SetSwitch"})
+_LONG = frozenset(
+    {*ENTRIES, "EraseCustomer", "SetSwitch", "ListDeadMoments", "SearchCustomers", "GetJourney", "GetInsight"}
+)
 """The methods that may take longer where the caller names no deadline."""
 
 TRACED = ("DecideStream", "DecideBatches")
 """The streams that are traced; `Decide` is besides, and told as it begins, for a wrapper costs every call."""
+
+_TAKEN_S: Mapping[str, float] = {"Watch": 5.0}
+"""Within how many seconds a message has to be taken; elsewhere a caller who does not read only waits."""
 
 _READERS: Mapping[str, Callable[[bytes], Any]] = {"RecordEvents": read_batch, "Decide": bytes}
 Handlers: TypeAlias = dict[str, dict[str, Handler]]
@@ -93,9 +109,9 @@ def no_gate(_: str) -> None:
     """Ask no call of any method."""
 
 
-def handlers_of(current: Current, limits: Limits) -> Handlers:
-    """Return a handler for each method of each service; raise RuntimeError for a method without implementation."""
-    implementations = {
+def implementations_of(current: Current) -> dict[str, object]:
+    """Return what answers the methods of each service, by its full name."""
+    return {
         "tact.v1.DecisionService": Decisions(current),
         "tact.v1.ContextService": Contexts(current),
         "tact.v1.OutcomeService": Outcomes(current),
@@ -106,13 +122,30 @@ def handlers_of(current: Current, limits: Limits) -> Handlers:
         "tact.v1.ControlService": Controls(current),
         "tact.v1.LogService": Log(current),
         "tact.v1.AuditService": Audits(current),
+        "tact.v1.TriggerService": Triggers(current),
+        "tact.v1.JourneyService": Journeys(current),
+        "tact.v1.InsightService": Insights(current),
     }
+
+
+def handlers_of(
+    current: Current,
+    limits: Limits,
+    implementations: Mapping[str, object] | None = None,
+    gates: GateOf | None = None,
+) -> Handlers:
+    """Return a handler for each method of each service; raise RuntimeError for a method without implementation.
+
+    `implementations` answer, new ones where none are given. `gates` are asked in place of those of the access, where
+    these were asked before.
+    """
     check_table(methods_in(CONTRACT))
     seen: dict[str, Seen] = dict.fromkeys(AUDITED, note)
     if current.watch.traces:
         seen["Decide"] = CALLER.set
-    gates = no_gate if current.access is None else current.access.gate
+    gates = gates or (no_gate if current.access is None else current.access.gate)
     still = None if current.access is None else current.access.check_still
+    implementations = implementations or implementations_of(current)
     handlers = wrapped(CONTRACT, implementations, limits, seen, gates, still)
     if current.watch.traces:
         decisions = handlers["tact.v1.DecisionService"]
@@ -181,6 +214,10 @@ def _reader(method: MethodDescriptor) -> Callable[[bytes], Message]:
     return read
 
 
+def _reads(method: MethodDescriptor) -> Callable[[bytes], Any]:
+    return _READERS.get(method.name) or _reader(method)
+
+
 def _handler(
     method: MethodDescriptor,
     implementation: Callable[..., Any],
@@ -192,10 +229,12 @@ def _handler(
     times = Times(limits.batch_s if method.name in _LONG else limits.deadline_s, limits.longest_s)
     match method.client_streaming, method.server_streaming:
         case False, False:
-            return unary(implementation, _READERS.get(method.name) or _reader(method), times, seen, gate)
+            return unary(implementation, _reads(method), times, seen, gate)
         case True, False:
             return collecting(implementation, times, gate)
         case False, True:
-            return telling(implementation, GetMessageClass(method.input_type), MAX_REQUEST_BYTES, gate, still)
+            kind = GetMessageClass(method.input_type)
+            taken_s = _TAKEN_S.get(method.name)
+            return telling(implementation, kind, MAX_REQUEST_BYTES, gate, still, taken_s)
         case _:
             return conversing(implementation, times, gate)

@@ -17,7 +17,9 @@ from service.core.supplies import DemandTold, SupplyFate, SupplyReport, Wanting
 from service.core.validity import Issued, Validity
 from service.core.wanted import Wanted
 from service.core.words import Words
+from service.rpc.ports_journey import Journeys
 from service.rpc.ports_operating import Audit
+from service.rpc.ports_triggers import Moments
 from service.telemetry.timeline import UNTIMED, Timeline
 
 
@@ -287,6 +289,11 @@ class Stores(Protocol):
         ...
 
     @property
+    def moments(self) -> Moments:
+        """What triggers wait for."""
+        ...
+
+    @property
     def audit(self) -> Audit:
         """Who changed what."""
         ...
@@ -299,6 +306,11 @@ class Stores(Protocol):
     @property
     def log(self) -> Log:
         """What was logged."""
+        ...
+
+    @property
+    def journeys(self) -> Journeys:
+        """What happened to customers."""
         ...
 
     @property

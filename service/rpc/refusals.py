@@ -19,6 +19,7 @@ from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # ship
 
 from service.errors import (
     AlreadyExists,
+    CannotHear,
     ConsentOlder,
     CustomerErased,
     DeadlineExpired,
@@ -34,6 +35,8 @@ from service.errors import (
     StoreError,
     TactError,
     TooManySwitches,
+    TooManyWatches,
+    TooSlow,
     UnknownCaller,
     UnknownDecision,
     Violation,
@@ -72,6 +75,15 @@ STATUS: dict[type[TactError], tuple[grpc.StatusCode, str]] = {
         grpc.StatusCode.RESOURCE_EXHAUSTED,
         "More is asked than can be answered, and nothing was done. Wait as long as grpc-retry-pushback-ms says.",
     ),
+    TooManyWatches: (
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "Too many watch already: at this service, in this caller's name, or this customer. End watches that nobody "
+        "looks at, or wait as long as grpc-retry-pushback-ms says.",
+    ),
+    TooSlow: (
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "Messages were not taken in time, so the watch ended. Read each as it comes, and resume with the last cursor.",
+    ),
     ConsentOlder: (
         grpc.StatusCode.FAILED_PRECONDITION,
         "A consent that was given later is stored already. Read it, and send a consent given after it.",
@@ -84,6 +96,10 @@ STATUS: dict[type[TactError], tuple[grpc.StatusCode, str]] = {
         grpc.StatusCode.FAILED_PRECONDITION,
         "This service has no erasure key, so an erased customer could come back unnoticed. "
         "Start it with --erasure-key-file, the same for every process on this store.",
+    ),
+    CannotHear: (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "This server does not listen to its store, so nothing can be watched. Ask one that `tact serve` started.",
     ),
     NotControlled: (
         grpc.StatusCode.FAILED_PRECONDITION,
@@ -148,7 +164,7 @@ def refusal_of(error: BaseException) -> Refusal:
 
 def _wait_ms(error: BaseException) -> int | None:
     """Return how long whoever raised this is to wait before another try; None where nobody says."""
-    return max(1, ceil(1000 * error.wait_s)) if isinstance(error, OverQuota | Overloaded) else None
+    return max(1, ceil(1000 * error.wait_s)) if isinstance(error, OverQuota | Overloaded | TooManyWatches) else None
 
 
 def code_of(error: BaseException) -> str:

@@ -10,6 +10,7 @@ from service.core.rights import Kept, KeptDecision
 from service.core.words import Words
 from service.rpc import convert_rights as convert
 from service.rpc.convert_consent import customer_of
+from service.rpc.convert_trigger import exported_moment
 from service.rpc.edge import Current, Edge
 from service.rpc.origins import ORIGIN
 from service.rpc.wrapper import TimeToEnd
@@ -77,6 +78,8 @@ async def _exported(
     edge = words.edge
     for item in _held(customer, person, kept, edge):
         yield item
+    for trigger, key, state in await edge.stores.moments.told(customer, left()):
+        yield exported_moment(customer, trigger, key, state)
     async for decision in edge.stores.rights.decisions(customer, kept.log_end, left()):
         yield convert.decision_item(customer, decision, edge, await words.of(decision, left))
     async for outcome in edge.stores.rights.outcomes(customer, kept.out_end, left()):
@@ -90,4 +93,5 @@ def _held(customer: str, person: Person, kept: Kept, edge: Edge) -> Iterator[pb.
     yield from convert.field_items(customer, kept, edge.strategy.schema)
     yield from convert.cap_items(customer, kept)
     yield from convert.memory_items(customer, kept)
+    yield from convert.event_items(customer, kept)
     yield from convert.remnant_items(customer, kept)

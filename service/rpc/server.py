@@ -25,14 +25,16 @@ from service.rpc.access.gate import Access
 from service.rpc.access.tls import Certificates, TlsRefused
 from service.rpc.admission.admission import Admission
 from service.rpc.admission.bulkhead import Bulkhead
+from service.rpc.asked_first import Guarded, having_asked
 from service.rpc.connections import most_connections
 from service.rpc.edge import Current, Edge
 from service.rpc.event_batches import MAX_BATCH_BYTES
-from service.rpc.methods import handlers_of, no_gate
+from service.rpc.methods import handlers_of, implementations_of, no_gate
 from service.rpc.ports_operating import Control
 from service.rpc.wrapper import Handler, require_fast_protobuf
 from service.telemetry.watch import UNWATCHED, Watch
 from service.tls_files import TlsFiles
+from service.watching_people import Ears
 
 __all__ = ["Listen", "Server"]
 
@@ -92,7 +94,8 @@ class Server:
         admission = admission or Admission()
         batches = Bulkhead(deciding=admission.deciding)
         self._current = Current(edge, watch, access=access, admission=admission, batches=batches)
-        self._handlers = handlers_of(self._current, edge.limits)
+        self._limits, self._implementations = edge.limits, implementations_of(self._current)
+        self._handlers = handlers_of(self._current, self._limits, self._implementations)
         self._gates = no_gate if access is None else access.gate
         self._health = health.Health(tuple(self._handlers))
         self._server: grpc.aio.Server | None = None
@@ -110,6 +113,15 @@ class Server:
     def controlled_by(self, control: Control) -> None:
         """Let operators ask and switch; before this, their calls are refused."""
         self._current.control = control
+
+    def listens_by(self, ears: Ears) -> None:
+        """Let callers watch what is written; before this, they are refused."""
+        self._current.ears = ears
+
+    def guarded(self) -> Guarded:
+        """Return what answers each method, for calls that come by another way than gRPC, with the same rules."""
+        behind = no_gate if self._current.access is None else having_asked
+        return Guarded(handlers_of(self._current, self._limits, self._implementations, behind), self._gates)
 
     async def start(self) -> int:
         """Open the port and return it, with health NOT_SERVING; raise `CannotListen` when it cannot be opened."""

@@ -16,7 +16,7 @@ import grpc
 from google.protobuf.internal import api_implementation
 from google.protobuf.message import DecodeError, Message
 
-from service.errors import DeadlineExpired, Undecodable, Violation
+from service.errors import DeadlineExpired, TooSlow, Undecodable, Violation
 from service.rpc.admission.shed import Connected, places_of
 from service.rpc.refusals import Refusal, refusal_of
 from service.rpc.undecodable import MOST_FIELDS, MOST_FIELDS_OF_A_BATCH, Looks, violation_in
@@ -28,6 +28,8 @@ Raws: TypeAlias = AsyncIterator[bytes]
 TimeLeft: TypeAlias = Callable[[], float]
 TimeToEnd: TypeAlias = Callable[[], float | None]
 Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
+LEFT_TO_SLOW_S = 5.0
+"""How long who did not take messages in time has to take that the call ended; then it is given up."""
 ENDED_WITHIN = Refusal(grpc.StatusCode.UNAVAILABLE, "The work was ended from within; repeat the call.")
 Seen: TypeAlias = Callable[[Any], object]
 """Is told of a call, as gRPC has it."""
@@ -194,10 +196,12 @@ def telling(
     most_bytes: int,
     gate: Gate | None = None,
     still: Callable[[], None] | None = None,
+    taken_s: float | None = None,
 ) -> Handler:
     """Wrap a method that answers one message with many; without a deadline it goes on until the caller leaves.
 
-    `still` is asked before each answer, and raises where the caller may hear no more.
+    `still` is asked before each answer, and raises where the caller may hear no more. An answer that is not taken
+    within `taken_s` seconds, where that is set, ends the call with `TooSlow`.
     """
 
     async def answer(raw: bytes, call: Call) -> None:
@@ -210,11 +214,21 @@ def telling(
                 async for message in answers:
                     if still is not None:
                         still()
-                    await call.write(message.SerializeToString())
+                    await _taken(call, message.SerializeToString(), taken_s)
+                    del message  # it would stay until the next one, which may be long
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - every error gets its status here
             await end(call, error)
 
     return grpc.unary_stream_rpc_method_handler(answer)
+
+
+async def _taken(call: Call, message: bytes, within_s: float | None) -> None:
+    """Send an answer; raise `TooSlow` where it is not taken in time."""
+    try:
+        async with asyncio.timeout(within_s):
+            await call.write(message)
+    except TimeoutError:
+        raise TooSlow("messages are not taken in time") from None
 
 
 def conversing(method: Conversing, times: Times, gate: Gate | None = None) -> Handler:
@@ -252,6 +266,8 @@ async def end(call: Call, error: BaseException) -> NoReturn:
     if (places := places_of(error)) is not None:
         places.keep(cast(Connected, call))
     refusal = refusal_unless_cancelled(error)
+    if isinstance(error, TooSlow) and (task := asyncio.current_task()) is not None:  # it may not take that either
+        asyncio.get_running_loop().call_later(LEFT_TO_SLOW_S, task.cancel)
     await call.abort(refusal.code, refusal.message, refusal.trailers)
 
 

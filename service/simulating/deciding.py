@@ -79,7 +79,8 @@ class Deciding:
             nothing = tuple(Spoken("", {}) for _ in rows)
             carried.said(logged.head.at_ms, logged.head.decision_id, _same(logged, nothing), ())
             return Redecided(nothing, (-1,) * len(rows), None, None, None)
-        request = Request(logged.head.customer, channel, asked, {})
+        trigger = logged.head.beside.trigger if logged.head.beside else ""
+        request = Request(logged.head.customer, channel, asked, {}, trigger=trigger)
         known, snapshot = self._known(logged.head, request, carried)
         judged = self._judged(snapshot, known, request, anywhere=not logged.head.placement)
         scores = self._engine.score(snapshot, judged, request)

@@ -34,6 +34,7 @@ class Beside(Struct, frozen=True, array_like=True):
     promises: tuple[Given, ...] = ()
     off: tuple[str, ...] = ()
     everything_off: bool = False
+    trigger: str = ""
 
 
 class LoggedRow(Struct, frozen=True, array_like=True):
@@ -110,6 +111,7 @@ def _beside(seen: Mapping[str, Any]) -> Beside:
         promises=tuple(_given(one) for one in seen.get("promises") or ()),
         off=tuple(seen.get("off") or ()),
         everything_off=seen.get("everything_off") is True,
+        trigger=seen.get("trigger") or "",
     )
 
 

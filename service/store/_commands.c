@@ -598,7 +598,7 @@ typedef struct {
     PyObject *told, *seal;
     Layout commit, counter;
     Text name, kept_ms;
-    Template context, decision, log, beside, counts; /* beside: with the head of the log */
+    Template context, decision, log, beside, heard, counts; /* beside: with the head of the log */
 } Committing;
 
 /* Pack what the store is told beside what it hands on as it is; 0 where that is unusual. */
@@ -732,13 +732,14 @@ static int put_commit(const Committing *self, Out *out, PyObject *commit, PyObje
 {
     int counts = field[COUNTING] != Py_None;
     Py_ssize_t n = PyTuple_GET_SIZE(field[CANDIDATES]);
-    put_head(out, '*', 17 + counts + n);
+    put_head(out, '*', 18 + counts + n);
     put(out, self->name);
-    put_word(out, counts ? "$1\r\n7\r\n" : "$1\r\n6\r\n");
+    put_word(out, counts ? "$1\r\n8\r\n" : "$1\r\n7\r\n");
     put_key(out, &self->context, digits, parts->customer);
     put_template(out, &self->log, digits);
     put_key(out, &self->decision, digits, parts->id);
     put_template(out, &self->beside, digits);
+    put_key(out, &self->heard, digits, parts->customer);
     if (counts)
         put_template(out, &self->counts, digits);
     put_bulk(out, parts->customer);
@@ -814,19 +815,20 @@ static void committing_dealloc(Committing *self)
 
 static PyObject *committing_new(PyTypeObject *type, PyObject *args, PyObject *named)
 {
-    PyObject *commit, *counter, *name, *kept_ms, *context, *decision, *log, *beside, *counts;
+    PyObject *commit, *counter, *name, *kept_ms, *context, *decision, *log, *beside, *heard, *counts;
     Committing *self = (Committing *)type->tp_alloc(type, 0);
     (void)named;
     if (self == NULL)
         return NULL;
     self->kept = Py_NewRef(args);
-    if (PyArg_ParseTuple(args, "OOOOOSSSSSSS", &self->twin, &self->told, &self->seal, &commit, &counter, &name, &kept_ms,
-                         &context, &beside, &decision, &log, &counts)
+    if (PyArg_ParseTuple(args, "OOOOOSSSSSSSS", &self->twin, &self->told, &self->seal, &commit, &counter, &name, &kept_ms,
+                         &context, &beside, &heard, &decision, &log, &counts)
         && learn_layout(&self->commit, commit, commit_fields) == 0
         && learn_layout(&self->counter, counter, counter_fields) == 0
         && template_of(context, &self->context) == 0 && template_of(beside, &self->beside) == 0
         && template_of(decision, &self->decision) == 0 && template_of(log, &self->log) == 0
-        && template_of(counts, &self->counts) == 0 && see_bytes(name, &self->name)
+        && template_of(counts, &self->counts) == 0 && template_of(heard, &self->heard) == 0
+        && see_bytes(name, &self->name)
         && see_bytes(kept_ms, &self->kept_ms))
         return (PyObject *)self;
     Py_DECREF(self);

@@ -8,6 +8,7 @@ not, for it may have run. docs/decisions/0048-cluster.md has the reasons and the
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 
 from service.errors import StoreError
@@ -15,7 +16,7 @@ from service.store.cluster_address import ClusterAddress, Place
 from service.store.cluster_map import SlotMap
 from service.store.cluster_node import NOT_SERVING, Entry, Node, NodeConnection, Sent
 from service.store.cluster_slots import slot_of, words_of
-from service.store.pipeline import Argument, Reply, StoreReplied, StoreUnavailable, pack
+from service.store.pipeline import Argument, Connection, Reply, StoreReplied, StoreUnavailable, pack
 from service.store.way import Execute
 
 MAP_KEPT_S = 10.0
@@ -62,6 +63,11 @@ class ClusterConnections:
         """Return what sends commands to each master, whatever their keys; raise a `StoreError` where none is known."""
         await self._map.looked(self._timeout_s, MAP_KEPT_S)
         return tuple(node.execute for node in self._map.masters)
+
+    async def opened(self, protocol: Callable[[], Connection]) -> Connection:
+        """Open one connection more to any master, for who asked to do with as they like, and to close."""
+        await self._map.looked(self._timeout_s, MAP_KEPT_S)
+        return await self._map.opened(protocol)
 
     def distrust(self) -> None:
         """Drop every open connection, because a reply came that its caller cannot explain; waiting calls fail."""

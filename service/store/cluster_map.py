@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from operator import attrgetter
 
@@ -13,8 +13,8 @@ from service.store.breaker import Told
 from service.store.cluster_address import ClusterAddress, Place
 from service.store.cluster_node import Entry, Node, Sent
 from service.store.cluster_slots import SLOTS, View, redirected_to
-from service.store.dialing import refused
-from service.store.pipeline import StoreReplied, StoreUnavailable
+from service.store.dialing import Server, refused
+from service.store.pipeline import Connection, StoreReplied, StoreUnavailable
 
 ASKED_AT_ONCE = 5
 SHORT_S = 0.05  # after the first server has said how it sees the cluster, others have so long
@@ -91,6 +91,12 @@ class SlotMap:
             if node not in self.masters:
                 self.look_soon()
         return node
+
+    async def opened(self, protocol: Callable[[], Connection]) -> Connection:
+        """Open one connection more to any master that is well; raise a `StoreError`."""
+        well = [node for node in self.masters if not node.breaker.failures] or list(self.masters)
+        server = Server(self._address.of(random.choice(well).place), self._entry.tls)  # noqa: S311 - hides nothing
+        return await server.open(self._entry.connect_ms / 1000, protocol)
 
     def look_soon(self) -> None:
         """Have the cluster looked at, unless somebody does already."""

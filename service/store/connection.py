@@ -114,6 +114,10 @@ class Connections:
         """Return what sends commands to the one server."""
         return (self.execute,)
 
+    async def opened(self, protocol: Callable[[], Connection]) -> Connection:
+        """Open one connection more, for who asked to do with as they like, and to close; raise a `StoreError`."""
+        return await self._target.open(self._connect_s, protocol)
+
     def told(self, breaker: Told, hedges: Told) -> None:
         """Let somebody count what the breaker does, and what is hedged."""
         self.breaker.told(breaker)

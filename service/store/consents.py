@@ -138,6 +138,7 @@ class ConsentStore:
         for _ in range(_MOST_HOPS):
             bucket = keys.bucket(customer)
             place = [keys.context_key(customer), keys.history_key(customer), keys.suppression_key(bucket)]
+            place += (keys.heard_key(customer), keys.ids_key(bucket))
             if self._marks and function == "consent":
                 place.append(keys.changed_key(bucket))
             reply = await self._calls.function(

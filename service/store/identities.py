@@ -267,6 +267,7 @@ class IdentityStore:
             keys.suppression_key(bucket),
             keys.history_key(customer),
             keys.changed_key(bucket),
+            keys.heard_key(customer),
         )
         reply = await self._calls.function(
             f"identity_{name}", place, (customer, self._erased(customer), *self._kept, *arguments),

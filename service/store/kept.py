@@ -8,8 +8,10 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from models.context import Purpose
 from models.states import cells, unpacked
 from service.core.plan import unpack
+from service.core.records import Happened
 from service.core.rights import Erased, Kept, KeptDecision, KeptOutcome, KeptReservation
 from service.store.calls import StoreUnreadable
 from service.store.consents import consent_of
@@ -25,6 +27,7 @@ GROUPS = ("s", "p", "f", "qs", "qp", "qf")
 # consent, how far ahead of its arrival it was dated, and the version of what is remembered.
 _TOLD_OTHERWISE = frozenset("iauloenwytgx")
 
+_PURPOSES = {purpose.group.encode(): purpose for purpose in Purpose}
 _times = msgspec.msgpack.Decoder(dict[str, tuple[int, ...]]).decode
 _elsewhere = msgspec.msgpack.Decoder(dict[str, dict[str, tuple[int, ...]]]).decode
 _aliases = msgspec.msgpack.Decoder(tuple[tuple[str, int], ...]).decode
@@ -32,7 +35,7 @@ _aliases = msgspec.msgpack.Decoder(tuple[tuple[str, int], ...]).decode
 
 def kept_of(reply: Sequence[Any]) -> Kept:
     """Return what is kept under one id; what cannot be read is kept as well."""
-    now_ms, flat, digest_bytes, changes, changed, erased_ms, log_end, out_end = reply[1:]
+    now_ms, flat, digest_bytes, changes, changed, erased_ms, log_end, out_end, happened = reply[1:]
     held = {name.decode(errors="replace"): value for name, value in pairs(flat).items()}
     groups = {name: held[name] for name in GROUPS if name in held and _readable(held[name])}
     counters, elsewhere = _decoded(_times, held.get("k")), _decoded(_elsewhere, held.get("j"))
@@ -61,6 +64,7 @@ def kept_of(reply: Sequence[Any]) -> Kept:
         promised=promised or (),
         reserved=reserved or (),
         last=last,
+        happened=happened_of(happened),
     )
 
 
@@ -118,7 +122,22 @@ def erased_of(customer: str, kept: Kept, counts: Counts) -> Erased:
         links=len(kept.aliases),
         holds=counts["holds"],
         remembered=kept.remembered,
+        happened=len(kept.happened),
+        moments=counts["moments"],
     )
+
+
+def happened_of(kept: Sequence[bytes]) -> tuple[Happened, ...]:
+    """Return the events of a journey; what cannot be read is left out."""
+    return tuple(filter(None, map(_happened, kept)))
+
+
+def _happened(packed: bytes) -> Happened | None:
+    try:
+        at, arrived, kind = packed[1:].decode().split(" ", 2)
+        return Happened(kind, _PURPOSES[packed[:1]], int(at), int(arrived))
+    except (ValueError, KeyError):
+        return None
 
 
 def _readable(group: bytes) -> bool:

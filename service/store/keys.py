@@ -13,6 +13,10 @@
                                        g the version of z and v
     tact:{0a3}:e:<customer>   string   digests (6 bytes each) of event ids before those in e: at least the last 4,096
     tact:{0a3}:h:<customer>   list     the last 100 changes of the consent, the oldest first
+    tact:{0a3}:l:<customer>   string   what was written while somebody listens, and for minutes after (lua/heard.lua)
+    tact:{0a3}:j:<customer>   list     the last 100 events, the oldest first: the letter of the purpose that lets it be
+                                       told, when it happened, when it arrived (ms), its type (lua/journey.lua)
+    tact:{0a3}:ids            zset     the ids of customers of whom anything is kept, in their order
     tact:{0a3}:log            stream   one entry a decision: l link of the entry before it (chain.py), i customer,
                                        e entry, c chosen, b bound, a actions,
                                        r what was reserved, by action and cap counter,
@@ -29,6 +33,10 @@
     tact:{0a3}:g:<customer>   string   the ids that an erasure asked for under this one has not finished with
     tact:{0a3}:q              hash     scope, action and segment to what was counted of them for what is learned between
                                        trainings (lua/adaptive.lua); names nobody
+    tact:{0a3}:t:<customer>   hash     what triggers wait for: trigger and key to what is known of it (lua/moments.lua)
+    tact:{0a3}:due:<channel>  zset     moments of triggers to when they are due (ms), or, while lent to a consumer,
+                                       to the loan's end
+    tact:{0a3}:dead:<channel> zset     those that no consumer finished, to since when (ms)
     tact:{0a3}:w              string   the version and the actions of what is switched off; absent: nothing; kept for
                                        ever
     tact:{0a3}:x              hash     keyed digest (16 bytes) of an erased customer to the moment (ms); kept for ever
@@ -100,23 +108,61 @@ def history_key(customer: str) -> bytes:
     return _key(bucket(customer), "h", customer)
 
 
-def fold_keys(customer: str) -> tuple[bytes, bytes, bytes, bytes]:
-    """Return the keys that folding a customer's events touches: context, events, erased and changed customers."""
+def heard_key(customer: str) -> bytes:
+    """Return the key, and the channel, of what is written of a customer while somebody listens."""
+    return _key(bucket(customer), "l", customer)
+
+
+def moments_key(customer: str) -> bytes:
+    """Return the key of what triggers wait for with a customer."""
+    return _key(bucket(customer), "t", customer)
+
+
+def due_key(bucket: str, channel: str) -> bytes:
+    """Return the key of a bucket's moments that are due on a channel."""
+    return _key(bucket, "due", channel)
+
+
+def dead_key(bucket: str, channel: str) -> bytes:
+    """Return the key of a bucket's moments on a channel that no consumer finished."""
+    return _key(bucket, "dead", channel)
+
+
+def heard_channel() -> bytes:
+    """Return the channel of what concerns everybody who listens."""
+    return b"tact:heard"
+
+
+def journey_key(customer: str) -> bytes:
+    """Return the key of what happened to a customer, as far as it is kept."""
+    return _key(bucket(customer), "j", customer)
+
+
+def ids_key(bucket: str) -> bytes:
+    """Return the key of the ids of a bucket's customers."""
+    return f"tact:{{{bucket}}}:ids".encode()
+
+
+def fold_keys(customer: str) -> tuple[bytes, ...]:
+    """Return the keys that folding a customer's events touches: context, events, erased and changed customers, heard,
+    journey, ids.
+    """
     named = customer.encode()
-    contexts, events, erased, changed = _fold_places(crc32(named) % BUCKETS)
-    return contexts + named, events + named, erased, changed
+    contexts, events, erased, changed, heard, journey, ids = _fold_places(crc32(named) % BUCKETS)
+    return contexts + named, events + named, erased, changed, heard + named, journey + named, ids
 
 
 @lru_cache(maxsize=BUCKETS)
-def _fold_places(number: int) -> tuple[bytes, bytes, bytes, bytes]:
-    """Return what `fold_keys` says of all customers of a bucket, whose ids follow in the first two."""
+def _fold_places(number: int) -> tuple[bytes, ...]:
+    """Return what `fold_keys` says of all customers of a bucket; their ids are to follow in those of one customer."""
     place = f"{number:03x}"
-    return _key(place, "c", ""), _key(place, "e", ""), suppression_key(place), changed_key(place)
+    begun = _key(place, "c", ""), _key(place, "e", ""), suppression_key(place), changed_key(place)
+    return *begun, _key(place, "l", ""), _key(place, "j", ""), ids_key(place)
 
 
-def prefixes(bucket: str) -> tuple[bytes, bytes]:
-    """Return how the keys of a bucket begin that end with the id of a customer (context) and of a decision."""
-    return _key(bucket, "c", ""), _key(bucket, "d", "")
+def prefixes(bucket: str) -> tuple[bytes, bytes, bytes]:
+    """Return how the keys of a bucket begin that end with the id of a customer (context, heard) and of a decision."""
+    return _key(bucket, "c", ""), _key(bucket, "l", ""), _key(bucket, "d", "")
 
 
 def log_key(bucket: str) -> bytes:

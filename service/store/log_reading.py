@@ -9,6 +9,7 @@ from service.core.logged import NO_PLACE, DecisionPage, OutcomePage
 from service.core.rights import KeptOutcome
 from service.store import keys
 from service.store.calls import Calls
+from service.store.connection import pack
 from service.store.kept import decision_of, outcome_of, pairs
 from service.store.suppression import Suppression
 
@@ -34,6 +35,10 @@ class LogStore:
         found = tuple(filter(None, (_outcome(at, fields) for at, fields in entries)))
         last = entries[-1][0] if entries else after
         return OutcomePage(found, last, len(entries) < READ_AT_ONCE, len(entries) - len(found))
+
+    async def removed(self, bucket: int, deadline_s: float | None = None) -> int:
+        """Return a number that changes when an erasure removes decisions of a bucket."""
+        return int(await self._calls.call(pack("ZCARD", keys.gone_key(keys.log_key(f"{bucket:03x}"))), deadline_s))
 
     async def erased(self, customers: Iterable[str], deadline_s: float | None = None) -> Mapping[str, int]:
         """Return when (ms) customers were erased, of those who were."""

@@ -81,10 +81,10 @@ class MemoryStore:
         latest_ms = max(came_ms, decided_ms)
         at = min(max(came_ms if at_ms is None else at_ms, decided_ms), latest_ms)
         told = (action, group, intents, kind, at, mark_of(decision_id, action), latest_ms, reserved)
-        await self._remember(customer, _encode(told), deadline_s)
+        await self._remember(customer, _encode(told), deadline_s, decision_id)
         if alias:
             with suppress(CustomerErased):
-                await self._remember(alias, _encode(told), deadline_s)
+                await self._remember(alias, _encode(told), deadline_s, decision_id)
 
     async def _answered(
         self, customer: str, decision_id: str, action: str, kind: int, deadline_s: float | None
@@ -99,12 +99,13 @@ class MemoryStore:
         )  # fmt: skip
         return None if reply[1] is None else (reply[1], reply[2], reply[3], reply[4].decode())
 
-    async def _remember(self, asked: str, told: bytes, deadline_s: float | None) -> None:
+    async def _remember(self, asked: str, told: bytes, deadline_s: float | None, decision_id: str = "") -> None:
         customer = asked
         for _ in range(_MOST_HOPS):
-            place = keys.context_key(customer), keys.suppression_key(keys.bucket(customer))
+            bucket = keys.bucket(customer)
+            place = keys.context_key(customer), keys.suppression_key(bucket), keys.heard_key(customer)
             reply = await self._calls.function(
-                "remember", place, (customer, self._erased(customer), self._kept_ms, asked, told),
+                "remember", place, (customer, self._erased(customer), self._kept_ms, asked, told, decision_id),
                 about=customer.encode(), length=2, deadline_s=deadline_s,
             )  # fmt: skip
             if reply[1] == _Fate.ERASED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -13,6 +14,7 @@ from service.store.cluster_address import ClusterAddress
 from service.store.cluster_confirmed import ConfirmedCluster
 from service.store.connection import Connection, Connections, MakeConnection
 from service.store.durable import Confirmation
+from service.store.pipeline import StoreUnavailable
 from service.store.sentinel import Sentinels
 from service.store.sentinel_way import SentinelConnections
 from service.store.way import Way
@@ -42,6 +44,12 @@ class Ways:
         for way in {id(way): way for way in (self.quick, self.confirmed)}.values():
             if isinstance(way, Connections | ClusterConnections | ConfirmedCluster):
                 way.told(breaker, hedges)
+
+    async def opened(self, protocol: Callable[[], Connection]) -> Connection:
+        """Open one connection more to a server that hears what is published anywhere; raise a `StoreError`."""
+        if not isinstance(self.quick, Connections | ClusterConnections):
+            raise StoreUnavailable("This way to the store opens no connection more.")
+        return await self.quick.opened(protocol)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -55,8 +55,12 @@ class PredictionStore:
         customer, operations = prediction.customer, _encode(prediction.operations)
         for _ in range(_MOST_HOPS):
             reply = await self._calls.function(
-                "predict", (keys.context_key(customer), keys.suppression_key(keys.bucket(customer))),
-                (customer, self._erased(customer), self._context_ms, prediction.computed_ms, operations, self._levels),
+                "predict",
+                (keys.context_key(customer), keys.suppression_key(keys.bucket(customer)), keys.heard_key(customer)),
+                (
+                    customer, self._erased(customer), self._context_ms, prediction.computed_ms, operations,
+                    self._levels, prediction.name,
+                ),
                 about=customer.encode(), length=3, deadline_s=deadline_s,
             )  # fmt: skip
             if reply[1] != _ALIAS:

@@ -50,6 +50,7 @@ class _Bucket(NamedTuple):
 
     name: str
     context: bytes
+    heard: bytes
     decision: bytes
     log: bytes
     beside: bytes
@@ -133,19 +134,19 @@ class Committing:
         customer, entry, consent = commit.customer.encode(), commit.entry, commit.consent
         bucket, size = _bucket(crc32(customer) % keys.BUCKETS), len(customer)
         decision, told = _decision(bucket, commit.decision_id), _told(commit)
-        places, counts = (b"6", b"") if commit.counting is None else (b"7", bucket.counts)
+        places, counts = (b"7", b"") if commit.counting is None else (b"8", bucket.counts)
         candidates = [_BULK % (len(row), row) for row in map(in_a_row, commit.candidates)]
         return decision, _COMMIT % (
-            17 + bool(counts) + len(candidates), self.name, places,
+            18 + bool(counts) + len(candidates), self.name, places,
             len(bucket.context) + size, bucket.context, customer, bucket.log, len(decision), decision,
-            bucket.settled, counts, size, customer, len(entry), entry, len(commit.digest), commit.digest,
-            len(digest), digest, len(consent), consent, self.kept, len(told), told, seal(entry), b"".join(candidates),
+            bucket.settled, len(bucket.heard) + size, bucket.heard, customer, counts,
+            size, customer, len(entry), entry, len(commit.digest), commit.digest, len(digest), digest,
+            len(consent), consent, self.kept, len(told), told, seal(entry), b"".join(candidates),
         )  # fmt: skip
 
 
-_COMMIT = b"".join(
-    (b"*%d\r\n%b$1\r\n%b\r\n$%d\r\n%b%b\r\n%b", _BULK, b"%b%b", 5 * _BULK, b"%b", _BULK, b"$32\r\n%b\r\n%b")
-)
+_COMMIT_KEYS = b"$%d\r\n%b%b\r\n%b" + _BULK + b"%b$%d\r\n%b%b\r\n%b"
+_COMMIT = b"".join((b"*%d\r\n%b$1\r\n%b\r\n", _COMMIT_KEYS, 5 * _BULK, b"%b", _BULK, b"$32\r\n%b\r\n%b"))
 """How many parts, the function; keys; customer, entry, digests, consent; times to live; the rest; seal; candidates."""
 
 
@@ -169,7 +170,7 @@ def commit_packer(committing: Committing) -> CommitPacker:
 def compiled_committing(committing: Committing) -> Any:  # noqa: ANN401 - it is compiled
     """Return the compiled side of a commit command."""
     any_ = _named(_ANY)
-    parts = (any_.context, any_.settled, any_.decision, any_.log, any_.counts)
+    parts = (any_.context, any_.settled, any_.heard, any_.decision, any_.log, any_.counts)
     return _COMMANDS.Committing(
         committing.packed, _told, seal, Commit, Counter, committing.name, committing.kept, *parts
     )

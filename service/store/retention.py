@@ -59,7 +59,9 @@ def milliseconds(span: timedelta) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of keys: how they look, what they hold, and what of `Retention` bounds their life; empty for ever.
+    """One kind of keys: how they look, what they hold, and what of `Retention` bounds their life.
+
+    That is empty for ever, and for what lives for so many `seconds` whatever is set.
 
     `about_people` says whether their name or value tells of one customer: then an erasure removes it.
     """
@@ -68,6 +70,7 @@ class Kind:
     holds: str
     kept: str
     about_people: bool
+    seconds: int = 0
 
     def names(self, key: bytes) -> bool:
         """Tell whether a key is of this kind."""
@@ -81,6 +84,9 @@ KINDS: tuple[Kind, ...] = (
     Kind(f"{_BUCKET}c:.+", "what is known of a customer", "context", True),
     Kind(f"{_BUCKET}e:.+", "digests of event ids", "context", True),
     Kind(f"{_BUCKET}h:.+", "changes of a consent", "consent_history", True),
+    Kind(f"{_BUCKET}j:.+", "what happened to a customer: types and moments", "context", True),
+    Kind(f"{_BUCKET}ids", "the ids of customers of whom anything is kept", "context", True),
+    Kind(f"{_BUCKET}l:.+", "what was written while somebody listens", "", True, seconds=300),
     Kind(f"{_BUCKET}n", "customers whose predictions are due", "context", True),
     Kind(f"{_BUCKET}log", "decisions", "log", True),
     Kind(f"{_BUCKET}lh", "the link of the newest decision", "log", False),
@@ -91,6 +97,8 @@ KINDS: tuple[Kind, ...] = (
     Kind(f"{_BUCKET}og", "the links of erased outcomes", "outcomes", False),
     Kind(f"{_BUCKET}o:.+", "outcomes beside their decision", "decision", True),
     Kind(f"{_BUCKET}g:.+", "what an erasure has not finished with", "decision", True),
+    Kind(f"{_BUCKET}t:.+", "what triggers wait for", "context", True),
+    Kind(f"{_BUCKET}(due|dead):.+", "moments of triggers that are due, or that nobody finished", "context", True),
     Kind(f"{_BUCKET}q", "what was counted for what is learned between trainings", "log", False),
     Kind(f"{_BUCKET}x", "keyed digests of erased customers", "", False),
     Kind(f"{_BUCKET}w", "what is switched off", "", False),

@@ -46,6 +46,14 @@ class Supply(Protocol):
         ...
 
 
+class Moments(Protocol):
+    """Keeps what triggers wait for."""
+
+    async def forget(self, customer: str, deadline_s: float | None) -> int:
+        """Remove all that is kept under one id; return how much that was."""
+        ...
+
+
 class RightsStore:
     """Tells and removes what is kept about a person, under all ids that are linked to the one that is given.
 
@@ -53,7 +61,13 @@ class RightsStore:
     """
 
     def __init__(
-        self, calls: Calls, suppression: Suppression, people: People, supply: Supply, retention: Retention
+        self,
+        calls: Calls,
+        suppression: Suppression,
+        people: People,
+        supply: Supply,
+        retention: Retention,
+        moments: Moments,
     ) -> None:
         self._noted_ms = milliseconds(retention.decision)
         self._kept_ms = milliseconds(retention.log), milliseconds(retention.outcomes)
@@ -61,6 +75,7 @@ class RightsStore:
         self._supply = supply
         self._suppression = suppression
         self._people = people
+        self._moments = moments
 
     async def person(self, customer: str, deadline_s: float | None = None) -> Person:
         """Return who a customer is, with all aliases; what is stored of them besides need not be readable."""
@@ -142,7 +157,7 @@ class RightsStore:
         """Remove what is kept under one id; return what that was and the ids that were linked to it."""
         reply = await self._about("suppress", customer, deadline_s, not_before_ms)
         kept, bucket = kept_of(reply), keys.bucket(customer)
-        counts: Counts = Counter()
+        counts: Counts = Counter(moments=await self._moments.forget(customer, deadline_s))
         gone: set[str] = set()
         async for page in self._pages(keys.log_key(bucket), customer, kept.log_end, deadline_s):
             made = [entry for at, fields in page if (entry := decision_of(at, fields).entry)]
@@ -168,10 +183,11 @@ class RightsStore:
         place = (
             keys.context_key(customer), keys.events_key(customer), keys.history_key(customer),
             keys.changed_key(bucket), keys.suppression_key(bucket), keys.log_key(bucket), keys.out_key(bucket),
+            keys.heard_key(customer), keys.journey_key(customer), keys.ids_key(bucket),
         )  # fmt: skip
         arguments: tuple[Argument, ...] = (customer, self._suppression.digest(customer), *more)
         return await self._calls.function(
-            function, place, arguments, about=customer.encode(), length=9, deadline_s=deadline_s
+            function, place, arguments, about=customer.encode(), length=10, deadline_s=deadline_s
         )
 
     async def _forget(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from models.context import ContextSchema
 from models.fold_merge import stored_fields
 from service.core.archived import Part
+from service.core.journey import letters_of_events
 from service.store.archive import ArchiveStore
 from service.store.audit import AuditStore, InForce
 from service.store.calls import Calls
@@ -17,12 +18,14 @@ from service.store.consents import ConsentStore
 from service.store.counts import CountStore
 from service.store.customers import CustomerStore
 from service.store.demand import DemandStore
-from service.store.events import EventStore
+from service.store.events import NO_TRIGGERS, EventStore
 from service.store.households import HouseholdStore
 from service.store.identities import IdentityStore
 from service.store.issued import IssuedStore
+from service.store.journeys import JourneyStore
 from service.store.log_reading import LogStore
 from service.store.memory import MemoryStore
+from service.store.moments import MomentStore
 from service.store.outcomes import Outcomes, OutcomeStore
 from service.store.people import People
 from service.store.predictions import PredictionStore
@@ -31,6 +34,7 @@ from service.store.retention import Retention
 from service.store.rights import RightsStore
 from service.store.supply import SupplyStore
 from service.store.suppression import Suppression
+from service.store.unsaying import UnsayingStore
 from service.store.way import Way
 from service.store.words import WordStore
 
@@ -61,12 +65,15 @@ class Store:
     purposes: PurposeStore
     words: WordStore
     memory: MemoryStore
+    unsaying: UnsayingStore
     households: HouseholdStore
     log: LogStore
     counts: CountStore
     chain: ChainStore
     archive: ArchiveStore
+    journeys: JourneyStore
     audit: AuditStore
+    moments: MomentStore
 
     @classmethod
     def over(
@@ -81,6 +88,7 @@ class Store:
         parts: Sequence[Part] = (),
         in_force: InForce | None = None,
         confirmed: Way | None = None,
+        channels: Mapping[str, str] = NO_TRIGGERS,
     ) -> Store:
         """Put the store together.
 
@@ -88,33 +96,38 @@ class Store:
         level of customers without a consent. `suppression` keeps erased customers out; without its key nobody can be
         erased. `mark_changes` notes whom models are to be asked about again. `schema` says how
         the fields that are kept of a person's identities merge, and for which purposes. `parts` are archived,
-        `in_force` is noted in the audit record. What writes goes over `confirmed`, where that is given.
+        `in_force` is noted in the audit record. What writes goes over `confirmed`, where that is given. `channels` are
+        those of the triggers.
         """
         calls = Calls(connections, confirmed)
         recorder = OutcomeStore(calls, retention)
         identities = IdentityStore(calls, groups_by_level, lowest, retention, suppression, mark_changes)
         customers = CustomerStore(calls, groups_by_level, lowest, retention, suppression)
+        moments = MomentStore(calls, retention, channels.values())
         return cls(
             calls=calls,
             customers=People(customers, identities, stored_fields(schema)),
             identities=identities,
-            events=EventStore(calls, retention, suppression, mark_changes),
+            events=EventStore(calls, retention, suppression, mark_changes, channels, letters_of_events(schema)),
             consents=ConsentStore(calls, groups_by_level, lowest, retention, suppression, identities, mark_changes),
             outcomes=recorder,
             recorder=recorder,
             issued=IssuedStore(calls),
             predictions=PredictionStore(calls, groups_by_level, lowest, retention, suppression, identities),
             changes=ChangeStore(calls),
-            rights=RightsStore(calls, suppression, identities, SupplyStore(calls, retention), retention),
+            rights=RightsStore(calls, suppression, identities, SupplyStore(calls, retention), retention, moments),
             supply=SupplyStore(calls, retention),
             demand=DemandStore(calls, retention),
             purposes=PurposeStore(calls, stored_fields(schema)),
             words=WordStore(calls, retention),
             memory=MemoryStore(calls, retention, suppression, identities),
+            unsaying=UnsayingStore(calls),
             households=HouseholdStore(calls, retention),
             log=LogStore(calls, suppression),
             counts=CountStore(calls),
             chain=ChainStore(calls, retention),
+            journeys=JourneyStore(calls, groups_by_level, lowest),
             archive=ArchiveStore(calls, retention, parts),
             audit=AuditStore(calls, suppression, in_force),
+            moments=moments,
         )

@@ -60,6 +60,12 @@ class SupplyStore:
         reply = await self._call("supply_look", take.item, take.place, told, 2, deadline_s)
         return bool(reply[1])
 
+    async def stands(self, take: Take, decision_id: str, deadline_s: float | None = None) -> bool:
+        """Tell whether a decision's action holds its units still, and no more are held than were reported."""
+        told = (keys.lease(decision_id, take.action),)
+        reply = await self._call("supply_stands", take.item, take.place, told, 2, deadline_s)
+        return bool(reply[1])
+
     async def accept(
         self, take: Take, decision_id: str, accepted_ms: int | None, deadline_s: float | None = None
     ) -> bool:

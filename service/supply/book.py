@@ -73,6 +73,11 @@ class Book:
         if stock is not None:
             self.note(shelf, stock.free + units)
 
+    async def renew(self, item: str, place: str) -> None:
+        """Read again what is free of an item at a place, where decisions ask for it; raise StoreError."""
+        if (item, place) in self.stocks:
+            await self._read([(item, place)], READ_WITHIN_S)
+
     async def keep_fresh(self) -> None:
         """Read everything that is asked for again and again, until cancelled."""
         while True:

@@ -104,6 +104,13 @@ COUNTED = (
         ("strategy", "model"),
     ),
     Count("shadow", "outcome", "{decision}", "Challengers asked beside a decision: same, other or failed."),
+    Count(
+        "triggers",
+        "fate",
+        "{moment}",
+        "Moments of triggers that were due: sent, put off till later, ended as gone, late or suppressed, or dead.",
+        ("sent", "later", "gone", "late", "suppressed", "dead"),
+    ),
     Count("strategy.rules_gone", "rule", "{rule}", "Rules that a version which was taken into service did not have."),
 )
 """All counts that there are."""

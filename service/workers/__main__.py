@@ -80,6 +80,11 @@ class Serves:
         return self.running.port
 
     @property
+    def web_port(self) -> int | None:
+        """The port that browsers call; unset where none may."""
+        return self.running.web.port if self.running.web else None
+
+    @property
     def told(self) -> tuple[str, str]:
         """The versions of strategy and model that are in force."""
         return self.running.strategy.version, self.running.model

@@ -71,13 +71,14 @@ class Verdict(Struct, tag=True, frozen=True):
 
 
 class Serving(Struct, tag=True, frozen=True):
-    """It serves on the port: what decides, by name, and what to warn of."""
+    """It serves on the port, and for browsers where they may call: what decides, by name, and what to warn of."""
 
     port: int
     strategy: str
     model: str
     guardrails: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    web_port: int | None = None
 
 
 class Beat(Struct, tag=True, frozen=True):

@@ -23,8 +23,11 @@ class Held:
     sockets: tuple[socket.socket, ...]
 
     @classmethod
-    def on(cls, host: str, port: int) -> Held:
-        """Hold a port on all addresses of a host, any free one for 0; raise `CannotListen` where that cannot be."""
+    def on(cls, host: str, port: int, setting: str = "--port") -> Held:
+        """Hold a port on all addresses of a host, any free one for 0; raise `CannotListen` where that cannot be.
+
+        `setting` is where the port was said, for whoever has to say another one.
+        """
         held: list[socket.socket] = []
         try:
             for family, address in _addresses(host):
@@ -38,7 +41,7 @@ class Held:
                 one.close()
             raise CannotListen(
                 f"Cannot listen on {_spelled(host, port)}: the port is taken, or the host is none of this machine's. "
-                "Choose another --port (0 takes a free one) or --host."
+                f"Choose another {setting} (0 takes a free one) or --host."
             ) from None
         return cls(port, tuple(held))
 

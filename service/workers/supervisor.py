@@ -38,6 +38,7 @@ class Supervisor:
     def __init__(self, settings: Settings, program: str = PROGRAM) -> None:
         self._settings, self._program = settings, program
         self._held: Held | None = None
+        self._held_for_browsers: Held | None = None
         self._sharing = Sharing(settings.store, waits=settings.reload)
         self._seats = tuple(Keeping(number + 1, self._worker, self._goes_on) for number in range(settings.workers))
         self._failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -56,6 +57,8 @@ class Supervisor:
         _check_can_be_told(self._settings)
         try:
             self._held = Held.on(self._settings.host, self._settings.port)
+            if (web_port := self._settings.web.port) is not None:
+                self._held_for_browsers = Held.on(self._settings.host, web_port, "--web-port")
             self._ticking = asyncio.create_task(self._tick())
             self._ticking.add_done_callback(self._sees_no_more)
             await self._begin(self._seats[:1])
@@ -86,8 +89,9 @@ class Supervisor:
         if self._ticking is not None:
             self._ticking.cancel()
         await self._sharing.close()
-        if self._held is not None:
-            self._held.close()
+        for held in (self._held, self._held_for_browsers):
+            if held is not None:
+                held.close()
 
     async def _all_left(self, within_s: float) -> None:
         if not self._tasks:
@@ -110,8 +114,10 @@ class Supervisor:
 
     def _worker(self, number: int, starts: int) -> Process:
         port = self._held.port if self._held else self._settings.port
-        seat = Seat(number, starts, self._guarded)
-        settings = replace(self._settings, port=port, seat=seat)
+        seat, web = Seat(number, starts, self._guarded), self._settings.web
+        if self._held_for_browsers:
+            web = replace(web, port=self._held_for_browsers.port)
+        settings = replace(self._settings, port=port, web=web, seat=seat)
         return Process(settings, self._sharing, asyncio.get_running_loop().time, self._told, self._program)
 
     def _told(self, message: Serving | Beat) -> None:

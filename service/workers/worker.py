@@ -44,6 +44,11 @@ class Service(Protocol):
         ...
 
     @property
+    def web_port(self) -> int | None:
+        """The port that browsers call; unset where none may."""
+        ...
+
+    @property
     def told(self) -> tuple[str, str]:
         """The versions of strategy and model that are in force."""
         ...
@@ -144,7 +149,8 @@ class Worker:
 
     async def _serve(self, service: Service) -> None:
         strategy, model = service.told
-        self._say(Serving(service.port, strategy, model, service.guardrails, tuple(service.warnings)))
+        warnings = tuple(service.warnings)
+        self._say(Serving(service.port, strategy, model, service.guardrails, warnings, service.web_port))
         self._look.is_to(service.look_now)  # it may have read the folders before they changed
         beating = asyncio.create_task(self._beat(service))
         with suppress(Told):

@@ -19,7 +19,8 @@ COMMANDS = [
     ("switch", "on"), ("switch", "list"), ("models",), ("models", "list"), ("models", "card"), ("models", "history"),
     ("models", "shadow"),
     ("log",), ("log", "export"), ("log", "import"), ("promote",), ("drift",), ("recalibrate",), ("evaluate",),
-    ("tend",), ("simulate",),
+    ("tend",), ("simulate",), ("watch",),
+    ("triggers",), ("triggers", "subscribe"), ("triggers", "dead"), ("triggers", "release"),
 ]  # fmt: skip
 
 

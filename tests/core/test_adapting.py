@@ -26,7 +26,10 @@ STRENGTH = 40.0
 PLAIN = Adaptive(3, DAY_MS, 30 * DAY_MS, STRENGTH)
 BY_TIER = replace(PLAIN, segment="past.tier")
 COUNTED = st.builds(
-    lambda said, rate, came: Counted(said, rate * said, came), st.floats(1, 1000), st.floats(0.001, 1), st.floats(0, 100)
+    lambda said, rate, came: Counted(said, rate * said, came),
+    st.floats(1, 1000),
+    st.floats(0.001, 1),
+    st.floats(0, 100),
 )
 
 

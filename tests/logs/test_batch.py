@@ -26,7 +26,7 @@ SEEN: dict[str, Any] = {
     "promises": [
         {"key": "k", "action": "a", "given": AT_MS, "until": AT_MS, "decision_id": "d", "held": True},
     ],
-    "off": ["b"], "everything_off": False,
+    "off": ["b"], "everything_off": False, "trigger": "cart-left",
 }  # fmt: skip
 
 

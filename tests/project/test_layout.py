@@ -88,6 +88,8 @@ def test_the_wheel_holds_the_packages_and_their_types(tmp_path: Path) -> None:
     assert {f"{package}/py.typed" for package in packages} <= names
     assert {"tact/v1/decision_pb2.py", "tact/v1/decision_pb2.pyi", "tact/v1/decision_pb2_grpc.pyi"} <= names
     assert any(name.endswith("dist-info/licenses/LICENSE") for name in names)
+    assert "service/web/static/index.html" in names
+    assert [name for name in names if name.startswith("service/web/") and "/static/" not in name] == []
 
 
 def test_the_files_that_take_longest_are_there() -> None:

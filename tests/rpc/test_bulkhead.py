@@ -12,9 +12,10 @@ from service.rpc.batches import AT_A_STRETCH, a_turn
 from service.rpc.contexts import Contexts
 from service.rpc.edge import Current
 from service.rpc.event_batches import EventBatch
+from service.rpc.insights import Insights
 from service.rpc.outcomes import Outcomes
 from service.rpc.predictions import Predictions
-from tact.v1 import context_pb2, outcome_pb2, prediction_pb2
+from tact.v1 import context_pb2, insight_pb2, outcome_pb2, prediction_pb2
 from tests.rpc.world import edge_of
 
 
@@ -129,3 +130,16 @@ async def test_others_have_their_turn() -> None:
         await a_turn(position)
     other.cancel()
     assert turns == 10
+
+
+async def test_insight_has_places_of_its_own() -> None:
+    """Whoever searches a customer does not wait for who counts, nor the other way round; and who counts is bounded."""
+    current = Current(edge_of(), batches=Bulkhead(at_once=1, most_waiting=0))
+    asked = insight_pb2.GetInsightRequest()
+    async with current.batches.place(1.0):
+        await Insights(current).get_insight(asked, 1.0)
+    async with current.insights.place(1.0), current.insights.place(1.0):
+        async with current.batches.place(0.1):
+            pass
+        with pytest.raises(DeadlineExpired):
+            await Insights(current).get_insight(asked, 0.05)

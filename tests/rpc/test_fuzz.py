@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import grpc
@@ -15,19 +15,14 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.core.audit import Audited, AuditPage, Who
-from service.core.chain_walk import Found
-from service.core.decision import Known
-from service.core.logged import DecisionPage, OutcomePage
-from service.core.predictions import Change, PredictionFate, PredictionToStore
-from service.core.records import Agreed, ConsentRecord, OutcomeRecord, OutcomeStatus, Person
-from service.core.rights import Erased, Kept, KeptDecision, KeptOutcome
-from service.core.supplies import DemandTold, SupplyFate, SupplyReport, SupplyStatus
-from tact.v1.decision_pb2 import DecideResponse
-from tests.rpc.messages import METHODS, call_raw
+from tact.v1.decision_pb2 import DecideResponse, WatchRequest
+from tact.v1.journey_pb2 import GetJourneyRequest, SearchCustomersRequest
+from tact.v1.trigger_pb2 import ListDeadMomentsRequest
+from tests.rpc.messages import METHODS, ask, call_raw
 from tests.rpc.world import NOW_MS, Alone, calling, edge_of
+from tests.rpc.yielding import Ears, EmptyChains, EmptyLog, EmptyRecord, ShortJourneys, Standing, Yielding
 
-ENDLESS = {"WatchChanges", "WatchDemand"}  # they go on until the caller leaves, which is no error
+ENDLESS = {"Watch", "WatchChanges", "WatchDemand", "Subscribe"}  # they go on until the caller leaves, which is no error
 ANSWERS = {grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT}
 WORDS = ["c-1", "web", "greeting", "hero", "purchase", "noted", "amount", "text", "personal", "present.sentiment"]
 HOSTILE = [
@@ -81,138 +76,6 @@ def _message(descriptor: Any, drawn: dict[str, Any]) -> Message:  # noqa: ANN401
     return GetMessageClass(descriptor)(**drawn)
 
 
-class EmptyLog:
-    """A log in which nothing stands yet."""
-
-    async def decisions(self, bucket: int, after: str, deadline_s: float | None = None) -> DecisionPage:
-        """Tell none."""
-        return DecisionPage((), after, True)
-
-    async def outcomes(self, bucket: int, after: str, deadline_s: float | None = None) -> OutcomePage:
-        """Tell none."""
-        return OutcomePage((), after, True, 0)
-
-    async def erased(self, customers: Iterable[str], deadline_s: float | None = None) -> dict[str, int]:
-        """Know of nobody."""
-        return {}
-
-
-class EmptyChains:
-    """A log of which nothing was ever chained."""
-
-    async def verify(self, *asked: Any, **more: Any) -> Found:  # noqa: ANN401 - whatever is asked
-        """Find nothing."""
-        return Found()
-
-
-class EmptyRecord:
-    """An audit record in which nothing stands."""
-
-    def digest(self, customer: str) -> str:
-        """Know no key."""
-        return ""
-
-    async def note_erasure(self, customer: str, what: str, who: Who, deadline_s: float) -> None:
-        """Note nothing."""
-
-    async def page(self, after: str = "", deadline_s: float | None = None) -> AuditPage:
-        """Hold nothing."""
-        return AuditPage((), after, True)
-
-    async def consents(self, customer: str, deadline_s: float | None = None) -> tuple[Audited, ...]:
-        """Know of none."""
-        return ()
-
-    async def consenting(self, deadline_s: float | None = None) -> AsyncIterator[str]:
-        """Know of nobody."""
-        for nobody in list[str]():
-            yield nobody
-
-    async def verify(self, *asked: Any, **more: Any) -> Found:  # noqa: ANN401 - whatever is asked
-        """Find nothing."""
-        return Found()
-
-
-class Yielding:
-    """A store that answers anything that is well formed."""
-
-    async def context(self, customer: str, deadline_s: float) -> Known:
-        """Know nothing."""
-        return Known(NOW_MS, "full", (), {}, {})
-
-    async def fold(self, customer: str, events: Any, deadline_s: float) -> tuple[bool, ...]:  # noqa: ANN401
-        """Fold all."""
-        return (True,) * len(events)
-
-    async def set_consent(self, customer: str, consent: ConsentRecord, deadline_s: float) -> ConsentRecord:
-        """Accept."""
-        return consent
-
-    async def agreed(self, customer: str, *, history: bool, deadline_s: float) -> Agreed:
-        """Know none."""
-        return Agreed(None)
-
-    async def kept(self, customer: str, deadline_s: float | None) -> Kept:
-        """Keep nothing."""
-        return Kept(NOW_MS, None, None, (), {}, {}, (), "", (), "", 0, False, "0-0", "0-0", {})
-
-    async def decisions(self, customer: str, up_to: str, deadline_s: float | None) -> AsyncIterator[KeptDecision]:
-        """Know none."""
-        for none in tuple[KeptDecision, ...]():
-            yield none
-
-    async def outcomes(self, customer: str, up_to: str, deadline_s: float | None) -> AsyncIterator[KeptOutcome]:
-        """Know none."""
-        for none in tuple[KeptOutcome, ...]():
-            yield none
-
-    async def erase(self, customer: str, deadline_s: float) -> Erased:
-        """Find nothing."""
-        return Erased((customer,), NOW_MS, *[0] * (len(Erased.__struct_fields__) - 2))
-
-    async def rewrite(self, deadline_s: float) -> bool:
-        """Refuse."""
-        return False
-
-    async def report(self, report: SupplyReport, deadline_s: float) -> SupplyFate:
-        """Accept."""
-        return SupplyFate(SupplyStatus.STORED, report.available, 0, 0)
-
-    async def told(self, cursor: str, deadline_s: float) -> tuple[DemandTold, ...]:
-        """Tell nothing."""
-        return ()
-
-    async def record(self, prediction: PredictionToStore, deadline_s: float) -> PredictionFate:
-        """Accept."""
-        return PredictionFate.STORED
-
-    async def lend(self, most: int, lease_s: float, deadline_s: float) -> AsyncIterator[tuple[Change, ...]]:
-        """Know nobody who changed."""
-        nobody: tuple[tuple[Change, ...], ...] = ()
-        for changes in nobody:
-            yield changes
-
-    async def finish(self, changes: Any, deadline_s: float) -> int:  # noqa: ANN401
-        """Finish all."""
-        return len(changes)
-
-    async def record_outcome(self, outcome: OutcomeRecord, deadline_s: float) -> OutcomeStatus:
-        """Accept."""
-        return OutcomeStatus.STORED
-
-    async def link(self, alias: str, customer: str, deadline_s: float) -> bool:
-        """Link anybody."""
-        return True
-
-    async def unlink(self, alias: str, customer: str, deadline_s: float) -> bool:
-        """Find nothing to undo."""
-        return False
-
-    async def person(self, customer: str, deadline_s: float) -> Person:
-        """Know no alias."""
-        return Person(customer, ())
-
-
 @dataclass
 class Target:
     """A server that lives as long as the tests here, on a loop that runs while one of them calls it."""
@@ -239,7 +102,9 @@ def target() -> Iterator[Target]:
         stores.log = EmptyLog()
         stores.chain = EmptyChains()
         stores.audit = EmptyRecord()
-        serving = calling(edge_of(stores=stores))
+        stores.journeys = ShortJourneys()
+        standing: Any = Standing()
+        serving = calling(replace(edge_of(stores=stores), standing=standing), Ears())
         yield Target(runner, runner.run(_enter(serving)))
         runner.run(_leave(serving))
 
@@ -274,3 +139,20 @@ def test_any_bytes(method: MethodDescriptor, target: Target, data: st.DataObject
     raw[at] ^= 1 << data.draw(st.integers(0, 7))
     cut = bytes(raw[: data.draw(st.integers(0, len(raw)))])
     assert target.status_of(method, data.draw(st.sampled_from([bytes(raw), cut]) | st.binary(max_size=60))) <= ANSWERS
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        WatchRequest(question=ask()),
+        WatchRequest(question=ask(), cursor=f"{'0a' * 12}-1-2-{'0b' * 8}"),
+        SearchCustomersRequest(query="c-1"),
+        ListDeadMomentsRequest(channel="web", customer_id="c-1"),
+        GetJourneyRequest(customer_id="c-1", page_token="1900000000000"),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+def test_what_is_good_gets_inside(message: Message, target: Target) -> None:
+    """The stores here answer what is well formed: else what is drawn above would never get further than to them."""
+    (method,) = (one for one in METHODS if one.input_type is message.DESCRIPTOR)
+    assert target.status_of(method, message.SerializeToString()) == {grpc.StatusCode.OK}

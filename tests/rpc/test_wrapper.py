@@ -51,7 +51,9 @@ async def refused(decider: Answering, limits: Limits | None = None, timeout_s: f
 
 # Events are refused for themselves (test_bad_events.py), and so are the requests of a batch (test_decision_batches.py);
 # the first field of the others is a number, or there is none.
-READABLE = {"RecordEvents", "RecordEventsStream", "DecideBatches", "WatchChanges", "GetStatus", "ListSwitches"}
+READABLE = {
+    "RecordEvents", "RecordEventsStream", "DecideBatches", "WatchChanges", "GetStatus", "ListSwitches", "GetStrategy",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from service.store.connection import Connections
 from service.store.store import Store
 from service.store.suppression import Suppression
 from service.telemetry.timeline import UNTIMED, Timeline
+from service.watching_people import Ears
 from tests.strategies import SECTIONS, write_strategy
 
 NOW_MS = 1_800_000_000_000
@@ -131,7 +132,7 @@ class Alone:
         self.identities = self.issued = everything
         self.predictions = self.changes = everything
         self.supply = self.demand = everything
-        self.rights = self.words = everything
+        self.rights = self.words = self.journeys = self.moments = everything
         self.log: Any = everything
         self.audit: Any = everything
         self.chain: Any = everything
@@ -194,10 +195,12 @@ def edge_of(
 
 @asynccontextmanager
 async def serving(
-    edge: Edge, listen: Listen | None = None, control: Controlling | None = UNTOUCHED
+    edge: Edge, listen: Listen | None = None, control: Controlling | None = UNTOUCHED, ears: Ears | None = None
 ) -> AsyncIterator[str]:
     """Run a real server for an edge on a free port, which admits whatever comes, and yield its address."""
     server = Server(edge, replace(listen or Listen(), port=0), admission=Admission(first=512))
+    if ears is not None:
+        server.listens_by(ears)
     if control is not None:
         server.controlled_by(Controlling() if control is UNTOUCHED else control)
     port = await server.start()
@@ -209,9 +212,9 @@ async def serving(
 
 
 @asynccontextmanager
-async def calling(edge: Edge) -> AsyncIterator[Any]:
+async def calling(edge: Edge, ears: Ears | None = None) -> AsyncIterator[Any]:
     """Run a real server for an edge and yield a channel to it, untyped: tests send bytes and read messages."""
-    async with serving(edge) as target, channel_to(target) as channel:
+    async with serving(edge, ears=ears) as target, channel_to(target) as channel:
         yield channel
 
 

@@ -83,6 +83,7 @@ def step(store: Running, name: str, customer: str, *arguments: str | int | bytes
     bucket = keys.bucket(customer)
     place = (
         keys.context_key(customer), keys.suppression_key(bucket), keys.history_key(customer), keys.changed_key(bucket),
+        keys.heard_key(customer),
     )  # fmt: skip
     told = (customer, SUPPRESSION.digest(customer), 86_400_000, 86_400_000, 0, *arguments)
     called = store.store.calls.function(

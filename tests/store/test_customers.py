@@ -138,7 +138,7 @@ async def test_every_key_has_a_lifetime(clean_store_url: str) -> None:
     raw = raw_store(clean_store_url)
     assert not [key for key in raw.scan_iter() if raw.pttl(key) < 0]
     buckets = {keys.bucket(customer) for customer in ODD_CUSTOMERS}
-    assert len(raw.keys()) == 4 * len(buckets) + 4 * len(ODD_CUSTOMERS)  # log, outcomes, and the head of each
+    assert len(raw.keys()) == 5 * len(buckets) + 4 * len(ODD_CUSTOMERS)  # log, outcomes, the head of each; ids
 
 
 async def test_each_write_alone_gives_a_lifetime(clean_store_url: str) -> None:

@@ -71,6 +71,7 @@ def test_a_commit_is_packed_as_any_command(
     told = [moments[0], moments[1], ends, alias, remembered, _rows(counting) if counting else False]
     places = [keys.context_key(customer), keys.log_key(bucket), keys.decision_key(decision)]
     places += [keys.suppression_key(bucket), keys.switch_key(bucket), keys.head_key(keys.log_key(bucket))]
+    places.append(keys.heard_key(customer))
     if counting:
         places.append(keys.counts_key(bucket))
     kept = b"63072000000 1209600000 7776000000 7768224000"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import fields
 from datetime import timedelta
@@ -16,9 +17,14 @@ from models.schema import load_context
 from service.core.archived import Part, PartKind
 from service.core.audit import Who
 from service.core.decision import Counter, Counting, Take
+from service.core.due import DELIVERIES, Name
+from service.core.records import EventToFold
 from service.core.supplies import SupplyReport, Wanted, Wanting
+from service.core.triggers import Arm
 from service.store.archive import ArchiveStore
 from service.store.audit import AuditStore
+from service.store.events import EventStore
+from service.store.heard import HeardStore
 from service.store.purposes import PurposeStore
 from service.store.retention import KINDS, Kind, Retention
 from service.store.rights import RightsStore
@@ -52,10 +58,19 @@ async def exercise(store: Store) -> None:
     for customer in ("nobody", "carl"):
         await store.rights.erase(customer)
     calls: Any = Dying(store.calls, 8)
+    rights = RightsStore(calls, Suppression(KEY), store.identities, store.supply, Retention(), store.moments)
     with pytest.raises(Died):
-        await RightsStore(calls, Suppression(KEY), store.identities, store.supply, Retention()).erase("anna")
+        await rights.erase("anna")
     await fill(store, "bea", "any")
     await store.events.fold("bea", [noted(f"many {n}") for n in range(140)])
+    keeping = EventStore(store.calls, Retention(), Suppression(KEY), letters={"noted": "s"})
+    await keeping.fold("bea", [EventToFold("for the journey", NOW_MS, (), type="noted")])
+    arming = EventStore(store.calls, Retention(), Suppression(KEY), channels={"cart": "email"})
+    for at_ms in (NOW_MS // 2, 2 * NOW_MS):
+        arm = Arm("cart", f"{at_ms}", at_ms, min(at_ms, time.time_ns() // 1_000_000 + 86_400_000), 0)
+        await arming.fold("bea", [EventToFold(f"cart {at_ms}", NOW_MS, (), changes=(arm,))])
+    for _ in range(DELIVERIES + 1):
+        await store.moments.lend([Name("bea", "cart", f"{NOW_MS // 2}", "email")], 0.0)
     counting = Counting("shop", 3, 3_600_000, 3_600_000, (("a", "", 0.5),))
     await store.customers.commit(replace(a_commit("bea", "counted"), counting=counting))
     await PurposeStore(store.calls, stored_fields(load_context(ROOT / "strategies" / "demo"))).claim()
@@ -77,18 +92,21 @@ async def test_every_key_is_listed_and_only_listed_ones_stay(clean_store_url: st
     """After everything was used: each key is of one kind, lives no longer than that says, and each kind was seen."""
     async with opened(clean_store_url) as store:
         await exercise(store)
+        await HeardStore(store.calls, Suppression(KEY)).listen("bea", 0, 0)
     seen: dict[str, Kind] = {}
     with Redis.from_url(clean_store_url) as raw:
         for key in cast(Iterator[bytes], raw.scan_iter()):
             kind, lives_ms = kind_of(key), raw.pttl(key)
             seen[kind.pattern] = kind
-            if not kind.kept:
+            if kind.seconds:
+                assert 0 < lives_ms <= 1000 * kind.seconds, key
+            elif not kind.kept:
                 assert lives_ms == -1, key
             elif kind.kept != "supply":  # kept until its report ends, and then for so long
                 kept_ms = getattr(Retention(), kind.kept) / timedelta(milliseconds=1)
                 assert 0.4 * kept_ms < lives_ms <= kept_ms, key
     assert set(seen) == {kind.pattern for kind in KINDS}
-    assert [kind.holds for kind in KINDS if not kind.kept] == [
+    assert [kind.holds for kind in KINDS if not (kind.kept or kind.seconds)] == [
         "keyed digests of erased customers", "what is switched off",
         "what is switched off by whom, and what is in force",
         "who changed what: names and hosts of operators, digests of the erased",
@@ -104,7 +122,8 @@ def test_the_docs_list_the_same() -> None:
     for kind in KINDS:
         name = kind.kept.replace("_", "-")
         days = getattr(Retention(), kind.kept).days if kind.kept else 0
-        assert listed[kind.holds] == (f"`{name}` {days}d" if kind.kept else "for ever"), kind.holds
+        fixed = f"{kind.seconds // 60} min after the last listens" if kind.seconds else "for ever"
+        assert listed[kind.holds] == (f"`{name}` {days}d" if kind.kept else fixed), kind.holds
 
 
 def test_times_are_read_over_the_defaults() -> None:

@@ -103,7 +103,7 @@ async def linking(store: Store, alias: str, person: str, stopped: asyncio.Event)
 
 def rights_over(calls: Any, store: Store) -> RightsStore:  # noqa: ANN401 - calls of a sort
     """Return what can erase, with other calls to the store."""
-    return RightsStore(calls, Suppression(KEY), store.identities, store.supply, Retention())
+    return RightsStore(calls, Suppression(KEY), store.identities, store.supply, Retention(), store.moments)
 
 
 async def test_an_outcome_that_arrives_during_the_erasure_goes_too(clean_store_url: str) -> None:

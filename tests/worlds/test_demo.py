@@ -18,7 +18,7 @@ from training.worlds.files import moment_ms
 from training.worlds.tastes import STRATEGY, TASTES, Traits, read_sayables, true_worth
 
 CUSTOMERS = 400
-FILES = ("events.jsonl", "consents.jsonl", "decisions.jsonl", "truth.jsonl")
+FILES = ("events.jsonl", "consents.jsonl", "decisions.jsonl", "truth.jsonl", "visits.jsonl")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def rows(path: Path) -> list[dict[str, Any]]:
 
 
 def test_equal_arguments_give_equal_bytes_and_another_seed_another_world(folder: Path, tmp_path: Path) -> None:
-    """The same seed gives the same four files to the byte; another seed changes each."""
+    """The same seed gives the same five files to the byte; another seed changes each."""
     arguments = ["--customers", str(CUSTOMERS), "--seed"]
     demo.main(["--out", str(tmp_path / "again"), *arguments, "3"])
     demo.main(["--out", str(tmp_path / "other"), *arguments, "4"])

@@ -2,9 +2,10 @@
 
     python -m training.worlds.demo --out DIR [--customers 1000] [--seed 1] [--moment 2026-06-01T09:00:00Z]
 
-Writes four files of JSON lines: `events.jsonl` and `consents.jsonl` (to be loaded), `decisions.jsonl` (the randomised
-pilot, to learn from) and `truth.jsonl` (to judge what was learned; nothing else may read it). Equal arguments give
-equal bytes, and the customers of a small world are the first of a large one.
+Writes five files of JSON lines: `events.jsonl` and `consents.jsonl` (to be loaded), `decisions.jsonl` (the randomised
+pilot, to learn from), `truth.jsonl` (to judge what was learned; nothing else may read it) and `visits.jsonl` (who comes
+after that moment, and what they would take). Equal arguments give equal bytes, and the customers of a small world are
+the first of a large one.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from .facts import Observer
 from .files import Row, moment_ms, rfc3339, write_rows
 from .people import DAY_MS, Happening, Person, history, person
 from .tastes import STRATEGY, Sayable, read_sayables, true_worth
+from .visits import visits
 
 MOMENT = "2026-06-01T09:00:00Z"
 """The moment before which everything happened, unless another one is asked for."""
@@ -65,18 +67,21 @@ class Written:
     consents: int
     decisions: int
     truths: int
+    visits: int
 
 
 def write_world(world: World, folder: Path) -> Written:
-    """Write the four files of a world into a folder, which is made where it is missing."""
+    """Write the five files of a world into a folder, which is made where it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     sayables = world.sayables()
     people = list(world.people())
+    drawn = [one for one, _ in people[len(telling.PEOPLE) :]]
     return Written(
         write_rows(folder / "events.jsonl", _events(people)),
         write_rows(folder / "consents.jsonl", _consents(people, world.moment_ms)),
         write_rows(folder / "decisions.jsonl", _decisions(world, people, sayables)),
         write_rows(folder / "truth.jsonl", (truth(one, sayables) for one, _ in people)),
+        write_rows(folder / "visits.jsonl", visits(drawn, sayables, world.dice("", "visits"))),
     )
 
 
@@ -141,7 +146,8 @@ def main(arguments: list[str] | None = None) -> None:
     written = write_world(world, chosen.out)
     text = (
         f"{world.customers:,} customers and {len(telling.PEOPLE)} telling ones: {written.events:,} events, "
-        f"{written.decisions:,} decisions, the truth of {written.truths:,} customers, in {chosen.out}"
+        f"{written.decisions:,} decisions, {written.visits:,} visits, the truth of {written.truths:,} customers, "
+        f"in {chosen.out}"
     )
     sys.stdout.write((msgspec.json.encode(written).decode() if chosen.json else text) + "\n")
 

@@ -79,6 +79,7 @@ def facts_of(v: Values, now_ms: int, channel: str = "") -> frozenset[str]:
         "waited": _number(v, "past.waiting_minutes") > 10.0 and _number(v, "past.days_since_contact", 1e9) < 30.0,
         "leaving": _number(v, "predicted.churn") > 0.2 or "leaving" in reasons or ends < now_ms + 60 * DAY_MS,
         "bill": "billing" in reasons or v["past.contact_reason"] == "billing",
+        "paper": _number(v, "past.days_since_paper", 1e9) < 14.0,
         "travels": _number(v, "past.interest_travel") > 0.5 or "roaming" in reasons,
     }
     return frozenset(name for name, holds in found.items() if holds) | _troubles(v) | _times(v, now_ms, channel)
@@ -88,6 +89,7 @@ def _troubles(v: Values) -> frozenset[str]:
     angry = _number(v, "past.last_sentiment") < -0.5 and _number(v, "past.days_since_contact", 1e9) < 14.0
     found = {
         "ticket": _number(v, "past.open_tickets") > 0,
+        "ticket-closed": _number(v, "past.surveys_due") > 0,
         "late": _number(v, "past.late_deliveries") > 0,
         "unpaid": _number(v, "past.unpaid_invoices") > 0,
         "unhappy": v["past.survey_verdict"] == "unhappy",

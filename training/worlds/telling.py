@@ -65,7 +65,7 @@ def _anna(story: Story) -> None:
     story.tell(40.0, "purchase", order="anna-earbuds", category="accessory", amount=59.0)
     story.tell(30.0, "survey.answered", score=8)
     story.tell(30.0, "survey.closed", verdict="happy")
-    story.tell(2.1, "ticket.opened", ticket="anna-line-down", topic="network")
+    story.tell(2.1, "ticket.opened", ticket="anna-ticket-1", topic="network")
     tell_contact(story, 2.0, "network", waited=9.0, sentiment=-0.2, solved=False)
 
 
@@ -104,8 +104,8 @@ def _dave(story: Story) -> None:
 
 def _eve(story: Story) -> None:
     """Her router was promised for yesterday."""
-    story.tell(6.0, "purchase", order="eve-router", category="internet", amount=129.0)
-    story.tell(1.2, "delivery.delayed", order="eve-router", days=4)
+    story.tell(6.0, "purchase", order="eve-late-delivery-1", category="internet", amount=129.0)
+    story.tell(1.2, "delivery.delayed", order="eve-late-delivery-1", days=4)
     story.tell(90.0, "loyalty.changed", tier="silver", points=2_700)
     for ago in (14.0, 13.0):
         story.tell(ago, "page.viewed", topic="tv", minutes=6.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, cast
@@ -14,13 +14,15 @@ import grpc.aio
 from tact.client._acalls import AsyncCalls, AsyncTerms
 from tact.client._again import Again
 from tact.client._connecting import AT_ONCE, HEALTH, SERVING, Connecting, Tls
+from tact.client._due import acknowledgement, async_due, subscription
 from tact.client._errors import Life
 from tact.client._messages import depth_of, moment
 from tact.client._policy import Keepalive, Retry
 from tact.client._runs import async_answers, each
 from tact.client._stubs import AsyncStubs
 from tact.client._tokens import AsyncSource, AsyncTokens, same
-from tact.v1 import context_pb2, decision_pb2, outcome_pb2
+from tact.client._watching import Watched, async_told
+from tact.v1 import context_pb2, decision_pb2, outcome_pb2, trigger_pb2
 
 
 class AsyncClient:
@@ -103,6 +105,42 @@ class AsyncClient:
         Questions of a named `run` need a `request_id` each: who begins the run again is answered what was decided.
         """
         return async_answers(lambda sent: self.stubs.decision.DecideBatches(sent, timeout=timeout_s), questions, run)
+
+    def watch(
+        self,
+        question: decision_pb2.DecideRequest,
+        *,
+        cursor: str = "",
+        every_cause: bool = False,
+        heartbeat_s: float = 15.0,
+    ) -> AsyncGenerator[decision_pb2.WatchResponse, None]:
+        """Yield what is to be said to a customer, and each change of it, going on where a stream broke.
+
+        `cursor` of the last message goes on with a watch of before. Close the iterator to end it.
+        """
+        watched = Watched.of(question, cursor, heartbeat_s, every_cause=every_cause)
+        return async_told(self.stubs.decision.Watch, watched)
+
+    def due(
+        self, channel: str, *, most: int = 0, lease_s: int = 0, until_none: bool = False
+    ) -> AsyncGenerator[trigger_pb2.DueMoment, None]:
+        """Yield what is due on a channel, as it becomes due, opening the stream again where it broke.
+
+        At most `most` (0: 100) are with this consumer at a time, each for `lease_s` seconds (0: 60): acknowledge them.
+        """
+        return async_due(self.stubs.trigger.Subscribe, subscription(channel, most, lease_s, until_none=until_none))
+
+    async def acknowledge(
+        self,
+        channel: str,
+        moments: Iterable[trigger_pb2.DueMoment],
+        result: str = "said",
+        *,
+        timeout_s: float | None = None,
+    ) -> list[bool]:
+        """Say that 1 to 1,000 moments were said, or that it failed or was refused; return whose loan still held."""
+        asked = acknowledgement(channel, moments, result)
+        return list((await self.stubs.trigger.Acknowledge(asked, timeout=timeout_s)).held)
 
     async def validate(
         self, decision_id: str, *, timeout_s: float | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from datetime import datetime
 from threading import Semaphore
 from types import TracebackType
@@ -13,13 +13,15 @@ import grpc
 from tact.client._again import Again
 from tact.client._calls import Calls, Terms
 from tact.client._connecting import AT_ONCE, HEALTH, SERVING, Connecting, Tls
+from tact.client._due import acknowledgement, due, subscription
 from tact.client._errors import Life
 from tact.client._messages import depth_of, moment
 from tact.client._policy import Keepalive, Retry
 from tact.client._runs import answers
 from tact.client._stubs import Stubs
 from tact.client._tokens import Source, Tokens, same
-from tact.v1 import context_pb2, decision_pb2, outcome_pb2
+from tact.client._watching import Watched, told
+from tact.v1 import context_pb2, decision_pb2, outcome_pb2, trigger_pb2
 
 
 class Client:
@@ -95,6 +97,42 @@ class Client:
         Questions of a named `run` need a `request_id` each: who begins the run again is answered what was decided.
         """
         return answers(lambda sent: self.stubs.decision.DecideBatches(sent, timeout=timeout_s), questions, run)
+
+    def watch(
+        self,
+        question: decision_pb2.DecideRequest,
+        *,
+        cursor: str = "",
+        every_cause: bool = False,
+        heartbeat_s: float = 15.0,
+    ) -> Generator[decision_pb2.WatchResponse, None, None]:
+        """Yield what is to be said to a customer, and each change of it, going on where a stream broke.
+
+        `cursor` of the last message goes on with a watch of before. Close the iterator to end it.
+        """
+        watched = Watched.of(question, cursor, heartbeat_s, every_cause=every_cause)
+        return told(self.stubs.decision.Watch, watched)
+
+    def due(
+        self, channel: str, *, most: int = 0, lease_s: int = 0, until_none: bool = False
+    ) -> Generator[trigger_pb2.DueMoment, None, None]:
+        """Yield what is due on a channel, as it becomes due, opening the stream again where it broke.
+
+        At most `most` (0: 100) are with this consumer at a time, each for `lease_s` seconds (0: 60): acknowledge them.
+        """
+        return due(self.stubs.trigger.Subscribe, subscription(channel, most, lease_s, until_none=until_none))
+
+    def acknowledge(
+        self,
+        channel: str,
+        moments: Iterable[trigger_pb2.DueMoment],
+        result: str = "said",
+        *,
+        timeout_s: float | None = None,
+    ) -> list[bool]:
+        """Say that 1 to 1,000 moments were said, or that it failed or was refused; return whose loan still held."""
+        asked = acknowledgement(channel, moments, result)
+        return list((self.stubs.trigger.Acknowledge(asked, timeout=timeout_s)).held)
 
     def validate(self, decision_id: str, *, timeout_s: float | None = None) -> decision_pb2.ValidateDecisionResponse:
         """Return whether what was decided may still be said."""

@@ -11,14 +11,24 @@ from tact.v1 import (
     control_pb2_grpc,
     decision_pb2_grpc,
     identity_pb2_grpc,
+    insight_pb2_grpc,
+    journey_pb2_grpc,
     log_pb2_grpc,
     outcome_pb2_grpc,
     prediction_pb2_grpc,
     rights_pb2_grpc,
     supply_pb2_grpc,
+    trigger_pb2_grpc,
 )
 
-ENDLESS = frozenset({"/tact.v1.PredictionService/WatchChanges", "/tact.v1.SupplyService/WatchDemand"})
+ENDLESS = frozenset(
+    {
+        "/tact.v1.DecisionService/Watch",
+        "/tact.v1.PredictionService/WatchChanges",
+        "/tact.v1.SupplyService/WatchDemand",
+        "/tact.v1.TriggerService/Subscribe",
+    }
+)
 """What goes on for as long as somebody listens, and so has no deadline unless one is given."""
 
 
@@ -31,11 +41,14 @@ class Stubs:
         self.control = control_pb2_grpc.ControlServiceStub(channel)
         self.decision = decision_pb2_grpc.DecisionServiceStub(channel)
         self.identity = identity_pb2_grpc.IdentityServiceStub(channel)
+        self.insight = insight_pb2_grpc.InsightServiceStub(channel)
+        self.journey = journey_pb2_grpc.JourneyServiceStub(channel)
         self.log = log_pb2_grpc.LogServiceStub(channel)
         self.outcome = outcome_pb2_grpc.OutcomeServiceStub(channel)
         self.prediction = prediction_pb2_grpc.PredictionServiceStub(channel)
         self.rights = rights_pb2_grpc.RightsServiceStub(channel)
         self.supply = supply_pb2_grpc.SupplyServiceStub(channel)
+        self.trigger = trigger_pb2_grpc.TriggerServiceStub(channel)
 
 
 class AsyncStubs:
@@ -47,8 +60,11 @@ class AsyncStubs:
         self.control = control_pb2_grpc.ControlServiceStub(channel)
         self.decision = decision_pb2_grpc.DecisionServiceStub(channel)
         self.identity = identity_pb2_grpc.IdentityServiceStub(channel)
+        self.insight = insight_pb2_grpc.InsightServiceStub(channel)
+        self.journey = journey_pb2_grpc.JourneyServiceStub(channel)
         self.log = log_pb2_grpc.LogServiceStub(channel)
         self.outcome = outcome_pb2_grpc.OutcomeServiceStub(channel)
         self.prediction = prediction_pb2_grpc.PredictionServiceStub(channel)
         self.rights = rights_pb2_grpc.RightsServiceStub(channel)
         self.supply = supply_pb2_grpc.SupplyServiceStub(channel)
+        self.trigger = trigger_pb2_grpc.TriggerServiceStub(channel)

@@ -61,6 +61,33 @@ EVENT_STATUS_CONFLICT: EventStatus.ValueType  # 4
 calls ALREADY_EXISTS, of one event of a batch. Send a new id.
 """
 
+class _FieldTense:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FieldTenseEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_FieldTense.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    FIELD_TENSE_UNSPECIFIED: _FieldTense.ValueType  # 0
+    """Not set; never sent by the service."""
+    FIELD_TENSE_PAST: _FieldTense.ValueType  # 1
+    """What the customer did."""
+    FIELD_TENSE_PRESENT: _FieldTense.ValueType  # 2
+    """What the customer is doing."""
+    FIELD_TENSE_PREDICTED: _FieldTense.ValueType  # 3
+    """What the customer is likely to do."""
+
+class FieldTense(_FieldTense, metaclass=_FieldTenseEnumTypeWrapper):
+    """When a field is about. Numbers are never reused."""
+
+FIELD_TENSE_UNSPECIFIED: FieldTense.ValueType  # 0
+"""Not set; never sent by the service."""
+FIELD_TENSE_PAST: FieldTense.ValueType  # 1
+"""What the customer did."""
+FIELD_TENSE_PRESENT: FieldTense.ValueType  # 2
+"""What the customer is doing."""
+FIELD_TENSE_PREDICTED: FieldTense.ValueType  # 3
+"""What the customer is likely to do."""
+
 class _FieldSource:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -414,6 +441,8 @@ class ContextField(message.Message):
     OCCURRED_AT_FIELD_NUMBER: builtins.int
     ARRIVED_AT_FIELD_NUMBER: builtins.int
     MODEL_VERSION_FIELD_NUMBER: builtins.int
+    TENSE_FIELD_NUMBER: builtins.int
+    SAYS_FIELD_NUMBER: builtins.int
     field_id: builtins.str
     """The field, such as `past.open_tickets`."""
     state: FieldKnowledge.ValueType
@@ -428,6 +457,10 @@ class ContextField(message.Message):
     """Where the value comes from."""
     model_version: builtins.str
     """The version of the model that computed it, such as `churn@3f9a0c11d2e4`. Empty for other sources."""
+    tense: FieldTense.ValueType
+    """Whether it says what the customer did, is doing, or is likely to do."""
+    says: builtins.str
+    """What the field is, in the words of the strategy."""
     @builtins.property
     def value(self) -> values_pb2.Value:
         """Its value. Unset means unknown or hidden: see `state`."""
@@ -461,10 +494,12 @@ class ContextField(message.Message):
         occurred_at: timestamp_pb2.Timestamp | None = ...,
         arrived_at: timestamp_pb2.Timestamp | None = ...,
         model_version: builtins.str = ...,
+        tense: FieldTense.ValueType = ...,
+        says: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["_age_seconds", b"_age_seconds", "age_seconds", b"age_seconds", "arrived_at", b"arrived_at", "occurred_at", b"occurred_at", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_age_seconds", b"_age_seconds", "age_seconds", b"age_seconds", "arrived_at", b"arrived_at", "field_id", b"field_id", "model_version", b"model_version", "occurred_at", b"occurred_at", "purpose", b"purpose", "source", b"source", "source_events", b"source_events", "state", b"state", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_age_seconds", b"_age_seconds", "age_seconds", b"age_seconds", "arrived_at", b"arrived_at", "field_id", b"field_id", "model_version", b"model_version", "occurred_at", b"occurred_at", "purpose", b"purpose", "says", b"says", "source", b"source", "source_events", b"source_events", "state", b"state", "tense", b"tense", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__age_seconds: _TypeAlias = typing.Literal["age_seconds"]  # noqa: Y015
     _WhichOneofArgType__age_seconds: _TypeAlias = typing.Literal["_age_seconds", b"_age_seconds"]  # noqa: Y015

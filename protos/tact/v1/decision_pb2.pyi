@@ -233,6 +233,96 @@ FACT_KIND_CONSENT: FactKind.ValueType  # 3
 FACT_KIND_PERMISSION: FactKind.ValueType  # 4
 """The permission to be contacted on the channel."""
 
+class _WatchKind:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WatchKindEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_WatchKind.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    WATCH_KIND_UNSPECIFIED: _WatchKind.ValueType  # 0
+    """Not set; never sent by the service."""
+    WATCH_KIND_ANSWER: _WatchKind.ValueType  # 1
+    """There is an answer: the first one, or another one."""
+    WATCH_KIND_WITHDRAWN: _WatchKind.ValueType  # 2
+    """Something of the answer may not be said any more, and what is to be said instead follows."""
+    WATCH_KIND_UNCHANGED: _WatchKind.ValueType  # 3
+    """Something was written, and the answer is the same."""
+    WATCH_KIND_HEARTBEAT: _WatchKind.ValueType  # 4
+    """Nothing has happened; the stream lives. Also the first message of a watch that is resumed where nothing changed."""
+
+class WatchKind(_WatchKind, metaclass=_WatchKindEnumTypeWrapper):
+    """What a message of a watch is."""
+
+WATCH_KIND_UNSPECIFIED: WatchKind.ValueType  # 0
+"""Not set; never sent by the service."""
+WATCH_KIND_ANSWER: WatchKind.ValueType  # 1
+"""There is an answer: the first one, or another one."""
+WATCH_KIND_WITHDRAWN: WatchKind.ValueType  # 2
+"""Something of the answer may not be said any more, and what is to be said instead follows."""
+WATCH_KIND_UNCHANGED: WatchKind.ValueType  # 3
+"""Something was written, and the answer is the same."""
+WATCH_KIND_HEARTBEAT: WatchKind.ValueType  # 4
+"""Nothing has happened; the stream lives. Also the first message of a watch that is resumed where nothing changed."""
+
+class _WatchCauseKind:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WatchCauseKindEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_WatchCauseKind.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    WATCH_CAUSE_KIND_UNSPECIFIED: _WatchCauseKind.ValueType  # 0
+    """Not known: after an outage, or after more than is remembered."""
+    WATCH_CAUSE_KIND_EVENT: _WatchCauseKind.ValueType  # 1
+    """An event was recorded."""
+    WATCH_CAUSE_KIND_CONSENT: _WatchCauseKind.ValueType  # 2
+    """The consent was set."""
+    WATCH_CAUSE_KIND_OUTCOME: _WatchCauseKind.ValueType  # 3
+    """An outcome was recorded."""
+    WATCH_CAUSE_KIND_DECISION: _WatchCauseKind.ValueType  # 4
+    """Another decision was made about the customer."""
+    WATCH_CAUSE_KIND_PREDICTION: _WatchCauseKind.ValueType  # 5
+    """A model said something new."""
+    WATCH_CAUSE_KIND_IDENTITY: _WatchCauseKind.ValueType  # 6
+    """Ids were linked or unlinked."""
+    WATCH_CAUSE_KIND_ERASED: _WatchCauseKind.ValueType  # 7
+    """The customer was erased."""
+    WATCH_CAUSE_KIND_SUPPLY: _WatchCauseKind.ValueType  # 8
+    """Supply was reported, ran out, or is back."""
+    WATCH_CAUSE_KIND_SWITCH: _WatchCauseKind.ValueType  # 9
+    """An operator switched something off or on."""
+    WATCH_CAUSE_KIND_VERSION: _WatchCauseKind.ValueType  # 10
+    """Another version of the strategy or of a model is in force."""
+    WATCH_CAUSE_KIND_TIME: _WatchCauseKind.ValueType  # 11
+    """Time alone: a suppression ended, a fact grew too old, a rule began or ended."""
+
+class WatchCauseKind(_WatchCauseKind, metaclass=_WatchCauseKindEnumTypeWrapper):
+    """What sort of thing may change an answer."""
+
+WATCH_CAUSE_KIND_UNSPECIFIED: WatchCauseKind.ValueType  # 0
+"""Not known: after an outage, or after more than is remembered."""
+WATCH_CAUSE_KIND_EVENT: WatchCauseKind.ValueType  # 1
+"""An event was recorded."""
+WATCH_CAUSE_KIND_CONSENT: WatchCauseKind.ValueType  # 2
+"""The consent was set."""
+WATCH_CAUSE_KIND_OUTCOME: WatchCauseKind.ValueType  # 3
+"""An outcome was recorded."""
+WATCH_CAUSE_KIND_DECISION: WatchCauseKind.ValueType  # 4
+"""Another decision was made about the customer."""
+WATCH_CAUSE_KIND_PREDICTION: WatchCauseKind.ValueType  # 5
+"""A model said something new."""
+WATCH_CAUSE_KIND_IDENTITY: WatchCauseKind.ValueType  # 6
+"""Ids were linked or unlinked."""
+WATCH_CAUSE_KIND_ERASED: WatchCauseKind.ValueType  # 7
+"""The customer was erased."""
+WATCH_CAUSE_KIND_SUPPLY: WatchCauseKind.ValueType  # 8
+"""Supply was reported, ran out, or is back."""
+WATCH_CAUSE_KIND_SWITCH: WatchCauseKind.ValueType  # 9
+"""An operator switched something off or on."""
+WATCH_CAUSE_KIND_VERSION: WatchCauseKind.ValueType  # 10
+"""Another version of the strategy or of a model is in force."""
+WATCH_CAUSE_KIND_TIME: WatchCauseKind.ValueType  # 11
+"""Time alone: a suppression ended, a fact grew too old, a rule began or ended."""
+
 @typing.final
 class DecideRequest(message.Message):
     """Who asks about whom, where, and what is seen right now."""
@@ -1607,5 +1697,172 @@ class FieldViolation(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["description", b"description", "field", b"field"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class WatchRequest(message.Message):
+    """Whom and what to watch."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    QUESTION_FIELD_NUMBER: builtins.int
+    CURSOR_FIELD_NUMBER: builtins.int
+    HEARTBEAT_MS_FIELD_NUMBER: builtins.int
+    EVERY_CAUSE_FIELD_NUMBER: builtins.int
+    cursor: builtins.str
+    """The `cursor` of the last message that was read, to go on after it. Empty begins."""
+    heartbeat_ms: builtins.int
+    """After how many milliseconds without a message a heartbeat comes: 1,000 to 60,000. 0 stands for 15,000."""
+    every_cause: builtins.bool
+    """Whether to be told as well of what was written and changes nothing of the answer, such as for a page that shows facts
+    beside it. A change of the consent is always told.
+    """
+    @builtins.property
+    def question(self) -> DecideRequest:
+        """What is asked, as of `Decide`. `as_of` is refused. An `idempotency_key`, at most 32 bytes, names the watch: the same
+        name begins with the same answer. Without one, each watch begins with a decision of its own. Required.
+        """
+
+    def __init__(
+        self,
+        *,
+        question: DecideRequest | None = ...,
+        cursor: builtins.str = ...,
+        heartbeat_ms: builtins.int = ...,
+        every_cause: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["question", b"question"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["cursor", b"cursor", "every_cause", b"every_cause", "heartbeat_ms", b"heartbeat_ms", "question", b"question"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class WatchResponse(message.Message):
+    """Something is to be said, or no longer, or nothing has changed."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    SEQ_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    ANSWER_FIELD_NUMBER: builtins.int
+    WITHDRAWN_FIELD_NUMBER: builtins.int
+    CAUSES_FIELD_NUMBER: builtins.int
+    CURSOR_FIELD_NUMBER: builtins.int
+    MORE_CAUSES_FIELD_NUMBER: builtins.int
+    TOLD_AT_FIELD_NUMBER: builtins.int
+    seq: builtins.int
+    """The number of the last thing that was written about the customer and is accounted for in this message. It grows while
+    the customer is the same person.
+    """
+    kind: WatchKind.ValueType
+    """What this message is."""
+    cursor: builtins.str
+    """Send it back to go on after this message. At most 128 characters."""
+    more_causes: builtins.int
+    """How many causes came before those that are told."""
+    @builtins.property
+    def answer(self) -> DecideResponse:
+        """The answer from now on, in place of every earlier one. Only with ANSWER."""
+
+    @builtins.property
+    def withdrawn(self) -> containers.RepeatedCompositeFieldContainer[Withdrawal]:
+        """What may not be said any more. Only with WITHDRAWN."""
+
+    @builtins.property
+    def causes(self) -> containers.RepeatedCompositeFieldContainer[WatchCause]:
+        """What was written that made this message, the oldest first: the last 16. Empty in the first message of a watch."""
+
+    @builtins.property
+    def told_at(self) -> timestamp_pb2.Timestamp:
+        """When it was found out, by the service's clock."""
+
+    def __init__(
+        self,
+        *,
+        seq: builtins.int = ...,
+        kind: WatchKind.ValueType = ...,
+        answer: DecideResponse | None = ...,
+        withdrawn: abc.Iterable[Withdrawal] | None = ...,
+        causes: abc.Iterable[WatchCause] | None = ...,
+        cursor: builtins.str = ...,
+        more_causes: builtins.int = ...,
+        told_at: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["answer", b"answer", "told_at", b"told_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["answer", b"answer", "causes", b"causes", "cursor", b"cursor", "kind", b"kind", "more_causes", b"more_causes", "seq", b"seq", "told_at", b"told_at", "withdrawn", b"withdrawn"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Withdrawal(message.Message):
+    """What may not be said any more at one placement."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PLACEMENT_FIELD_NUMBER: builtins.int
+    ACTION_ID_FIELD_NUMBER: builtins.int
+    REASONS_FIELD_NUMBER: builtins.int
+    placement: builtins.str
+    """The placement, as it was asked for."""
+    action_id: builtins.str
+    """The action that was to be said."""
+    @builtins.property
+    def reasons(self) -> containers.RepeatedCompositeFieldContainer[values_pb2.Reason]:
+        """Everything that forbids it now, the most important first, as far as the caller is told it."""
+
+    def __init__(
+        self,
+        *,
+        placement: builtins.str = ...,
+        action_id: builtins.str = ...,
+        reasons: abc.Iterable[values_pb2.Reason] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["action_id", b"action_id", "placement", b"placement", "reasons", b"reasons"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class WatchCause(message.Message):
+    """Something that was written, or happened, and may change what is to be said."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    ID_FIELD_NUMBER: builtins.int
+    SEQ_FIELD_NUMBER: builtins.int
+    AT_FIELD_NUMBER: builtins.int
+    kind: WatchCauseKind.ValueType
+    """What it was."""
+    name: builtins.str
+    """The type of an event, the level of a consent, the action of an outcome, a decision or a switch, the field of a
+    prediction, item@place of a supply, the version of a strategy. Empty where the caller is not told it, or the customer's
+    consent does not allow what it is about.
+    """
+    id: builtins.str
+    """The id of an event or of a decision, as far as the name is told."""
+    seq: builtins.int
+    """The number under which it was written about the customer; 0 for what concerns everybody."""
+    @builtins.property
+    def at(self) -> timestamp_pb2.Timestamp:
+        """When it was written, by the store's clock."""
+
+    def __init__(
+        self,
+        *,
+        kind: WatchCauseKind.ValueType = ...,
+        name: builtins.str = ...,
+        id: builtins.str = ...,
+        seq: builtins.int = ...,
+        at: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["at", b"at", "id", b"id", "kind", b"kind", "name", b"name", "seq", b"seq"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -60,6 +60,11 @@ class DecisionServiceStub:
                 request_serializer=tact_dot_v1_dot_decision__pb2.ExplainDecisionRequest.SerializeToString,
                 response_deserializer=tact_dot_v1_dot_decision__pb2.ExplainDecisionResponse.FromString,
                 _registered_method=True)
+        self.Watch = channel.unary_stream(
+                '/tact.v1.DecisionService/Watch',
+                request_serializer=tact_dot_v1_dot_decision__pb2.WatchRequest.SerializeToString,
+                response_deserializer=tact_dot_v1_dot_decision__pb2.WatchResponse.FromString,
+                _registered_method=True)
 
 
 class DecisionServiceServicer:
@@ -170,6 +175,36 @@ class DecisionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Watch(self, request, context):
+        """Tells what is to be said to one customer, and tells it again each time that it changes, for as long as somebody
+        listens: for a desktop during a call.
+
+        The first message is the answer of `Decide`. From then on whatever is written about the customer (an event, a consent,
+        an outcome, a link, a prediction, a decision), what becomes of the supply, of switches and of the strategy, and time
+        itself are looked at within milliseconds. When another thing would be said, or nothing any more, or nothing for another
+        reason, a message comes with the causes: everything that was written since the last one, however much, makes one.
+        Each answer is a decision that is recorded and counts as one of `Decide` does. The one before it that was no longer shown
+        is taken back: it uses up no cap, promises nothing and holds no units, unless an outcome of it was recorded. Tell SHOWN
+        for what was said.
+
+        What may not be said any more is told first, as WITHDRAWN with the reasons, and the new answer follows. After a consent
+        was withdrawn no message names what may no longer be used.
+
+        A stream that ended is resumed: call again, here or at any other worker, with the same question and the `cursor` of
+        the last message. If the answer is still the same nothing is decided or counted again, and otherwise what changed is
+        told; what was decided meanwhile and not heard counts once. Leave out the deadline of the call.
+
+        Errors: those of `Decide`, as a status; FAILED_PRECONDITION where the service cannot listen to its store;
+        RESOURCE_EXHAUSTED where too many watch, here, in the caller's name or this customer, with `grpc-retry-pushback-ms`, and
+        where messages were not taken in time: read as they come, and resume with the cursor. UNAUTHENTICATED ends it when
+        what the caller brought counts no more. UNAVAILABLE when the service ends or the store is away: resume.
+
+        buf:lint:ignore RPC_REQUEST_STANDARD_NAME
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DecisionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -197,6 +232,11 @@ def add_DecisionServiceServicer_to_server(servicer, server):
                     servicer.ExplainDecision,
                     request_deserializer=tact_dot_v1_dot_decision__pb2.ExplainDecisionRequest.FromString,
                     response_serializer=tact_dot_v1_dot_decision__pb2.ExplainDecisionResponse.SerializeToString,
+            ),
+            'Watch': grpc.unary_stream_rpc_method_handler(
+                    servicer.Watch,
+                    request_deserializer=tact_dot_v1_dot_decision__pb2.WatchRequest.FromString,
+                    response_serializer=tact_dot_v1_dot_decision__pb2.WatchResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -335,6 +375,33 @@ class DecisionService:
             '/tact.v1.DecisionService/ExplainDecision',
             tact_dot_v1_dot_decision__pb2.ExplainDecisionRequest.SerializeToString,
             tact_dot_v1_dot_decision__pb2.ExplainDecisionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Watch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/tact.v1.DecisionService/Watch',
+            tact_dot_v1_dot_decision__pb2.WatchRequest.SerializeToString,
+            tact_dot_v1_dot_decision__pb2.WatchResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -117,6 +117,32 @@ class DecisionServiceStub:
     service's callers'; NOT_FOUND for a decision that was never made, is older than decisions are kept (14 days), or
     was erased with its customer; UNAVAILABLE when the store cannot be read.
     """
+    Watch: grpc.UnaryStreamMultiCallable[decision_pb2.WatchRequest, decision_pb2.WatchResponse]
+    """Tells what is to be said to one customer, and tells it again each time that it changes, for as long as somebody
+    listens: for a desktop during a call.
+
+    The first message is the answer of `Decide`. From then on whatever is written about the customer (an event, a consent,
+    an outcome, a link, a prediction, a decision), what becomes of the supply, of switches and of the strategy, and time
+    itself are looked at within milliseconds. When another thing would be said, or nothing any more, or nothing for another
+    reason, a message comes with the causes: everything that was written since the last one, however much, makes one.
+    Each answer is a decision that is recorded and counts as one of `Decide` does. The one before it that was no longer shown
+    is taken back: it uses up no cap, promises nothing and holds no units, unless an outcome of it was recorded. Tell SHOWN
+    for what was said.
+
+    What may not be said any more is told first, as WITHDRAWN with the reasons, and the new answer follows. After a consent
+    was withdrawn no message names what may no longer be used.
+
+    A stream that ended is resumed: call again, here or at any other worker, with the same question and the `cursor` of
+    the last message. If the answer is still the same nothing is decided or counted again, and otherwise what changed is
+    told; what was decided meanwhile and not heard counts once. Leave out the deadline of the call.
+
+    Errors: those of `Decide`, as a status; FAILED_PRECONDITION where the service cannot listen to its store;
+    RESOURCE_EXHAUSTED where too many watch, here, in the caller's name or this customer, with `grpc-retry-pushback-ms`, and
+    where messages were not taken in time: read as they come, and resume with the cursor. UNAUTHENTICATED ends it when
+    what the caller brought counts no more. UNAVAILABLE when the service ends or the store is away: resume.
+
+    buf:lint:ignore RPC_REQUEST_STANDARD_NAME
+    """
 
 @typing.type_check_only
 class DecisionServiceAsyncStub(DecisionServiceStub):
@@ -206,6 +232,32 @@ class DecisionServiceAsyncStub(DecisionServiceStub):
     Errors: INVALID_ARGUMENT with the path of each bad field; UNAUTHENTICATED for a bearer token that is none of the
     service's callers'; NOT_FOUND for a decision that was never made, is older than decisions are kept (14 days), or
     was erased with its customer; UNAVAILABLE when the store cannot be read.
+    """
+    Watch: aio.UnaryStreamMultiCallable[decision_pb2.WatchRequest, decision_pb2.WatchResponse]  # type: ignore[assignment]
+    """Tells what is to be said to one customer, and tells it again each time that it changes, for as long as somebody
+    listens: for a desktop during a call.
+
+    The first message is the answer of `Decide`. From then on whatever is written about the customer (an event, a consent,
+    an outcome, a link, a prediction, a decision), what becomes of the supply, of switches and of the strategy, and time
+    itself are looked at within milliseconds. When another thing would be said, or nothing any more, or nothing for another
+    reason, a message comes with the causes: everything that was written since the last one, however much, makes one.
+    Each answer is a decision that is recorded and counts as one of `Decide` does. The one before it that was no longer shown
+    is taken back: it uses up no cap, promises nothing and holds no units, unless an outcome of it was recorded. Tell SHOWN
+    for what was said.
+
+    What may not be said any more is told first, as WITHDRAWN with the reasons, and the new answer follows. After a consent
+    was withdrawn no message names what may no longer be used.
+
+    A stream that ended is resumed: call again, here or at any other worker, with the same question and the `cursor` of
+    the last message. If the answer is still the same nothing is decided or counted again, and otherwise what changed is
+    told; what was decided meanwhile and not heard counts once. Leave out the deadline of the call.
+
+    Errors: those of `Decide`, as a status; FAILED_PRECONDITION where the service cannot listen to its store;
+    RESOURCE_EXHAUSTED where too many watch, here, in the caller's name or this customer, with `grpc-retry-pushback-ms`, and
+    where messages were not taken in time: read as they come, and resume with the cursor. UNAUTHENTICATED ends it when
+    what the caller brought counts no more. UNAVAILABLE when the service ends or the store is away: resume.
+
+    buf:lint:ignore RPC_REQUEST_STANDARD_NAME
     """
 
 class DecisionServiceServicer(metaclass=abc_1.ABCMeta):
@@ -323,6 +375,38 @@ class DecisionServiceServicer(metaclass=abc_1.ABCMeta):
         Errors: INVALID_ARGUMENT with the path of each bad field; UNAUTHENTICATED for a bearer token that is none of the
         service's callers'; NOT_FOUND for a decision that was never made, is older than decisions are kept (14 days), or
         was erased with its customer; UNAVAILABLE when the store cannot be read.
+        """
+
+    @abc_1.abstractmethod
+    def Watch(
+        self,
+        request: decision_pb2.WatchRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[abc.Iterator[decision_pb2.WatchResponse], abc.AsyncIterator[decision_pb2.WatchResponse]]:
+        """Tells what is to be said to one customer, and tells it again each time that it changes, for as long as somebody
+        listens: for a desktop during a call.
+
+        The first message is the answer of `Decide`. From then on whatever is written about the customer (an event, a consent,
+        an outcome, a link, a prediction, a decision), what becomes of the supply, of switches and of the strategy, and time
+        itself are looked at within milliseconds. When another thing would be said, or nothing any more, or nothing for another
+        reason, a message comes with the causes: everything that was written since the last one, however much, makes one.
+        Each answer is a decision that is recorded and counts as one of `Decide` does. The one before it that was no longer shown
+        is taken back: it uses up no cap, promises nothing and holds no units, unless an outcome of it was recorded. Tell SHOWN
+        for what was said.
+
+        What may not be said any more is told first, as WITHDRAWN with the reasons, and the new answer follows. After a consent
+        was withdrawn no message names what may no longer be used.
+
+        A stream that ended is resumed: call again, here or at any other worker, with the same question and the `cursor` of
+        the last message. If the answer is still the same nothing is decided or counted again, and otherwise what changed is
+        told; what was decided meanwhile and not heard counts once. Leave out the deadline of the call.
+
+        Errors: those of `Decide`, as a status; FAILED_PRECONDITION where the service cannot listen to its store;
+        RESOURCE_EXHAUSTED where too many watch, here, in the caller's name or this customer, with `grpc-retry-pushback-ms`, and
+        where messages were not taken in time: read as they come, and resume with the cursor. UNAUTHENTICATED ends it when
+        what the caller brought counts no more. UNAVAILABLE when the service ends or the store is away: resume.
+
+        buf:lint:ignore RPC_REQUEST_STANDARD_NAME
         """
 
 def add_DecisionServiceServicer_to_server(servicer: DecisionServiceServicer, server: typing.Union[grpc.Server, aio.Server]) -> None: ...

@@ -27,19 +27,19 @@ from tact.v1 import outcome_pb2 as tact_dot_v1_dot_outcome__pb2
 from tact.v1 import values_pb2 as tact_dot_v1_dot_values__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11tact/v1/log.proto\x12\x07tact.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15tact/v1/outcome.proto\x1a\x14tact/v1/values.proto\"9\n\x0eReadLogRequest\x12\'\n\tpositions\x18\x01 \x03(\x0b\x32\x14.tact.v1.LogPosition\"B\n\x0bLogPosition\x12\x0e\n\x06\x62ucket\x18\x01 \x01(\x05\x12\x11\n\tdecisions\x18\x02 \x01(\t\x12\x10\n\x08outcomes\x18\x03 \x01(\t\"~\n\x07LogItem\x12)\n\x06\x66ields\x18\x01 \x01(\x0b\x32\x17.tact.v1.StrategyFieldsH\x00\x12 \n\x04page\x18\x02 \x01(\x0b\x32\x10.tact.v1.LogPageH\x00\x12\x1e\n\x03\x65nd\x18\x03 \x01(\x0b\x32\x0f.tact.v1.LogEndH\x00\x42\x06\n\x04item\"H\n\x0eStrategyFields\x12\x10\n\x08strategy\x18\x01 \x01(\t\x12$\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x14.tact.v1.LoggedField\"-\n\x0bLoggedField\x12\x10\n\x08\x66ield_id\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\"\x9b\x01\n\x07LogPage\x12&\n\x08position\x18\x01 \x01(\x0b\x32\x14.tact.v1.LogPosition\x12*\n\tdecisions\x18\x02 \x03(\x0b\x32\x17.tact.v1.LoggedDecision\x12(\n\x08outcomes\x18\x03 \x03(\x0b\x32\x16.tact.v1.LoggedOutcome\x12\x12\n\nunreadable\x18\x04 \x01(\x05\"5\n\x06LogEnd\x12+\n\x07read_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa8\x02\n\x0eLoggedDecision\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x03 \x01(\t\x12.\n\ndecided_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x08versions\x18\x05 \x01(\x0b\x32\x11.tact.v1.Versions\x12\x15\n\rconsent_level\x18\x06 \x01(\t\x12\x1e\n\x06values\x18\x07 \x03(\x0b\x32\x0e.tact.v1.Value\x12,\n\nplacements\x18\x08 \x03(\x0b\x32\x18.tact.v1.LoggedPlacement\x12!\n\x04seen\x18\t \x01(\x0b\x32\x13.tact.v1.LoggedSeen\"\xbb\x01\n\nLoggedSeen\x12\x11\n\tpermitted\x18\x01 \x01(\x08\x12!\n\x04used\x18\x02 \x03(\x0b\x32\x13.tact.v1.LoggedUses\x12(\n\x08refusals\x18\x03 \x03(\x0b\x32\x16.tact.v1.LoggedRefusal\x12(\n\x08promises\x18\x04 \x03(\x0b\x32\x16.tact.v1.LoggedPromise\x12\x0b\n\x03off\x18\x05 \x03(\t\x12\x16\n\x0e\x65verything_off\x18\x06 \x01(\x08\"J\n\nLoggedUses\x12\x0f\n\x07\x63ounter\x18\x01 \x01(\t\x12+\n\x07used_at\x18\x02 \x03(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa4\x01\n\rLoggedRefusal\x12\x11\n\taction_id\x18\x01 \x01(\t\x12\r\n\x05group\x18\x02 \x01(\t\x12\x0f\n\x07intents\x18\x03 \x03(\t\x12\"\n\x04kind\x18\x04 \x01(\x0e\x32\x14.tact.v1.OutcomeKind\x12.\n\nrefused_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04mark\x18\x06 \x01(\x0c\"\xab\x01\n\rLoggedPromise\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x11\n\taction_id\x18\x02 \x01(\t\x12,\n\x08given_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x05 \x01(\t\x12\x0c\n\x04held\x18\x06 \x01(\x08\"\x98\x02\n\x0fLoggedPlacement\x12\x11\n\tplacement\x18\x01 \x01(\t\x12,\n\ncandidates\x18\x02 \x03(\x0b\x32\x18.tact.v1.LoggedCandidate\x12\x0c\n\x04pool\x18\x03 \x01(\x05\x12%\n\x06policy\x18\x04 \x01(\x0e\x32\x15.tact.v1.ChoicePolicy\x12\x11\n\taction_id\x18\x05 \x01(\t\x12\x13\n\x0bprobability\x18\x06 \x01(\x01\x12$\n\x07\x61llowed\x18\x07 \x01(\x0b\x32\x13.tact.v1.StringList\x12%\n\x06shadow\x18\x08 \x01(\x0b\x32\x15.tact.v1.LoggedShadow\x12\x11\n\x04\x64raw\x18\t \x01(\x01H\x00\x88\x01\x01\x42\x07\n\x05_draw\"\xd6\x01\n\x0fLoggedCandidate\x12\x11\n\taction_id\x18\x01 \x01(\t\x12\x17\n\npropensity\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12 \n\x13\x62\x61seline_propensity\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x16\n\tnet_value\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x18\n\x0bprobability\x18\x05 \x01(\x01H\x03\x88\x01\x01\x42\r\n\x0b_propensityB\x16\n\x14_baseline_propensityB\x0c\n\n_net_valueB\x0e\n\x0c_probability\"[\n\x0cLoggedShadow\x12\r\n\x05model\x18\x01 \x01(\t\x12,\n\ncandidates\x18\x02 \x03(\x0b\x32\x18.tact.v1.LoggedCandidate\x12\x0e\n\x06\x66\x61iled\x18\x03 \x01(\t\"w\n\rLoggedOutcome\x12!\n\x07outcome\x18\x01 \x01(\x0b\x32\x10.tact.v1.Outcome\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12.\n\narrived_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"k\n\x10VerifyLogRequest\x12#\n\x07\x61nchors\x18\x01 \x03(\x0b\x32\x12.tact.v1.LogAnchor\x12\x32\n\x0eunlinked_until\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"K\n\tLogAnchor\x12\x0e\n\x06\x62ucket\x18\x01 \x01(\x05\x12 \n\x05\x63hain\x18\x02 \x01(\x0e\x32\x11.tact.v1.LogChain\x12\x0c\n\x04head\x18\x03 \x01(\t\"K\n\x11VerifyLogResponse\x12\x0e\n\x06\x62ucket\x18\x01 \x01(\x05\x12&\n\x06\x63hains\x18\x02 \x03(\x0b\x32\x16.tact.v1.VerifiedChain\"\xbd\x01\n\rVerifiedChain\x12 \n\x05\x63hain\x18\x01 \x01(\x0e\x32\x11.tact.v1.LogChain\x12\x0c\n\x04head\x18\x02 \x01(\t\x12\x0f\n\x07\x65ntries\x18\x03 \x01(\x03\x12\x0e\n\x06\x65rased\x18\x04 \x01(\x03\x12\x11\n\tunchained\x18\x05 \x01(\x03\x12\x10\n\x08\x61nchored\x18\x06 \x01(\x08\x12!\n\x06\x66\x61ults\x18\x07 \x03(\x0b\x32\x11.tact.v1.LogFault\x12\x13\n\x0bmore_faults\x18\x08 \x01(\x03\"A\n\x08LogFault\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12#\n\x04kind\x18\x02 \x01(\x0e\x32\x15.tact.v1.LogFaultKind\")\n\x11ListErasedRequest\x12\x14\n\x0c\x63ustomer_ids\x18\x01 \x03(\t\"=\n\x12ListErasedResponse\x12\'\n\x06\x65rased\x18\x01 \x03(\x0b\x32\x17.tact.v1.ErasedCustomer\"T\n\x0e\x45rasedCustomer\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12-\n\terased_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xd6\x01\n\x0c\x43hoicePolicy\x12\x1d\n\x19\x43HOICE_POLICY_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43HOICE_POLICY_GREEDY\x10\x01\x12 \n\x1c\x43HOICE_POLICY_EPSILON_GREEDY\x10\x02\x12\x19\n\x15\x43HOICE_POLICY_SOFTMAX\x10\x03\x12\x1a\n\x16\x43HOICE_POLICY_THOMPSON\x10\x04\x12\x19\n\x15\x43HOICE_POLICY_CONTROL\x10\x05\x12\x19\n\x15\x43HOICE_POLICY_HOLDOUT\x10\x06*V\n\x08LogChain\x12\x19\n\x15LOG_CHAIN_UNSPECIFIED\x10\x00\x12\x17\n\x13LOG_CHAIN_DECISIONS\x10\x01\x12\x16\n\x12LOG_CHAIN_OUTCOMES\x10\x02*\x8c\x02\n\x0cLogFaultKind\x12\x1e\n\x1aLOG_FAULT_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16LOG_FAULT_KIND_CHANGED\x10\x01\x12\x1a\n\x16LOG_FAULT_KIND_MISSING\x10\x02\x12\x1b\n\x17LOG_FAULT_KIND_INSERTED\x10\x03\x12\x1b\n\x17LOG_FAULT_KIND_UNLINKED\x10\x04\x12\x17\n\x13LOG_FAULT_KIND_ANEW\x10\x05\x12\x1b\n\x17LOG_FAULT_KIND_HEADLESS\x10\x06\x12\x1c\n\x18LOG_FAULT_KIND_REWRITTEN\x10\x07\x12\x16\n\x12LOG_FAULT_KIND_CUT\x10\x08\x32\xd1\x01\n\nLogService\x12\x36\n\x07ReadLog\x12\x17.tact.v1.ReadLogRequest\x1a\x10.tact.v1.LogItem0\x01\x12\x45\n\nListErased\x12\x1a.tact.v1.ListErasedRequest\x1a\x1b.tact.v1.ListErasedResponse\x12\x44\n\tVerifyLog\x12\x19.tact.v1.VerifyLogRequest\x1a\x1a.tact.v1.VerifyLogResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11tact/v1/log.proto\x12\x07tact.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15tact/v1/outcome.proto\x1a\x14tact/v1/values.proto\"9\n\x0eReadLogRequest\x12\'\n\tpositions\x18\x01 \x03(\x0b\x32\x14.tact.v1.LogPosition\"B\n\x0bLogPosition\x12\x0e\n\x06\x62ucket\x18\x01 \x01(\x05\x12\x11\n\tdecisions\x18\x02 \x01(\t\x12\x10\n\x08outcomes\x18\x03 \x01(\t\"~\n\x07LogItem\x12)\n\x06\x66ields\x18\x01 \x01(\x0b\x32\x17.tact.v1.StrategyFieldsH\x00\x12 \n\x04page\x18\x02 \x01(\x0b\x32\x10.tact.v1.LogPageH\x00\x12\x1e\n\x03\x65nd\x18\x03 \x01(\x0b\x32\x0f.tact.v1.LogEndH\x00\x42\x06\n\x04item\"H\n\x0eStrategyFields\x12\x10\n\x08strategy\x18\x01 \x01(\t\x12$\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x14.tact.v1.LoggedField\"-\n\x0bLoggedField\x12\x10\n\x08\x66ield_id\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\"\x9b\x01\n\x07LogPage\x12&\n\x08position\x18\x01 \x01(\x0b\x32\x14.tact.v1.LogPosition\x12*\n\tdecisions\x18\x02 \x03(\x0b\x32\x17.tact.v1.LoggedDecision\x12(\n\x08outcomes\x18\x03 \x03(\x0b\x32\x16.tact.v1.LoggedOutcome\x12\x12\n\nunreadable\x18\x04 \x01(\x05\"5\n\x06LogEnd\x12+\n\x07read_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa8\x02\n\x0eLoggedDecision\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x03 \x01(\t\x12.\n\ndecided_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x08versions\x18\x05 \x01(\x0b\x32\x11.tact.v1.Versions\x12\x15\n\rconsent_level\x18\x06 \x01(\t\x12\x1e\n\x06values\x18\x07 \x03(\x0b\x32\x0e.tact.v1.Value\x12,\n\nplacements\x18\x08 \x03(\x0b\x32\x18.tact.v1.LoggedPlacement\x12!\n\x04seen\x18\t \x01(\x0b\x32\x13.tact.v1.LoggedSeen\"\xcc\x01\n\nLoggedSeen\x12\x11\n\tpermitted\x18\x01 \x01(\x08\x12!\n\x04used\x18\x02 \x03(\x0b\x32\x13.tact.v1.LoggedUses\x12(\n\x08refusals\x18\x03 \x03(\x0b\x32\x16.tact.v1.LoggedRefusal\x12(\n\x08promises\x18\x04 \x03(\x0b\x32\x16.tact.v1.LoggedPromise\x12\x0b\n\x03off\x18\x05 \x03(\t\x12\x16\n\x0e\x65verything_off\x18\x06 \x01(\x08\x12\x0f\n\x07trigger\x18\x07 \x01(\t\"J\n\nLoggedUses\x12\x0f\n\x07\x63ounter\x18\x01 \x01(\t\x12+\n\x07used_at\x18\x02 \x03(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa4\x01\n\rLoggedRefusal\x12\x11\n\taction_id\x18\x01 \x01(\t\x12\r\n\x05group\x18\x02 \x01(\t\x12\x0f\n\x07intents\x18\x03 \x03(\t\x12\"\n\x04kind\x18\x04 \x01(\x0e\x32\x14.tact.v1.OutcomeKind\x12.\n\nrefused_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04mark\x18\x06 \x01(\x0c\"\xab\x01\n\rLoggedPromise\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x11\n\taction_id\x18\x02 \x01(\t\x12,\n\x08given_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x05 \x01(\t\x12\x0c\n\x04held\x18\x06 \x01(\x08\"\x98\x02\n\x0fLoggedPlacement\x12\x11\n\tplacement\x18\x01 \x01(\t\x12,\n\ncandidates\x18\x02 \x03(\x0b\x32\x18.tact.v1.LoggedCandidate\x12\x0c\n\x04pool\x18\x03 \x01(\x05\x12%\n\x06policy\x18\x04 \x01(\x0e\x32\x15.tact.v1.ChoicePolicy\x12\x11\n\taction_id\x18\x05 \x01(\t\x12\x13\n\x0bprobability\x18\x06 \x01(\x01\x12$\n\x07\x61llowed\x18\x07 \x01(\x0b\x32\x13.tact.v1.StringList\x12%\n\x06shadow\x18\x08 \x01(\x0b\x32\x15.tact.v1.LoggedShadow\x12\x11\n\x04\x64raw\x18\t \x01(\x01H\x00\x88\x01\x01\x42\x07\n\x05_draw\"\xd6\x01\n\x0fLoggedCandidate\x12\x11\n\taction_id\x18\x01 \x01(\t\x12\x17\n\npropensity\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12 \n\x13\x62\x61seline_propensity\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x16\n\tnet_value\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x18\n\x0bprobability\x18\x05 \x01(\x01H\x03\x88\x01\x01\x42\r\n\x0b_propensityB\x16\n\x14_baseline_propensityB\x0c\n\n_net_valueB\x0e\n\x0c_probability\"[\n\x0cLoggedShadow\x12\r\n\x05model\x18\x01 \x01(\t\x12,\n\ncandidates\x18\x02 \x03(\x0b\x32\x18.tact.v1.LoggedCandidate\x12\x0e\n\x06\x66\x61iled\x18\x03 \x01(\t\"w\n\rLoggedOutcome\x12!\n\x07outcome\x18\x01 \x01(\x0b\x32\x10.tact.v1.Outcome\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12.\n\narrived_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"k\n\x10VerifyLogRequest\x12#\n\x07\x61nchors\x18\x01 \x03(\x0b\x32\x12.tact.v1.LogAnchor\x12\x32\n\x0eunlinked_until\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"K\n\tLogAnchor\x12\x0e\n\x06\x62ucket\x18\x01 \x01(\x05\x12 \n\x05\x63hain\x18\x02 \x01(\x0e\x32\x11.tact.v1.LogChain\x12\x0c\n\x04head\x18\x03 \x01(\t\"K\n\x11VerifyLogResponse\x12\x0e\n\x06\x62ucket\x18\x01 \x01(\x05\x12&\n\x06\x63hains\x18\x02 \x03(\x0b\x32\x16.tact.v1.VerifiedChain\"\xbd\x01\n\rVerifiedChain\x12 \n\x05\x63hain\x18\x01 \x01(\x0e\x32\x11.tact.v1.LogChain\x12\x0c\n\x04head\x18\x02 \x01(\t\x12\x0f\n\x07\x65ntries\x18\x03 \x01(\x03\x12\x0e\n\x06\x65rased\x18\x04 \x01(\x03\x12\x11\n\tunchained\x18\x05 \x01(\x03\x12\x10\n\x08\x61nchored\x18\x06 \x01(\x08\x12!\n\x06\x66\x61ults\x18\x07 \x03(\x0b\x32\x11.tact.v1.LogFault\x12\x13\n\x0bmore_faults\x18\x08 \x01(\x03\"A\n\x08LogFault\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12#\n\x04kind\x18\x02 \x01(\x0e\x32\x15.tact.v1.LogFaultKind\")\n\x11ListErasedRequest\x12\x14\n\x0c\x63ustomer_ids\x18\x01 \x03(\t\"=\n\x12ListErasedResponse\x12\'\n\x06\x65rased\x18\x01 \x03(\x0b\x32\x17.tact.v1.ErasedCustomer\"T\n\x0e\x45rasedCustomer\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12-\n\terased_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xd6\x01\n\x0c\x43hoicePolicy\x12\x1d\n\x19\x43HOICE_POLICY_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43HOICE_POLICY_GREEDY\x10\x01\x12 \n\x1c\x43HOICE_POLICY_EPSILON_GREEDY\x10\x02\x12\x19\n\x15\x43HOICE_POLICY_SOFTMAX\x10\x03\x12\x1a\n\x16\x43HOICE_POLICY_THOMPSON\x10\x04\x12\x19\n\x15\x43HOICE_POLICY_CONTROL\x10\x05\x12\x19\n\x15\x43HOICE_POLICY_HOLDOUT\x10\x06*V\n\x08LogChain\x12\x19\n\x15LOG_CHAIN_UNSPECIFIED\x10\x00\x12\x17\n\x13LOG_CHAIN_DECISIONS\x10\x01\x12\x16\n\x12LOG_CHAIN_OUTCOMES\x10\x02*\x8c\x02\n\x0cLogFaultKind\x12\x1e\n\x1aLOG_FAULT_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16LOG_FAULT_KIND_CHANGED\x10\x01\x12\x1a\n\x16LOG_FAULT_KIND_MISSING\x10\x02\x12\x1b\n\x17LOG_FAULT_KIND_INSERTED\x10\x03\x12\x1b\n\x17LOG_FAULT_KIND_UNLINKED\x10\x04\x12\x17\n\x13LOG_FAULT_KIND_ANEW\x10\x05\x12\x1b\n\x17LOG_FAULT_KIND_HEADLESS\x10\x06\x12\x1c\n\x18LOG_FAULT_KIND_REWRITTEN\x10\x07\x12\x16\n\x12LOG_FAULT_KIND_CUT\x10\x08\x32\xd1\x01\n\nLogService\x12\x36\n\x07ReadLog\x12\x17.tact.v1.ReadLogRequest\x1a\x10.tact.v1.LogItem0\x01\x12\x45\n\nListErased\x12\x1a.tact.v1.ListErasedRequest\x1a\x1b.tact.v1.ListErasedResponse\x12\x44\n\tVerifyLog\x12\x19.tact.v1.VerifyLogRequest\x1a\x1a.tact.v1.VerifyLogResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tact.v1.log_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CHOICEPOLICY']._serialized_start=3032
-  _globals['_CHOICEPOLICY']._serialized_end=3246
-  _globals['_LOGCHAIN']._serialized_start=3248
-  _globals['_LOGCHAIN']._serialized_end=3334
-  _globals['_LOGFAULTKIND']._serialized_start=3337
-  _globals['_LOGFAULTKIND']._serialized_end=3605
+  _globals['_CHOICEPOLICY']._serialized_start=3049
+  _globals['_CHOICEPOLICY']._serialized_end=3263
+  _globals['_LOGCHAIN']._serialized_start=3265
+  _globals['_LOGCHAIN']._serialized_end=3351
+  _globals['_LOGFAULTKIND']._serialized_start=3354
+  _globals['_LOGFAULTKIND']._serialized_end=3622
   _globals['_READLOGREQUEST']._serialized_start=108
   _globals['_READLOGREQUEST']._serialized_end=165
   _globals['_LOGPOSITION']._serialized_start=167
@@ -57,37 +57,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOGGEDDECISION']._serialized_start=698
   _globals['_LOGGEDDECISION']._serialized_end=994
   _globals['_LOGGEDSEEN']._serialized_start=997
-  _globals['_LOGGEDSEEN']._serialized_end=1184
-  _globals['_LOGGEDUSES']._serialized_start=1186
-  _globals['_LOGGEDUSES']._serialized_end=1260
-  _globals['_LOGGEDREFUSAL']._serialized_start=1263
-  _globals['_LOGGEDREFUSAL']._serialized_end=1427
-  _globals['_LOGGEDPROMISE']._serialized_start=1430
-  _globals['_LOGGEDPROMISE']._serialized_end=1601
-  _globals['_LOGGEDPLACEMENT']._serialized_start=1604
-  _globals['_LOGGEDPLACEMENT']._serialized_end=1884
-  _globals['_LOGGEDCANDIDATE']._serialized_start=1887
-  _globals['_LOGGEDCANDIDATE']._serialized_end=2101
-  _globals['_LOGGEDSHADOW']._serialized_start=2103
-  _globals['_LOGGEDSHADOW']._serialized_end=2194
-  _globals['_LOGGEDOUTCOME']._serialized_start=2196
-  _globals['_LOGGEDOUTCOME']._serialized_end=2315
-  _globals['_VERIFYLOGREQUEST']._serialized_start=2317
-  _globals['_VERIFYLOGREQUEST']._serialized_end=2424
-  _globals['_LOGANCHOR']._serialized_start=2426
-  _globals['_LOGANCHOR']._serialized_end=2501
-  _globals['_VERIFYLOGRESPONSE']._serialized_start=2503
-  _globals['_VERIFYLOGRESPONSE']._serialized_end=2578
-  _globals['_VERIFIEDCHAIN']._serialized_start=2581
-  _globals['_VERIFIEDCHAIN']._serialized_end=2770
-  _globals['_LOGFAULT']._serialized_start=2772
-  _globals['_LOGFAULT']._serialized_end=2837
-  _globals['_LISTERASEDREQUEST']._serialized_start=2839
-  _globals['_LISTERASEDREQUEST']._serialized_end=2880
-  _globals['_LISTERASEDRESPONSE']._serialized_start=2882
-  _globals['_LISTERASEDRESPONSE']._serialized_end=2943
-  _globals['_ERASEDCUSTOMER']._serialized_start=2945
-  _globals['_ERASEDCUSTOMER']._serialized_end=3029
-  _globals['_LOGSERVICE']._serialized_start=3608
-  _globals['_LOGSERVICE']._serialized_end=3817
+  _globals['_LOGGEDSEEN']._serialized_end=1201
+  _globals['_LOGGEDUSES']._serialized_start=1203
+  _globals['_LOGGEDUSES']._serialized_end=1277
+  _globals['_LOGGEDREFUSAL']._serialized_start=1280
+  _globals['_LOGGEDREFUSAL']._serialized_end=1444
+  _globals['_LOGGEDPROMISE']._serialized_start=1447
+  _globals['_LOGGEDPROMISE']._serialized_end=1618
+  _globals['_LOGGEDPLACEMENT']._serialized_start=1621
+  _globals['_LOGGEDPLACEMENT']._serialized_end=1901
+  _globals['_LOGGEDCANDIDATE']._serialized_start=1904
+  _globals['_LOGGEDCANDIDATE']._serialized_end=2118
+  _globals['_LOGGEDSHADOW']._serialized_start=2120
+  _globals['_LOGGEDSHADOW']._serialized_end=2211
+  _globals['_LOGGEDOUTCOME']._serialized_start=2213
+  _globals['_LOGGEDOUTCOME']._serialized_end=2332
+  _globals['_VERIFYLOGREQUEST']._serialized_start=2334
+  _globals['_VERIFYLOGREQUEST']._serialized_end=2441
+  _globals['_LOGANCHOR']._serialized_start=2443
+  _globals['_LOGANCHOR']._serialized_end=2518
+  _globals['_VERIFYLOGRESPONSE']._serialized_start=2520
+  _globals['_VERIFYLOGRESPONSE']._serialized_end=2595
+  _globals['_VERIFIEDCHAIN']._serialized_start=2598
+  _globals['_VERIFIEDCHAIN']._serialized_end=2787
+  _globals['_LOGFAULT']._serialized_start=2789
+  _globals['_LOGFAULT']._serialized_end=2854
+  _globals['_LISTERASEDREQUEST']._serialized_start=2856
+  _globals['_LISTERASEDREQUEST']._serialized_end=2897
+  _globals['_LISTERASEDRESPONSE']._serialized_start=2899
+  _globals['_LISTERASEDRESPONSE']._serialized_end=2960
+  _globals['_ERASEDCUSTOMER']._serialized_start=2962
+  _globals['_ERASEDCUSTOMER']._serialized_end=3046
+  _globals['_LOGSERVICE']._serialized_start=3625
+  _globals['_LOGSERVICE']._serialized_end=3834
 # @@protoc_insertion_point(module_scope)

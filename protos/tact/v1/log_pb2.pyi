@@ -405,10 +405,13 @@ class LoggedSeen(message.Message):
     PROMISES_FIELD_NUMBER: builtins.int
     OFF_FIELD_NUMBER: builtins.int
     EVERYTHING_OFF_FIELD_NUMBER: builtins.int
+    TRIGGER_FIELD_NUMBER: builtins.int
     permitted: builtins.bool
     """Whether the customer might be contacted unasked on the channel; true on channels that need no permission."""
     everything_off: builtins.bool
     """Whether operators had switched off everything."""
+    trigger: builtins.str
+    """The trigger of the strategy that made it due. Empty where somebody asked for the decision."""
     @builtins.property
     def used(self) -> containers.RepeatedCompositeFieldContainer[LoggedUses]:
         """The counters of contact caps that were used up. Counters that allowed a further use are not told."""
@@ -434,10 +437,11 @@ class LoggedSeen(message.Message):
         promises: abc.Iterable[LoggedPromise] | None = ...,
         off: abc.Iterable[builtins.str] | None = ...,
         everything_off: builtins.bool = ...,
+        trigger: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["everything_off", b"everything_off", "off", b"off", "permitted", b"permitted", "promises", b"promises", "refusals", b"refusals", "used", b"used"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["everything_off", b"everything_off", "off", b"off", "permitted", b"permitted", "promises", b"promises", "refusals", b"refusals", "trigger", b"trigger", "used", b"used"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

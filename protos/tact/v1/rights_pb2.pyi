@@ -61,6 +61,8 @@ class ExportItem(message.Message):
     PROMISE_FIELD_NUMBER: builtins.int
     RESERVATION_FIELD_NUMBER: builtins.int
     CONTACT_FIELD_NUMBER: builtins.int
+    EVENT_FIELD_NUMBER: builtins.int
+    MOMENT_FIELD_NUMBER: builtins.int
     @builtins.property
     def identity(self) -> ExportedIdentity:
         """An id of the person."""
@@ -109,6 +111,14 @@ class ExportItem(message.Message):
     def contact(self) -> ExportedContact:
         """The latest decision in which something was said."""
 
+    @builtins.property
+    def event(self) -> ExportedEvent:
+        """An event that is kept for the journey."""
+
+    @builtins.property
+    def moment(self) -> ExportedMoment:
+        """What a trigger knows of."""
+
     def __init__(
         self,
         *,
@@ -124,12 +134,14 @@ class ExportItem(message.Message):
         promise: ExportedPromise | None = ...,
         reservation: ExportedReservation | None = ...,
         contact: ExportedContact | None = ...,
+        event: ExportedEvent | None = ...,
+        moment: ExportedMoment | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["cap_uses", b"cap_uses", "consent", b"consent", "contact", b"contact", "decision", b"decision", "end", b"end", "field", b"field", "identity", b"identity", "item", b"item", "outcome", b"outcome", "promise", b"promise", "refusal", b"refusal", "remnant", b"remnant", "reservation", b"reservation"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["cap_uses", b"cap_uses", "consent", b"consent", "contact", b"contact", "decision", b"decision", "end", b"end", "event", b"event", "field", b"field", "identity", b"identity", "item", b"item", "moment", b"moment", "outcome", b"outcome", "promise", b"promise", "refusal", b"refusal", "remnant", b"remnant", "reservation", b"reservation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["cap_uses", b"cap_uses", "consent", b"consent", "contact", b"contact", "decision", b"decision", "end", b"end", "field", b"field", "identity", b"identity", "item", b"item", "outcome", b"outcome", "promise", b"promise", "refusal", b"refusal", "remnant", b"remnant", "reservation", b"reservation"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["cap_uses", b"cap_uses", "consent", b"consent", "contact", b"contact", "decision", b"decision", "end", b"end", "event", b"event", "field", b"field", "identity", b"identity", "item", b"item", "moment", b"moment", "outcome", b"outcome", "promise", b"promise", "refusal", b"refusal", "remnant", b"remnant", "reservation", b"reservation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_item: _TypeAlias = typing.Literal["identity", "consent", "field", "cap_uses", "decision", "outcome", "remnant", "end", "refusal", "promise", "reservation", "contact"]  # noqa: Y015
+    _WhichOneofReturnType_item: _TypeAlias = typing.Literal["identity", "consent", "field", "cap_uses", "decision", "outcome", "remnant", "end", "refusal", "promise", "reservation", "contact", "event", "moment"]  # noqa: Y015
     _WhichOneofArgType_item: _TypeAlias = typing.Literal["item", b"item"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_item) -> _WhichOneofReturnType_item | None: ...
 
@@ -268,6 +280,74 @@ class ExportedField(message.Message):
     _HasFieldArgType: _TypeAlias = typing.Literal["arrived_at", b"arrived_at", "occurred_at", b"occurred_at", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["arrived_at", b"arrived_at", "customer_id", b"customer_id", "field_id", b"field_id", "field_key", b"field_key", "kept_json", b"kept_json", "model_version", b"model_version", "occurred_at", b"occurred_at", "purpose", b"purpose", "source", b"source", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ExportedMoment(message.Message):
+    """What a trigger of the strategy knows of one thing of the person's, such as a cart."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CUSTOMER_ID_FIELD_NUMBER: builtins.int
+    TRIGGER_ID_FIELD_NUMBER: builtins.int
+    KEY_FIELD_NUMBER: builtins.int
+    BEGUN_AT_FIELD_NUMBER: builtins.int
+    ENDED_AT_FIELD_NUMBER: builtins.int
+    DONE_UNTIL_FIELD_NUMBER: builtins.int
+    DONE_FIELD_NUMBER: builtins.int
+    DUE_AT_FIELD_NUMBER: builtins.int
+    SENT_FIELD_NUMBER: builtins.int
+    DECISION_ID_FIELD_NUMBER: builtins.int
+    CHANNEL_FIELD_NUMBER: builtins.int
+    customer_id: builtins.str
+    """The id that its events came in under."""
+    trigger_id: builtins.str
+    """The trigger, as the strategy of then spells it."""
+    key: builtins.str
+    """What it is about, such as the id of the cart; empty for the person as a whole."""
+    done: builtins.str
+    """How that ended, such as `said`, or `suppressed by` and a rule. Empty for not yet."""
+    sent: builtins.int
+    """How often it was sent."""
+    decision_id: builtins.str
+    """The decision that it was sent by last. Empty for none, and after it was put off."""
+    channel: builtins.str
+    """The channel that it is said on. Empty for one that was never armed."""
+    @builtins.property
+    def begun_at(self) -> containers.RepeatedCompositeFieldContainer[timestamp_pb2.Timestamp]:
+        """When the latest events happened that arm it, the newest first."""
+
+    @builtins.property
+    def ended_at(self) -> timestamp_pb2.Timestamp:
+        """When the latest event happened that cancels it. Unset for none."""
+
+    @builtins.property
+    def done_until(self) -> timestamp_pb2.Timestamp:
+        """Until when all that armed it was dealt with. Unset for never."""
+
+    @builtins.property
+    def due_at(self) -> timestamp_pb2.Timestamp:
+        """When it is due, or was, at the earliest. Unset for one that was never armed."""
+
+    def __init__(
+        self,
+        *,
+        customer_id: builtins.str = ...,
+        trigger_id: builtins.str = ...,
+        key: builtins.str = ...,
+        begun_at: abc.Iterable[timestamp_pb2.Timestamp] | None = ...,
+        ended_at: timestamp_pb2.Timestamp | None = ...,
+        done_until: timestamp_pb2.Timestamp | None = ...,
+        done: builtins.str = ...,
+        due_at: timestamp_pb2.Timestamp | None = ...,
+        sent: builtins.int = ...,
+        decision_id: builtins.str = ...,
+        channel: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["done_until", b"done_until", "due_at", b"due_at", "ended_at", b"ended_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["begun_at", b"begun_at", "channel", b"channel", "customer_id", b"customer_id", "decision_id", b"decision_id", "done", b"done", "done_until", b"done_until", "due_at", b"due_at", "ended_at", b"ended_at", "key", b"key", "sent", b"sent", "trigger_id", b"trigger_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -486,6 +566,46 @@ class ExportedContact(message.Message):
     _HasFieldArgType: _TypeAlias = typing.Literal["at", b"at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["action_ids", b"action_ids", "at", b"at", "channel", b"channel", "customer_id", b"customer_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ExportedEvent(message.Message):
+    """An event that is kept for the journey, with nothing else of what it said. Of an id the last 100 and some more are kept."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CUSTOMER_ID_FIELD_NUMBER: builtins.int
+    TYPE_FIELD_NUMBER: builtins.int
+    PURPOSE_FIELD_NUMBER: builtins.int
+    OCCURRED_AT_FIELD_NUMBER: builtins.int
+    ARRIVED_AT_FIELD_NUMBER: builtins.int
+    customer_id: builtins.str
+    """The id that it happened to."""
+    type: builtins.str
+    """The event, as the strategy of then spells it."""
+    purpose: builtins.str
+    """The purpose that lets it be told: `service`, `personalization` or `profiling`."""
+    @builtins.property
+    def occurred_at(self) -> timestamp_pb2.Timestamp:
+        """When it happened."""
+
+    @builtins.property
+    def arrived_at(self) -> timestamp_pb2.Timestamp:
+        """When it arrived here."""
+
+    def __init__(
+        self,
+        *,
+        customer_id: builtins.str = ...,
+        type: builtins.str = ...,
+        purpose: builtins.str = ...,
+        occurred_at: timestamp_pb2.Timestamp | None = ...,
+        arrived_at: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["arrived_at", b"arrived_at", "occurred_at", b"occurred_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["arrived_at", b"arrived_at", "customer_id", b"customer_id", "occurred_at", b"occurred_at", "purpose", b"purpose", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -843,6 +963,8 @@ class EraseCustomerResponse(message.Message):
     SUPPLY_HOLDS_FIELD_NUMBER: builtins.int
     REWRITE_STARTED_FIELD_NUMBER: builtins.int
     REMEMBERED_FIELD_NUMBER: builtins.int
+    EVENTS_FIELD_NUMBER: builtins.int
+    MOMENTS_FIELD_NUMBER: builtins.int
     fields: builtins.int
     """Fields of which something was known."""
     consents: builtins.int
@@ -871,6 +993,10 @@ class EraseCustomerResponse(message.Message):
     """
     remembered: builtins.int
     """Refusals, promises, reserved contacts and the latest contact."""
+    events: builtins.int
+    """Events that were kept for the journey."""
+    moments: builtins.int
+    """What triggers knew of: carts, bookings and the like, due or not."""
     @builtins.property
     def customer_ids(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """The ids that are now suppressed."""
@@ -897,9 +1023,11 @@ class EraseCustomerResponse(message.Message):
         supply_holds: builtins.int = ...,
         rewrite_started: builtins.bool = ...,
         remembered: builtins.int = ...,
+        events: builtins.int = ...,
+        moments: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["erased_at", b"erased_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["cap_counters", b"cap_counters", "change_marks", b"change_marks", "consents", b"consents", "customer_ids", b"customer_ids", "decisions", b"decisions", "erased_at", b"erased_at", "event_ids", b"event_ids", "fields", b"fields", "idempotency_records", b"idempotency_records", "links", b"links", "outcome_records", b"outcome_records", "outcomes", b"outcomes", "remembered", b"remembered", "rewrite_started", b"rewrite_started", "supply_holds", b"supply_holds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["cap_counters", b"cap_counters", "change_marks", b"change_marks", "consents", b"consents", "customer_ids", b"customer_ids", "decisions", b"decisions", "erased_at", b"erased_at", "event_ids", b"event_ids", "events", b"events", "fields", b"fields", "idempotency_records", b"idempotency_records", "links", b"links", "moments", b"moments", "outcome_records", b"outcome_records", "outcomes", b"outcomes", "remembered", b"remembered", "rewrite_started", b"rewrite_started", "supply_holds", b"supply_holds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

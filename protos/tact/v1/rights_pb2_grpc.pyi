@@ -40,8 +40,9 @@ class RightsServiceStub:
     the consent hides. Give it to nobody else. What is written while the export runs may be missing from it.
 
     The items come in this order: for each id the identity, the consent and its changes, the fields, the uses of caps,
-    the decisions and the outcomes; at the end `end`, without which the export is not complete. A person of whom nothing
-    is known, and one who was erased, gives an identity and the end. Without a deadline it takes as long as it takes.
+    what is remembered, the events of the journey, what triggers know of, the decisions and the outcomes; at the end
+    `end`, without which the export is not complete. A person of whom nothing is known, and one who was erased, gives an
+    identity and the end. Without a deadline it takes as long as it takes.
 
     Errors: INVALID_ARGUMENT for a bad id; UNAVAILABLE when the store cannot be read, then begin again.
 
@@ -79,8 +80,9 @@ class RightsServiceAsyncStub(RightsServiceStub):
     the consent hides. Give it to nobody else. What is written while the export runs may be missing from it.
 
     The items come in this order: for each id the identity, the consent and its changes, the fields, the uses of caps,
-    the decisions and the outcomes; at the end `end`, without which the export is not complete. A person of whom nothing
-    is known, and one who was erased, gives an identity and the end. Without a deadline it takes as long as it takes.
+    what is remembered, the events of the journey, what triggers know of, the decisions and the outcomes; at the end
+    `end`, without which the export is not complete. A person of whom nothing is known, and one who was erased, gives an
+    identity and the end. Without a deadline it takes as long as it takes.
 
     Errors: INVALID_ARGUMENT for a bad id; UNAVAILABLE when the store cannot be read, then begin again.
 
@@ -121,8 +123,9 @@ class RightsServiceServicer(metaclass=abc_1.ABCMeta):
         the consent hides. Give it to nobody else. What is written while the export runs may be missing from it.
 
         The items come in this order: for each id the identity, the consent and its changes, the fields, the uses of caps,
-        the decisions and the outcomes; at the end `end`, without which the export is not complete. A person of whom nothing
-        is known, and one who was erased, gives an identity and the end. Without a deadline it takes as long as it takes.
+        what is remembered, the events of the journey, what triggers know of, the decisions and the outcomes; at the end
+        `end`, without which the export is not complete. A person of whom nothing is known, and one who was erased, gives an
+        identity and the end. Without a deadline it takes as long as it takes.
 
         Errors: INVALID_ARGUMENT for a bad id; UNAVAILABLE when the store cannot be read, then begin again.
 

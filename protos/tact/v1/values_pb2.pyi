@@ -168,6 +168,10 @@ class _ReasonCodeEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ReasonCode.
     """Scores that were computed before, or what was learned since, are older than they may be.
     Example: the nightly scores of churn are from the day before yesterday, so they count as unknown.
     """
+    REASON_CODE_NOT_DUE: _ReasonCode.ValueType  # 36
+    """The decision was made because a trigger of the strategy was due, and that is for other actions.
+    Example: when a cart was left, an e-mail is about the cart or is not sent.
+    """
 
 class ReasonCode(_ReasonCode, metaclass=_ReasonCodeEnumTypeWrapper):
     """The machine-readable kind of a `Reason`. Numbers are never reused."""
@@ -313,6 +317,10 @@ Example: it was made for other features, or what it computes is no number.
 REASON_CODE_SCORES_STALE: ReasonCode.ValueType  # 35
 """Scores that were computed before, or what was learned since, are older than they may be.
 Example: the nightly scores of churn are from the day before yesterday, so they count as unknown.
+"""
+REASON_CODE_NOT_DUE: ReasonCode.ValueType  # 36
+"""The decision was made because a trigger of the strategy was due, and that is for other actions.
+Example: when a cart was left, an e-mail is about the cart or is not sent.
 """
 
 @typing.final

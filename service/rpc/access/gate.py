@@ -87,6 +87,11 @@ class Access:
 
         return gate
 
+    @property
+    def callers(self) -> Callers:
+        """Who there is now: another value when that has changed."""
+        return self._callers.now
+
     def check(self, customer: str, channel: str | None = None) -> None:
         """Raise `Forbidden` unless the caller at hand may ask about a customer, on a channel where one is named.
 

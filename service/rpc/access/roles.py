@@ -25,6 +25,7 @@ _BY_SERVICE: Mapping[str, Mapping[str, frozenset[Role]]] = {
         "DecideBatches": frozenset({_DESKTOP, _EMAIL}),
         "ValidateDecision": frozenset({_DESKTOP, _WEB, _EMAIL}),
         "ExplainDecision": frozenset({_DESKTOP, _WEB, _STRATEGIST, _PRIVACY}),
+        "Watch": frozenset({_DESKTOP, _WEB}),
     },
     "tact.v1.ContextService": {
         "RecordEvents": frozenset({_INGEST}),
@@ -62,7 +63,21 @@ _BY_SERVICE: Mapping[str, Mapping[str, frozenset[Role]]] = {
         "ListErased": frozenset({_STRATEGIST, _PRIVACY}),
         "VerifyLog": frozenset({_STRATEGIST, _PRIVACY, _OPERATOR}),
     },
+    "tact.v1.TriggerService": {
+        "Subscribe": frozenset({_DESKTOP, _EMAIL}),
+        "Acknowledge": frozenset({_DESKTOP, _EMAIL}),
+        "ListDeadMoments": frozenset({_STRATEGIST, _OPERATOR}),
+        "ReleaseDeadMoments": frozenset({_STRATEGIST, _OPERATOR}),
+    },
     "tact.v1.AuditService": {"ReadAudit": frozenset({_PRIVACY, _OPERATOR})},
+    "tact.v1.JourneyService": {
+        "SearchCustomers": frozenset({_DESKTOP, _PRIVACY}),
+        "GetJourney": frozenset({_DESKTOP, _PRIVACY}),
+    },
+    "tact.v1.InsightService": {
+        "GetStrategy": frozenset({_DESKTOP, _STRATEGIST}),
+        "GetInsight": frozenset({_STRATEGIST}),
+    },
     HEALTH: {"Check": frozenset(Role), "Watch": frozenset({_OPERATOR, _PROBE})},
     REFLECTION: {"ServerReflectionInfo": frozenset({_OPERATOR})},
 }
@@ -104,6 +119,7 @@ OWN_ONLY = frozenset(
         "tact.v1.DecisionService/DecideStream",
         "tact.v1.DecisionService/ValidateDecision",
         "tact.v1.DecisionService/ExplainDecision",
+        "tact.v1.DecisionService/Watch",
         "tact.v1.ContextService/SetConsent",
         "tact.v1.ContextService/GetConsent",
         "tact.v1.OutcomeService/RecordOutcomes",

@@ -15,6 +15,10 @@ ALONE = 8
 """How many where no decisions are made: then nobody minds, and more are quicker."""
 MOST_WAITING = 32
 COME_AGAIN_S = 1.0
+INSIGHTS = 2
+"""How many count for insight at once, whether decisions are made or not: they take turns."""
+MOST_FOR_INSIGHT = 8
+"""How many wait for that; the next are told to come again."""
 
 
 def _always() -> bool:
@@ -85,3 +89,8 @@ class Bulkhead:
             if not (next_one := self._waiting.popleft()).done():
                 self._working += 1
                 next_one.set_result(None)
+
+
+def insights_alone() -> Bulkhead:
+    """Return places for those who count for insight."""
+    return Bulkhead(INSIGHTS, MOST_FOR_INSIGHT, alone=INSIGHTS)

@@ -2,6 +2,7 @@
 
 do  -- a library has no more than 200 locals of its own
 local PLACEMENTS_AT = 9
+local DECISION_AT = #'tact:{000}:d:' + 1
 local NO_KEY = -2  -- says PTTL
 
 -- How long everything is kept, by how that is told with every commit: the times to live of the context, of decisions and of the
@@ -122,8 +123,8 @@ local function count_said(key, counting, at, said, ttl)
   return any and {counting[1], counting[2], counting[3], at, fields} or nil
 end
 
--- KEYS: context, log, decision, suppression, switch, the log's head, and where anything is counted for what is learned the
--- counts
+-- KEYS: context, log, decision, suppression, switch, the log's head, heard, and where anything is counted for what is learned
+-- the counts
 -- ARGV: customer, entry, digest, keyed digest, the consent that it was decided under (empty: none is needed), how long everything
 -- is kept (`kept_as_told`), then as msgpack
 -- [now, when it was read, when nobody waits for it any more (ms, by this clock; 0: never), the identity that was asked about or ''
@@ -136,7 +137,7 @@ local function commit(keys, argv)
   local told = cmsgpack.unpack(argv[7])
   local now, ends, remembered = told[1], told[3], told[5]
   check_not_erased(keys, argv, told[2])
-  local shared = redis.call('MGET', keys[5], keys[6])
+  local shared = redis.call('MGET', keys[5], keys[6], keys[7])
   local off = shared[1]
   local stored = recall_said(keys[3], keys[2])
   if stored then
@@ -159,11 +160,14 @@ local function commit(keys, argv)
   if uses then fields[1], fields[2] = 'k', uses end
   if remembered or next(room.holds) ~= nil then keep_said(keys, known, room, remembered, fields) end
   if told[6] then
-    local _, counting = pcall(count_said, keys[7], told[6], now, room.said, kept.log)
+    local _, counting = pcall(count_said, keys[8], told[6], now, room.said, kept.log)
     room.counting = type(counting) == 'table' and #counting == 5 and counting or nil
   end
   log_decision(keys, argv, told, kept, clock_ms, chosen, bound, room, shared[2])
   write_context(keys[1], argv[1], known[1], kept, room.lasts, fields)
+  if shared[3] and (room.said[1] or fields[1]) then
+    heard.tell(keys[7], shared[3], 'decision', clock_ms, room.said[1] or '', keys[3]:sub(DECISION_AT))
+  end
   return {keys[3], 0, chosen, bound, off}
 end
 

@@ -97,7 +97,7 @@ local function store_consent(keys, argv, holds, bound)
   return packed
 end
 
--- KEYS: context, history, suppression [, changed, where the customer is to be marked as changed]
+-- KEYS: context, history, suppression, heard, ids [, changed, where the customer is to be marked as changed]
 -- ARGV: customer, keyed digest, ttl of the context, of the history (ms), [level, [channel, ...], given or 0, source, 0, origin]
 -- as msgpack, how many changes are kept, the table of levels, the identity that was asked about
 -- [, the consent that holds, packed, or '': where another one does, this one was overtaken on its way and is refused]
@@ -126,7 +126,9 @@ local function consent(keys, argv)
   end
   if not same then
     remember_consent(keys[2], now_holds, argv[6], argv[4])
-    if keys[4] then mark_changed(keys[4], argv[1], now_ms(), argv[3]) end  -- models may say more now, or must say less
+    heard.note(keys[4], 'consent', holds[1], '')
+    journey.list_id(keys[5], argv[1], argv[3])
+    if keys[6] then mark_changed(keys[6], argv[1], now_ms(), argv[3]) end  -- models may say more now, or must say less
   end
   redis.call('PEXPIRE', keys[1], argv[3])
   redis.call('PEXPIRE', keys[2], argv[4])

@@ -58,7 +58,9 @@ end
 
 -- To renew the time to live with every event costs a tenth of it all, so it may run short by a thousandth.
 local function keep_alive(key, ttl)
-  if redis.call('PTTL', key) < 0.999 * tonumber(ttl) then redis.call('PEXPIRE', key, ttl) end
+  if redis.call('PTTL', key) >= 0.999 * tonumber(ttl) then return false end
+  redis.call('PEXPIRE', key, ttl)
+  return true
 end
 
 local function write_groups(keys, argv, digests, sayings, groups, aside, is_new)
@@ -74,7 +76,7 @@ local function write_groups(keys, argv, digests, sayings, groups, aside, is_new)
     values[#values + 1] = packed
   end
   redis.call('HSET', keys[1], unpack(values))
-  keep_alive(keys[1], argv[2])
+  return keep_alive(keys[1], argv[2])
 end
 
 -- Folds an event, [t, operation, value, operation, value, ...].
@@ -90,9 +92,19 @@ end
 -- Returns the group that an event touches first: mostly it touches no other, and one call less is made.
 local function likely_letter(event) return event and event[2] and event[2]:sub(5, 5) or 's' end
 
--- KEYS: context, events, suppression, changed
+-- Tells those who listen of the events that were folded. `told`: name and id of each event as msgpack.
+local function tell_folded(key, noted, now, fates, told)
+  local named, folded = cmsgpack.unpack(told), {}
+  for i, fate in ipairs(fates) do
+    if fate == 1 then folded[#folded + 1], folded[#folded + 2] = named[2 * i - 1], named[2 * i] end
+  end
+  heard.tell(key, noted, 'event', now, unpack(folded))
+end
+
+-- KEYS: context, events, suppression, changed, heard, journey, ids
 -- ARGV: customer, ttl (ms), digests of 6 bytes each, events as msgpack, keyed digest of the customer or '', 1 when the
--- customer is to be marked as changed, digests of 2 bytes of what each event says (0: not told)
+-- customer is to be marked as changed, digests of 2 bytes of what each event says (0: not told), name and id of each event
+-- as msgpack, for the journey the letter of the purpose of each event (-: not kept)
 -- Answers for each event 1 when it was folded, 0 when it had been before, 2 when the customer was erased: what happened
 -- until then stays forgotten, and without a consent since then the customer does; 3 when another one had been under its id.
 local function fold(keys, argv)
@@ -117,8 +129,12 @@ local function fold(keys, argv)
   end
   if #fresh > 0 then
     sayings = #said > 0 and sayings_with(sayings, said) or ''
-    write_groups(keys, argv, write_ids(keys[2], beside, fresh, argv[2]), sayings, groups, aside, not known[1])
+    local ids = write_ids(keys[2], beside, fresh, argv[2])
+    local renewed = write_groups(keys, argv, ids, sayings, groups, aside, not known[1])
+    journey.keep(keys[6], keys[7], argv[1], argv[9], argv[8], events, fates, now, argv[2], renewed)
     if argv[6] == '1' then mark_changed(keys[4], argv[1], now, argv[2]) end
+    local noted = redis.pcall('GET', keys[5])
+    if noted then tell_folded(keys[5], noted, now, fates, argv[8]) end
   end
   return {argv[1], fates}
 end

@@ -54,7 +54,7 @@ local function keep_consent(keys, argv, known, consent, bound, kept)
   remember_consent(keys[3], consent, kept, argv[4])
 end
 
--- KEYS of each step: context, suppression, consent history, changed
+-- KEYS of each step: context, suppression, consent history, changed, heard
 -- ARGV of each step: the id that it is about, keyed digest, ttl of the context, of the history (ms), 1 when a person who gets
 -- or loses an alias is to be marked as changed; then its own.
 
@@ -62,6 +62,7 @@ end
 local function changed(keys, argv, word)
   redis.call('PEXPIRE', keys[1], argv[3])
   if argv[5] == '1' then mark_changed(keys[4], argv[1], now_ms(), argv[3]) end
+  heard.note(keys[5], 'identity', '', '')
   return status(argv[1], word)
 end
 
@@ -82,6 +83,7 @@ local function identity_mark(keys, argv)
     since = string.format('%.0f', math.max(now_ms(), (tonumber(since) or 0) + 1))
     redis.call('HSET', keys[1], 'i', argv[1], 'a', argv[6], 'l', since, 'o', origin)
     redis.call('PEXPIRE', keys[1], argv[3])
+    heard.note(keys[5], 'identity', '', '')
   end
   if next(known.uses) ~= nil then known.elsewhere[origin] = known.uses end
   return status(argv[1], 'linked', since, known.consent, known.bound, brought_to(known), pack_map(known.elsewhere),
@@ -126,6 +128,7 @@ local function identity_part(keys, argv)
     redis.call('HSET', keys[1], 'u', leaving)
     redis.call('HDEL', keys[1], 'a')
     redis.call('PEXPIRE', keys[1], argv[3])
+    heard.note(keys[5], 'identity', '', '')
   end
   return status(argv[1], 'leaving', leaving)
 end

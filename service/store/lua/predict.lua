@@ -23,8 +23,9 @@ local function write_predicted(context, customer, groups, aside, ttl)
   redis.call('PEXPIRE', context, ttl, 'NX')  -- models alone keep nobody
 end
 
--- KEYS: context, suppression
--- ARGV: customer, keyed digest, ttl (ms), when it was computed (ms), [operation, ...] as msgpack, levels as msgpack
+-- KEYS: context, suppression, heard
+-- ARGV: customer, keyed digest, ttl (ms), when it was computed (ms), [operation, ...] as msgpack, levels as msgpack, the
+-- name of the first field
 -- Answers 1 stored, 0 nothing of it is new, 2 this id is an alias or was one until now, 3 the customer was erased since, 4 the
 -- consent does not allow one of the fields.
 local function predict(keys, argv)
@@ -42,7 +43,10 @@ local function predict(keys, argv)
     local operation = operation_of(op[1], op[2], op[3], op[5], op[6], op[7], op[8], op[9])
     fresh = group.fold(group_of(keys[1], op[2], groups, aside), operation, op[4], at, now) or fresh
   end
-  if fresh then write_predicted(keys[1], argv[1], groups, aside, argv[3]) end
+  if fresh then
+    write_predicted(keys[1], argv[1], groups, aside, argv[3])
+    heard.note(keys[3], 'prediction', argv[7], '')
+  end
   return {argv[1], fresh and 1 or 0, ''}
 end
 

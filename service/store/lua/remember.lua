@@ -37,9 +37,10 @@ local function answers_kept(known, told, at)
   return changed
 end
 
--- KEYS: context, suppression
+-- KEYS: context, suppression, heard
 -- ARGV: customer, keyed digest, ttl of the context (ms), the identity that it was decided for, [action, group, [intent, ...],
--- kind, at, mark, the moment until which given promises end, what was reserved: {counter: reservation}] as msgpack
+-- kind, at, mark, the moment until which given promises end, what was reserved: {counter: reservation}] as msgpack, the
+-- id of the decision
 -- Lets an outcome count. Answers 1; 2 where this id is an alias, was one until now, or is not the person behind that identity;
 -- 3 where the customer was erased since. What is told of an alias while it is linked counts from the link on, so that it
 -- takes it along.
@@ -61,6 +62,7 @@ local function remember(keys, argv)
   redis.call('HSET', keys[1], 'i', argv[1])
   for field, packed in pairs(fields) do set_or_delete(keys[1], field, packed) end
   redis.call('PEXPIRE', keys[1], argv[3])
+  heard.note(keys[3], 'outcome', told[1], argv[6])
   return {argv[1], 1}
 end
 

@@ -5,15 +5,15 @@ local function last_id(stream)
   return newest and newest[1] or '0-0'
 end
 
--- KEYS: context, events, consent history, changed, suppression, log, out   ARGV: customer, keyed digest
+-- KEYS: context, events, consent history, changed, suppression, log, out, heard, journey, ids   ARGV: customer, keyed digest
 -- Answers everything that stands in keys of the customer's own, whatever the consent allows: it is theirs. Then whether
--- they are erased (0 or the moment) and where the two streams end.
+-- they are erased (0 or the moment), where the two streams end, and the journey.
 local function tell(keys, argv)
   local known = redis.call('HGETALL', keys[1])
   check_owner(redis.call('HGET', keys[1], 'i'), argv[1])
   local erased = #known == 0 and erased_ms(keys[5], argv[2]) or 0
   return {argv[1], now_ms(), known, redis.call('STRLEN', keys[2]), redis.call('LRANGE', keys[3], 0, -1),
-    is_marked(keys[4], argv[1]), erased, last_id(keys[6]), last_id(keys[7])}
+    is_marked(keys[4], argv[1]), erased, last_id(keys[6]), last_id(keys[7]), redis.call('LRANGE', keys[9], 0, -1)}
 end
 
 redis.register_function{function_name = 'tact_tell' .. VERSION, callback = tell, flags = {'no-writes'}}
@@ -29,8 +29,10 @@ local function suppress(keys, argv)
     told[7] = math.max(told[2], before and before + 1 or 0, ahead)
     redis.call('HSET', keys[5], argv[2], string.format('%.0f', told[7]))
   end
-  redis.call('DEL', keys[1], keys[2], keys[3])
+  heard.note(keys[8], 'erased', '', '')
+  redis.call('DEL', keys[1], keys[2], keys[3], keys[8], keys[9])
   redis.call('ZREM', keys[4], argv[1])
+  redis.call('ZREM', keys[10], argv[1])
   return told
 end
 

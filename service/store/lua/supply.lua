@@ -2,6 +2,7 @@
 --
 -- Every function here has the same KEYS, which share the hash tag of item and place: stock, units, held, accepted.
 
+do  -- a library has no more than 200 locals of its own
 local ENDED_AT_ONCE, MOST_ENDED = 1000, 50000
 
 local function whole(number) return string.format('%.0f', number) end
@@ -71,6 +72,11 @@ local function keep_stock(keys, name, stock, now, ttl)
   for i = 1, 4 do redis.call('PEXPIRE', keys[i], span) end
 end
 
+-- Tells whoever listens that there is enough of it now for who takes so many units, or no longer.
+local function tell_turn(name, units, before, after)
+  if before >= units ~= (after >= units) then heard.everybody('supply', name) end
+end
+
 -- ARGV: name, available, observed (ms), expires (ms), ttl (ms)
 -- Answers 1 stored, 2 the same report again, 3 one that was counted later is in force, 4 another of the same moment.
 local function supply_report(keys, argv)
@@ -90,6 +96,7 @@ local function supply_report(keys, argv)
     forget_accepted(keys, stock, now, ttl)
   end
   keep_stock(keys, argv[1], stock, now, ttl)
+  if status == 1 then heard.everybody('supply', argv[1]) end
   stock.held = stock.held - ended_units(keys, now)
   return {argv[1], status, free_of(stock), stock.held, stock.accepted}
 end
@@ -101,6 +108,7 @@ local function supply_grant(keys, argv)
   local now, units = now_ms(), tonumber(argv[3])
   local stock, status = stock_of(keys, argv[1]), 0
   if not stock.there then return {argv[1], 0, 0} end
+  local before = free_of(stock)
   end_leases(keys, stock, now)
   local ends = whole(now + tonumber(argv[4]))
   if redis.call('HEXISTS', keys[2], argv[2]) == 1 then
@@ -112,6 +120,7 @@ local function supply_grant(keys, argv)
     stock.held, status = stock.held + units, 1
   end
   keep_stock(keys, argv[1], stock, now, tonumber(argv[5]))
+  tell_turn(argv[1], units, before, free_of(stock))
   return {argv[1], status, free_of(stock)}
 end
 
@@ -140,11 +149,13 @@ end
 -- Answers 1 when units were held and are free again, 0 when there were none. What was accepted stays so.
 local function supply_give_back(keys, argv)
   local now, stock = now_ms(), stock_of(keys, argv[1])
-  local held = redis.call('ZREM', keys[3], argv[2])
+  local held, before = redis.call('ZREM', keys[3], argv[2]), free_of(stock)
   if held == 1 then
-    stock.held = stock.held - tonumber(redis.call('HGET', keys[2], argv[2]) or 0)
+    local units = tonumber(redis.call('HGET', keys[2], argv[2]) or 0)
+    stock.held = stock.held - units
     redis.call('HDEL', keys[2], argv[2])
     keep_stock(keys, argv[1], stock, now, tonumber(argv[3]))
+    tell_turn(argv[1], units, before, free_of(stock))
   end
   return {argv[1], held, free_of(stock)}
 end
@@ -165,6 +176,16 @@ local function supply_look(keys, argv)
   return {argv[1], stock.expires > now and free_of(stock) >= tonumber(argv[3]) and 1 or 0}
 end
 
+-- ARGV: name, lease.  Answers 1 when the lease holds its units, or has got them, and no more are held than there are; else 0.
+local function supply_stands(keys, argv)
+  local now, stock = now_ms(), stock_of(keys, argv[1])
+  if redis.call('ZSCORE', keys[4], argv[2]) then return {argv[1], 1} end
+  local held = tonumber(redis.call('ZSCORE', keys[3], argv[2]) or nil)
+  stock.held = stock.held - ended_units(keys, now)
+  local enough = stock.expires > now and stock.available >= stock.held + stock.accepted
+  return {argv[1], held and held > now and enough and 1 or 0}
+end
+
 redis.register_function('tact_supply_report' .. VERSION, supply_report)
 redis.register_function('tact_supply_grant' .. VERSION, supply_grant)
 redis.register_function('tact_supply_accept' .. VERSION, supply_accept)
@@ -172,4 +193,8 @@ redis.register_function('tact_supply_give_back' .. VERSION, supply_give_back)
 redis.register_function{
   function_name = 'tact_supply_stock' .. VERSION, callback = supply_stock, flags = {'no-writes'}}
 redis.register_function{
+  function_name = 'tact_supply_stands' .. VERSION, callback = supply_stands, flags = {'no-writes'}}
+redis.register_function{
   function_name = 'tact_supply_look' .. VERSION, callback = supply_look, flags = {'no-writes'}}
+
+end

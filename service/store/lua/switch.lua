@@ -67,10 +67,13 @@ local function switch_restore(keys, argv)
 end
 
 -- KEYS: master   ARGV: version
--- Notes up to which version every bucket has been written.
+-- Notes up to which version every bucket has been written: from now on that holds, and whoever listens hears of it.
 local function switch_spread(keys, argv)
   local spread = tonumber(redis.call('HGET', keys[1], SPREAD_FIELD) or 0)
-  if spread < tonumber(argv[1]) then redis.call('HSET', keys[1], SPREAD_FIELD, argv[1]) end
+  if spread < tonumber(argv[1]) then
+    redis.call('HSET', keys[1], SPREAD_FIELD, argv[1])
+    heard.everybody('switch', '')
+  end
   return {keys[1], 1}
 end
 

@@ -166,6 +166,7 @@ def test_what_names_a_person_is_looked_at() -> None:
         ("SetConsent", "customer_id"),
         ("GetConsent", "customer_id"),
         ("RecordOutcomes", "outcomes.decision_id"),
+        ("Watch", "question.customer_id"),  # tests/live/watch/test_bounds.py
     }
     assert {name.rpartition("/")[2] for name in OWN_ONLY} == {method for method, _ in asked}
 

@@ -34,7 +34,7 @@ from tests.edge.access.world import OWN, bearer, digest
 from tests.profile import cases
 from tests.rpc.world import NOW_MS, Alone, channel_to
 
-Told: TypeAlias = pb.DecideResponse | pb.ExplainDecisionResponse | pb.ValidateDecisionResponse
+Told: TypeAlias = pb.DecideResponse | pb.ExplainDecisionResponse | pb.ValidateDecisionResponse | pb.WatchResponse
 ANSWERS = cases(400, 100_000)
 DEPTHS = pb.ExplainDepth.values()
 KINDS = 4  # one decision is told as it is made, with and without an explanation, and later, and judged again
@@ -58,9 +58,15 @@ _DECIDED = (
     "decision_id", "versions.strategy", "versions.model", "decided_at.seconds", "decided_at.nanos",
     *(f"answers.{name}" for name in _SAID), *(f"explanation.{name}" for name in _EXPLAINED),
 )  # fmt: skip
+_ANSWERED = (*_DECIDED, "request_id", "degraded", "rung", *(f"degraded_reasons.{name}" for name in _REASON))
 ALLOWED: dict[type[Message], frozenset[str]] = {
-    pb.DecideResponse: frozenset(
-        (*_DECIDED, "request_id", "degraded", "rung", *(f"degraded_reasons.{name}" for name in _REASON))
+    pb.DecideResponse: frozenset(_ANSWERED),
+    pb.WatchResponse: frozenset(
+        (
+            "seq", "kind", "cursor", "more_causes", "told_at.seconds", "told_at.nanos", "withdrawn.placement",
+            "withdrawn.action_id", *(f"withdrawn.reasons.{name}" for name in _REASON), "causes.kind", "causes.seq",
+            "causes.at.seconds", "causes.at.nanos", *(f"answer.{name}" for name in _ANSWERED),
+        )
     ),
     pb.ExplainDecisionResponse: frozenset((*_DECIDED, "channel", "incomplete", "withheld")),
     pb.ValidateDecisionResponse: frozenset(
@@ -135,7 +141,7 @@ async def test_a_web_caller_is_told_no_forbidden_field(tmp_path: Path, name: str
     count = ANSWERS * SHARES[name] // sum(SHARES.values())
     entry = f"name: page, role: web, customer: {OWN}, channels: {CHANNELS}, calls_per_s: 1000000"
     (tmp_path / "callers.yaml").write_text(f"callers:\n  - {{{entry}, token_sha256: {digest(TOKEN)}}}\n")
-    world, dice, seen, forbidden = Prepared(), Random("asked"), Counter[str](), Counter[str]()
+    world, dice, seen, found = Prepared(), Random("asked"), Counter[str](), Counter[str]()
     access = Access(CallersFile(tmp_path / "callers.yaml"))
     server = Server(world.edge(Engine(real(name), None)), Listen(port=0), access=access)
     port = await server.start()
@@ -146,11 +152,11 @@ async def test_a_web_caller_is_told_no_forbidden_field(tmp_path: Path, name: str
                 server.swap(world.edge(engine))
                 async for message in _told(channel, made, dice):
                     seen[type(message).__name__] += 1
-                    forbidden.update(_forbidden(message, engine))
+                    found.update(forbidden(message, engine))
     finally:
         await server.drain(linger_s=0, grace_s=0)
-    print(f"\n{name}: {seen.total():,} answers to a web caller ({dict(seen)}), {forbidden.total()} forbidden paths")
-    assert not forbidden
+    print(f"\n{name}: {seen.total():,} answers to a web caller ({dict(seen)}), {found.total()} forbidden paths")
+    assert not found
     assert seen.total() == count
 
 
@@ -179,8 +185,8 @@ async def _told(channel: Any, made: list[tuple[Again, Decision]], dice: Random) 
         yield pb.ValidateDecisionResponse.FromString(await validate(again.SerializeToString(), metadata=metadata))
 
 
-def _forbidden(message: Told, engine: Engine) -> Iterator[str]:
-    """Yield what stands in an answer and may not."""
+def forbidden(message: Told, engine: Engine) -> Iterator[str]:
+    """Yield what stands in an answer to a web caller and may not."""
     allowed = ALLOWED[type(message)]
     for path in _paths(message, ""):
         if not any(path == one or path.startswith(f"{one}.") for one in allowed):
@@ -190,6 +196,9 @@ def _forbidden(message: Told, engine: Engine) -> Iterator[str]:
     yield from (f"the field {name}" for name in hidden.intersection(FIELD.findall(str(message))))
     rules = rules_of(engine.strategy) - {action.id for action in engine.strategy.actions}
     yield from (f"the rule {name}" for name in rules.intersection(texts_in(plain(message))))
+    if isinstance(message, pb.WatchResponse):
+        yield from forbidden(message.answer, engine)
+        return
     if isinstance(message, pb.ValidateDecisionResponse) or not message.HasField("explanation"):
         return
     if message.explanation.depth != pb.EXPLAIN_DEPTH_CUSTOMER:
@@ -221,7 +230,7 @@ def test_the_list_is_held_against_something() -> None:
     for engine, made in prepared("demo", 20):
         for _, decision in made:
             told = engine.explainer.depths.decision(decision, Depth.AUDITOR)
-            found.update(_forbidden(answer_of(told, "", engine.strategy.schema), engine))
+            found.update(forbidden(answer_of(told, "", engine.strategy.schema), engine))
     wanted = (
         "answers.reasons.rule_id", "answers.offer.propensity", "answers.offer.net_value", "depth 3",
         "explanation.placements.stages.stage", "explanation.actions.score.value",

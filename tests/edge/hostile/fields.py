@@ -24,6 +24,7 @@ from tests.edge.hostile.rules import (
     one_of,
     past,
     placements,
+    recent,
     switch,
     text,
     values,
@@ -48,6 +49,10 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "explain_depth": numbers_of_enum(range(4)),
     },
     "DecideBatchesRequest": {"requests": within},
+    "WatchRequest": {
+        "question": missing, "cursor": matching(f"{'0a' * 12}-1-2-{'0b' * 8}"),
+        "heartbeat_ms": number(good=range(1_000, 60_001), also=(0,)), "every_cause": free,
+    },
     "ValidateDecisionRequest": {"decision_id": decision, "as_of": not_allowed},
     "ExplainDecisionRequest": {
         "decision_id": decision, "depth": numbers_of_enum(range(4)), "what_if": within, "action_ids": counted(100),
@@ -128,6 +133,27 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
     "LogAnchor": {
         "bucket": number(good=range(1_024)), "chain": numbers_of_enum(range(1, 3)), "head": matching(HEAD),
     },
+    "SubscribeRequest": {
+        "channel": one_of(),
+        "most": number(good=range(1_001)),
+        "lease_seconds": number(good=range(3_601)),
+        "until_none": free,
+    },
+    "AcknowledgeRequest": {"channel": one_of(), "acknowledgements": within},
+    "Acknowledgement": {
+        "name": missing, "loan": matching("1800000000000.001"), "result": numbers_of_enum(range(1, 4)),
+    },
+    "MomentName": {"customer_id": _CUSTOMER, "trigger_id": name(128), "key": text(64)},
+    "ListDeadMomentsRequest": {
+        "channel": one_of(), "most": number(good=range(1_001)), "customer_id": name(128, required=False),
+    },
+    "ReleaseDeadMomentsRequest": {"channel": one_of(), "moments": within, "give_up": free},
+    "SearchCustomersRequest": {"query": _CUSTOMER, "limit": number(good=range(51))},
+    "GetJourneyRequest": {
+        "customer_id": _CUSTOMER, "limit": number(good=range(201)), "page_token": matching("1800000000000"),
+    },
+    "GetStrategyRequest": {},
+    "GetInsightRequest": {"since": recent(31), "step_minutes": number(good=range(1), also=(5, 15, 60, 360, 1_440))},
     "ListErasedRequest": {"customer_ids": names(128, 1_000, least=1)},
     "ReadAuditRequest": {
         "after": matching("1-0"),

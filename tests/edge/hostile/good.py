@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc_health.v1 import health_pb2
@@ -17,11 +18,14 @@ from tact.v1 import (
     control_pb2,
     decision_pb2,
     identity_pb2,
+    insight_pb2,
+    journey_pb2,
     log_pb2,
     outcome_pb2,
     prediction_pb2,
     rights_pb2,
     supply_pb2,
+    trigger_pb2,
 )
 from tact.v1.values_pb2 import Value
 from tests.rpc.world import MORE_EVENTS, MORE_FIELDS
@@ -104,8 +108,39 @@ def _explain() -> decision_pb2.ExplainDecisionRequest:
     )
 
 
+def _moment() -> trigger_pb2.MomentName:
+    return trigger_pb2.MomentName(customer_id="c-1", trigger_id="cart-left", key="cart-1")
+
+
+def named(method: MethodDescriptor) -> str:
+    """Return a method's name; with that of its service where another one has the same."""
+    return "DecisionService.Watch" if method.full_name == "tact.v1.DecisionService.Watch" else str(method.name)
+
+
+def _live_messages() -> Mapping[str, Message]:
+    """Return those of what is told as it happens, and of what pages show."""
+    return {
+        "DecisionService.Watch": decision_pb2.WatchRequest(question=_ask(), heartbeat_ms=1_000, every_cause=True),
+        "Subscribe": trigger_pb2.SubscribeRequest(channel="web", most=10, lease_seconds=10, until_none=True),
+        "Acknowledge": trigger_pb2.AcknowledgeRequest(
+            channel="web",
+            acknowledgements=[
+                trigger_pb2.Acknowledgement(
+                    name=_moment(), loan="1800000000000.001", result=trigger_pb2.MOMENT_RESULT_SAID
+                )
+            ],
+        ),
+        "ListDeadMoments": trigger_pb2.ListDeadMomentsRequest(channel="web", most=10, customer_id="c-1"),
+        "ReleaseDeadMoments": trigger_pb2.ReleaseDeadMomentsRequest(channel="web", moments=[_moment()]),
+        "SearchCustomers": journey_pb2.SearchCustomersRequest(query="c-1", limit=5),
+        "GetJourney": journey_pb2.GetJourneyRequest(customer_id="c-1", limit=5, page_token="1800000000000"),
+        "GetStrategy": insight_pb2.GetStrategyRequest(),
+        "GetInsight": insight_pb2.GetInsightRequest(since=moment(-60), step_minutes=60),
+    }
+
+
 def messages() -> Mapping[str, Message]:
-    """Return a good message of each method, by the method's name."""
+    """Return a good message of each method, as `named` names it."""
     return {
         "Decide": _ask(),
         "DecideStream": _ask(),
@@ -138,6 +173,7 @@ def messages() -> Mapping[str, Message]:
             anchors=[log_pb2.LogAnchor(bucket=3, chain=log_pb2.LOG_CHAIN_DECISIONS, head=HEAD)], unlinked_until=moment()
         ),
         "ListErased": log_pb2.ListErasedRequest(customer_ids=["c-1"]),
+        **_live_messages(),
         "ReadAudit": audit_pb2.ReadAuditRequest(kinds=[audit_pb2.AUDIT_KIND_SWITCH], until=moment()),
         "Check": health_pb2.HealthCheckRequest(),
         "Watch": health_pb2.HealthCheckRequest(),

@@ -19,7 +19,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 from service.rpc.methods import CONTRACT
 from tests.edge.hostile import wire
 from tests.edge.hostile.fields import NO_RULES, RULES
-from tests.edge.hostile.good import messages
+from tests.edge.hostile.good import messages, named
 from tests.edge.hostile.rules import Loose, free, within
 
 _THEIRS: Any = (health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR)  # upb's types
@@ -44,7 +44,8 @@ ITEMS = {
 CUT_APART = frozenset({"DecideBatches", "RecordEvents", "RecordEventsStream"})
 """Those of them that do so also for an entry that cannot be decoded; the others refuse the whole batch then."""
 
-BATCHES = {**ITEMS, "FinishChanges": "changes", "ListErased": "customer_ids"}
+BATCHES = {**ITEMS, "FinishChanges": "changes", "ListErased": "customer_ids", "Acknowledge": "acknowledgements",
+           "ReleaseDeadMoments": "moments"}  # fmt: skip
 MAPS = {"RecordEvents": "attributes", "RecordEventsStream": "attributes", "RecordPredictions": "values"}
 """The batches whose entries have a map."""
 
@@ -79,12 +80,12 @@ class Maker:
 
     def __init__(self, good: Mapping[str, Message]) -> None:
         self._good = good
-        self._spoilers = {method.name: _spoilers(method.input_type) for method in METHODS}
+        self._spoilers = {named(method): _spoilers(method.input_type) for method in METHODS}
 
     def make(self, rng: Random, method: MethodDescriptor) -> Malformed:
         """Spoil a good message of a method, by what it says or by its bytes."""
         draw = rng.random()
-        if draw < 0.55 and self._spoilers[method.name]:
+        if draw < 0.55 and self._spoilers[named(method)]:
             return self._said_wrongly(rng, method)
         if draw < 0.7 and (found := self._text_that_is_none(rng, method)):
             return found
@@ -96,12 +97,12 @@ class Maker:
 
     def _new(self, method: MethodDescriptor) -> Message:
         copy = GetMessageClass(method.input_type)()
-        copy.CopyFrom(self._good[method.name])
+        copy.CopyFrom(self._good[named(method)])
         return copy
 
     def _said_wrongly(self, rng: Random, method: MethodDescriptor) -> Malformed:
         message = self._new(method)
-        steps, field = rng.choice(self._spoilers[method.name])
+        steps, field = rng.choice(self._spoilers[named(method)])
         holder, path = _reached(message, steps)
         rule = RULES[holder.DESCRIPTOR.name][field]
         path += rule(rng, holder, field)

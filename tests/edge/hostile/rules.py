@@ -205,6 +205,18 @@ def past(*, required: bool) -> Rule:
     return spoil
 
 
+def recent(days: int) -> Rule:
+    """Spoil a moment that has passed, and not before so many days."""
+
+    def spoil(rng: Random, message: Loose, field: str) -> str:
+        if rng.random() < 0.3:
+            getattr(message, field).CopyFrom(moment(rng.choice((60, -86_400 * days - 60, -86_400 * 400))))
+            return field
+        return past(required=False)(rng, message, field)
+
+    return spoil
+
+
 def any_moment(rng: Random, message: Loose, field: str) -> str:
     """Spoil a moment of the years 1 to 9999."""
     getattr(message, field).CopyFrom(rng.choice(NO_MOMENT))

@@ -12,7 +12,7 @@ from google.protobuf.descriptor import Descriptor, MethodDescriptor
 from tests.cli.commands import Process
 from tests.edge.hostile.asking import asked, send_all
 from tests.edge.hostile.fields import NO_RULES, RULES
-from tests.edge.hostile.good import messages, write
+from tests.edge.hostile.good import messages, named, write
 from tests.edge.hostile.malformed import METHODS, malformed
 from tests.profile import cases
 
@@ -33,7 +33,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 async def test_a_good_message_is_not_refused(method: MethodDescriptor, served: Process) -> None:
     """What is spoilt below is good before: it is answered, or found to be about nothing."""
-    raw = messages()[method.name].SerializeToString()
+    raw = messages()[named(method)].SerializeToString()
     endless = method.name == "Watch"
     async with grpc.aio.insecure_channel(served.target) as channel:
         try:

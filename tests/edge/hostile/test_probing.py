@@ -51,7 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def served(folder: Path) -> Iterator[Process]:
     """Return a service as its users start it, on a store of its own."""
-    (folder / "key").write_bytes(os.urandom(32))
+    (folder / "key").write_text(os.urandom(32).hex())
     (folder / "key").chmod(0o600)
     words = ("--strategy", write(folder / "strategy"), "--store", f"embedded:{folder / 'store'}", "--port", "0")
     with Process("serve", *words, "--erasure-key-file", folder / "key", "--no-reload", "--json") as process:

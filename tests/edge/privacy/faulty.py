@@ -8,6 +8,8 @@ from typing import NoReturn
 from service.cli.program import run
 from service.decide import Decider
 from service.store.consents import ConsentStore
+from service.store.journeys import JourneyStore
+from service.store.moments import MomentStore
 
 SIGN = "internal"
 
@@ -38,6 +40,10 @@ if __name__ == "__main__":
         (Decider, "decide"),
         (ConsentStore, "set_consent"),
         (ConsentStore, "agreed"),
+        (JourneyStore, "is_kept"),
+        (JourneyStore, "happened"),
+        (MomentStore, "end"),
+        (MomentStore, "release"),
     ):
         put_in(kind, name)
     sys.exit(run(sys.argv[1:]))

@@ -13,7 +13,7 @@ from service.workers.worker import Asking, Worker
 class Service:
     """A service that does nothing, and counts how often it is to look at its folders."""
 
-    port, told, guardrails, warnings = 1, ("strategy", "model"), (), ()
+    port, web_port, told, guardrails, warnings = 1, None, ("strategy", "model"), (), ()
 
     def __init__(self) -> None:
         self.looked = 0

@@ -1,0 +1,1 @@
+"""Watches end to end: real services, real sockets, real clients."""
