@@ -57,6 +57,7 @@ def demo(
     port, web_port = _free(port), _free(web_port)
     with _folder(data) as folder:
         flags = {"store": f"{EMBEDDED}{folder / 'store'}", "strategy": str(strategy), "port": str(port)}
+        flags["store-wait"] = STORE_WAIT_S
         if not once:
             flags |= {"desktop": "yes", "web-port": str(web_port), "allow-as-of": "yes"}
         settings = read_settings(
@@ -67,6 +68,8 @@ def demo(
 
 
 _KEPT = ("TACT_SCHEDULING", "TACT_LOG_LEVEL")
+STORE_WAIT_S = "5"
+"""A machine that is busy, with a disk that has just been written to, is no reason to end before anything was shown."""
 _SCREENS = ("DISPLAY", "WAYLAND_DISPLAY")
 
 

@@ -297,6 +297,8 @@ async def test_too_much_is_not_read(tmp_path: Path) -> None:
         assert len(bomb) < 128_000
         assert (await port.call(DECIDE, bomb, content_encoding="gzip")).ended[0] == "resource_exhausted"
         assert (await port.call(DECIDE, b"\x1f\x8bno", content_encoding="gzip")).ended[0] == "invalid_argument"
+        if memory().rss - before >= 20_000_000:
+            await asyncio.sleep(1.0)  # what a thread has just let go of is given back a moment later
         assert memory().rss - before < 20_000_000
         huge = framed(b"")[:1] + (4_000_000_000).to_bytes(4, "big") + b"x" * 10
         assert (await port.call(STREAM, huge, "application/connect+proto")).ended[0] == "invalid_argument"

@@ -91,6 +91,16 @@ def has_enough(kept: Kept) -> bool:
     return len(kept.received) > MOMENTS // 10 and len(kept.in_hand) >= IN_HAND
 
 
+async def stopped_in_the_middle(process: subprocess.Popen[bytes], path: Path) -> None:
+    """Stop a consumer at a moment at which it has something in hand."""
+    while True:
+        await until(lambda: path.exists() and has_enough(Kept.of(path)))
+        process.send_signal(signal.SIGSTOP)
+        if has_enough(Kept.of(path)):
+            return
+        process.send_signal(signal.SIGCONT)
+
+
 async def buying(tact: TactClient, carts: list[Cart], gone: dict[Cart, int], every_s: float) -> None:
     """Buy carts one after the other while they are sent, and note when each purchase was acknowledged (ms)."""
     for cart in carts:
@@ -153,7 +163,7 @@ async def test_none_is_lost_and_none_is_sent_too_late(
         ):
             every_s = 0.7 * DUE_WITHIN_MS / 1000 / len(during)
             purchases = asyncio.create_task(buying(tact, during, gone, every_s))
-            await until(lambda: paths[0].exists() and has_enough(Kept.of(paths[0])))
+            await stopped_in_the_middle(killed, paths[0])
             killed.send_signal(signal.SIGKILL)
             killed.wait()
             in_hand = sorted(Kept.of(paths[0]).in_hand - set(during))
