@@ -251,5 +251,5 @@ export async function begin() {
     return;
   }
   change({ problem: null });
-  goWhereTold();
+  if (named()) goWhereTold(); // who is quick has begun to search by now
 }

@@ -59,7 +59,7 @@ def finding(page: Page, service: Service, customer: str) -> None:
     page.goto("/")
     page.keyboard.press("/")
     page.keyboard.type(customer[:6])
-    expect(page.get_by_role("option").first).to_be_visible()
+    expect(page.get_by_role("listbox").get_by_role("option").first).to_be_visible()
 
 
 STATES: tuple[Opening, ...] = (starting, reading, withdrawing, hiding, explaining_keys, finding)
