@@ -33,7 +33,7 @@ def taken() -> Iterator[int]:
 @pytest.fixture(scope="module")
 def demo(taken: int) -> Iterator[Process]:
     """Return the demo, as `make demo` runs it, when it serves; the port that it was to have is taken."""
-    with Process("demo", "--customers", "150", "--port", taken, "--json") as process:
+    with Process("demo", "--customers", "150", "--port", taken, "--web-port", "0", "--json") as process:
         yield process.serving()
 
 
