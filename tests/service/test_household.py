@@ -49,7 +49,7 @@ from tests.service.householder import (
     store_of,
 )
 from tests.service.world import DAY_MS, NOW_MS
-from tests.strategies import write_strategy
+from tests.strategies import edited, write_strategy
 
 PROCESSES = 4
 DECISIONS = int(os.environ.get("TACT_HOUSEHOLD_DECISIONS", "150"))
@@ -146,7 +146,9 @@ async def test_what_a_customer_was_told_counts_once(clean_store_url: str, tmp_pa
 
 async def test_a_service_counts_by_household(clean_store_url: str, tmp_path: Path) -> None:
     """A service as it is started keeps the caps of households."""
-    folder = write_strategy(tmp_path / "strategy", **SMALL)
+    folder = write_strategy(
+        tmp_path / "strategy", **SMALL, strategy=edited("strategy", "explore: 0.05", "explore: 0.0")
+    )
     running = await start(Settings(store=StorePlace.parse(clean_store_url), strategy=folder, port=0, store_wait_s=5.0))
     connections = Connections(clean_store_url)
     try:
