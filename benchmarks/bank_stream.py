@@ -85,14 +85,14 @@ class Handled:
         self.repairs += bool(done.repairs[0])
 
 
-def followed(stream: Stream, step: Step) -> Floats:
+def followed(stream: Stream, step: Step, batch: int = BATCH) -> Floats:
     """Forecast every batch with what was known before it, then tell its outcomes; return all forecasts."""
     forecast, tell = step
     x, happened = stream.decisions.x, stream.happened
     said = np.empty(len(x) - FIRST)
-    for start in range(FIRST, len(x), BATCH):
-        rows = slice(start, start + BATCH)
-        said[start - FIRST : start - FIRST + BATCH] = forecast(x[rows])
+    for start in range(FIRST, len(x), batch):
+        rows = slice(start, start + batch)
+        said[start - FIRST : start - FIRST + batch] = forecast(x[rows])
         tell(x[rows], happened[rows])
     return said
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.processes import bound
+from benchmarks.processes import bound, ran
 
 SOURCE = Path(__file__).parent / "load"
 BUILT = Path(__file__).parent.parent / ".bench" / "load"
@@ -101,10 +101,7 @@ def drive(program: Path, load: Load, *, core: int | None = None) -> Measured:
     """Run one load, on one core if named; raise `subprocess.CalledProcessError` when it could not be run."""
     pinned = bound(core) if core is not None else []
     longest_s = load.warmup_s + load.seconds + load.timeout_s + GRACE_S
-    ran = subprocess.run(
-        [*pinned, *command(program, load)], stdout=subprocess.PIPE, text=True, check=True, timeout=longest_s
-    )
-    return parse(json.loads(ran.stdout))
+    return parse(json.loads(ran([*pinned, *command(program, load)], longest_s)))
 
 
 def command(program: Path, load: Load) -> list[str]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import selectors
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, cast
@@ -60,20 +63,21 @@ class Pinned:
         return self._process
 
     def __enter__(self) -> Pinned:
-        with self._log.open("wb") as errors:
-            self._process = subprocess.Popen(
-                [*bound(self._cores), *self._command],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                bufsize=0,
-                cwd=BOUND.parent.parent,
-                start_new_session=True,  # Ctrl-C is for the benchmark, which then stops its servers in order
-            )
         try:
+            with self._log.open("wb") as errors, uninterrupted():
+                self._process = subprocess.Popen(
+                    [*bound(self._cores), *self._command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=errors,
+                    bufsize=0,
+                    cwd=BOUND.parent.parent,
+                    start_new_session=True,  # Ctrl-C is for the benchmark, which then stops its servers in order
+                )
             self.port = self._wait_for_port(cast(IO[bytes], self._process.stdout))
         except BaseException:
-            self._end()
+            if self._process is not None:
+                self._end()
             raise
         return self
 
@@ -104,6 +108,53 @@ class Pinned:
             process.kill()
             process.wait()
         cast(IO[bytes], process.stdout).close()
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait until a program is started: one that is begun and not known yet would go on."""
+    if threading.current_thread() is not threading.main_thread():  # no signal interrupts another one
+        yield
+        return
+    came: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, lambda told, frame: came.append(told))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for told in came:
+            signal.raise_signal(told)
+
+
+def ran(command: Sequence[str], within_s: float) -> str:
+    """Run a program to its good end and return what it printed; whatever ends the wait for it ends it, too."""
+    process: subprocess.Popen[str] | None = None
+    try:
+        with uninterrupted():
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        said = _said(process, time.monotonic() + within_s)
+    finally:
+        if process is not None:
+            process.kill()  # nothing where it has ended
+            process.wait()
+            cast(IO[str], process.stdout).close()
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, list(command), said)
+    return said
+
+
+def _said(process: subprocess.Popen[str], gives_up: float) -> str:
+    """Return what a program printed, looking up again and again: a signal may have been told to another thread."""
+    while True:
+        left_s = gives_up - time.monotonic()
+        try:
+            return process.communicate(timeout=max(0.0, min(0.5, left_s)))[0]
+        except subprocess.TimeoutExpired:
+            if left_s <= 0.5:
+                raise
 
 
 def bound(cores: int | Sequence[int]) -> list[str]:

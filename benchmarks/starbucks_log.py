@@ -22,12 +22,13 @@ from training.worlds.starbucks_files import read
 STRATEGY = Path(__file__).parent.parent / "strategies" / "starbucks"
 LEARNED_FROM, TESTED_ON, VALUED_ON = (0, 168), (408, 504), (336, 408, 504)
 """The hours of the waves that models are learned from, that propensities are tested on, and policies are valued on."""
+WAVES = tuple(sorted({*LEARNED_FROM, *TESTED_ON, *VALUED_ON}))
 PROFILE = ("past.member_days", "past.gender", "past.age", "past.income")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Month:
-    """The decisions of all waves as the strategy declares features, outcomes and worth."""
+    """The decisions of these waves as the strategy declares features, outcomes and worth."""
 
     declared: Declared
     decisions: Decisions
@@ -59,7 +60,7 @@ def read_month(data: Path, folder: Path) -> Month:
 
     The ten-day offers of hour 504 run past the end of the month: they count as if nothing more came of them.
     """
-    starbucks.prepare(read(data), folder, starbucks.WAVES, None)
+    starbucks.prepare(read(data), folder, WAVES, None)
     declared = read_strategy(STRATEGY)
     order = Order(declared, decisions=folder / "decisions.jsonl.gz", events=folder / "events.jsonl.gz", unfinished=True)
     with progress() as bars:

@@ -80,9 +80,9 @@ class Arms:
 
 
 def completed(month: Month) -> Completions:
-    """Learn who completes an offer, and test it on later waves."""
+    """Learn who completes an offer, from all rows of the first waves, and test it on later ones."""
     past, late = (month.waves(hours) for hours in (LEARNED_FROM, TESTED_ON))
-    learning = learn(past, Plan(month.groups, month.blinds()))
+    learning = learn(past, Plan(month.groups, month.blinds(), judged=False))
     found = {action: _forecast(learning, late, action, _rate(past, action)) for action in sorted(learning.said)}
     scores = joined(list(found.values()))
     return Completions(learning, scores, measured(scores), {action: measured(one) for action, one in found.items()})

@@ -28,6 +28,7 @@ from .offpolicy import command as offpolicy
 from .predicting import command as predicting
 from .promoting import command as promoting
 from .simulating import command as simulating
+from .without import do_without
 
 # Before numpy is imported: these models are small, and more threads would only take cores from the service.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -42,7 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command: Callable[[argparse.Namespace], Report] = asked.command
     if why := unwritable(getattr(asked, "report", None)):
         return _refused(f"--report: {why}", 2, asked.json)
-    # Imported here, after the threads are bounded, and after --help has answered: it takes two seconds.
+    if arguments is None and not getattr(asked, "dask", None):  # a process of its own
+        do_without()
+    # Imported here, after the threads are bounded, and after --help has answered: it takes a second and more.
     from models.artifacts import ArtifactRefused
 
     from .errors import TrainingRefused

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from copy import copy
 from importlib import metadata
 from typing import Annotated, NoReturn
 
 import typer
+from typer.models import CommandInfo
 
 from service.cli import (
     archive,
@@ -177,7 +179,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and return how the process ends: 0, 1 for a failure, 2 for a command that is wrong."""
     quiet_grpc()
     try:
-        ended = tact(list(arguments) or ["--help"], prog_name="tact", standalone_mode=False)
+        ended = _typed(arguments)(list(arguments) or ["--help"], prog_name="tact", standalone_mode=False)
         return int(ended or 0)
     except Failed as failed:
         return _error(failed.message, failed.code)
@@ -194,6 +196,24 @@ def run(arguments: Sequence[str]) -> int:
         return 1
     except OSError as error:
         return _error(f"{error.filename or 'a file'}: {error.strerror or error}", 1)
+
+
+def _typed(arguments: Sequence[str]) -> typer.Typer:
+    """Return the program with the one command or group that is typed first; with all where that names none.
+
+    Reading what all others take would be a quarter of the time of a short command.
+    """
+    commands = [one for one in tact.registered_commands if _name(one) in arguments[:1]]
+    groups = [one for one in tact.registered_groups if one.name in arguments[:1]]
+    if not commands and not groups:
+        return tact
+    alone = copy(tact)
+    alone.registered_commands, alone.registered_groups = commands, groups
+    return alone
+
+
+def _name(command: CommandInfo) -> str:
+    return command.name or str(getattr(command.callback, "__name__", "")).replace("_", "-")
 
 
 def _sentence(message: str) -> str:

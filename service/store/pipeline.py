@@ -30,10 +30,10 @@ Argument: TypeAlias = bytes | str | int | float
 MAX_REPLY_BYTES = 64 * 1024 * 1024
 MAX_WAITING = 10_000  # calls of one connection; more would only wait to time out
 HOLD_S = 0.002
-MOST_HELD = 32
+MOST_HELD = 6
 """While replies are due, calls are held back until these have come, so that what is asked then leaves with them: under
 load one write and one read serve several calls. Not for longer than `HOLD_S` after the write before, nor more than so
-many.
+many: these leave at once, in the middle of a turn, for the store to work on while those that follow are made.
 """
 SILENT_S = 0.03
 """Callers who run out of time tell against the store only when it has been silent for so long: some are in a hurry."""
@@ -118,7 +118,7 @@ _EARLY_S, _BUSY_S = 0.001, 0.002
 class Connection(asyncio.Protocol):
     """Send commands over one socket and give each its reply, strictly in the order of sending.
 
-    All calls of one turn of the event loop leave in one write, and so do those that are held back (`HOLD_S`).
+    The calls of one turn of the event loop leave in few writes, and so do those that are held back (`MOST_HELD`).
     `timeout_s` is the longest silence allowed: a command without a reply for so long ends the connection.
     """
 
@@ -192,8 +192,10 @@ class Connection(asyncio.Protocol):
         self._outbox.append(packed)
         self._slots.append((answer, due, doubtful, packed))
         held, now = len(self._outbox), doubtful - self._timeout_s
-        if not self._leaving:
-            if held == len(self._slots) or held >= MOST_HELD or now - self._left_at > HOLD_S:
+        if held >= MOST_HELD:
+            self._flush()
+        elif not self._leaving:
+            if held == len(self._slots) or now - self._left_at > HOLD_S:
                 self._leave_soon()
             elif self._letting_go is None:
                 self._letting_go = self._loop.call_at(self._left_at + HOLD_S, self._let_go)
@@ -217,7 +219,10 @@ class Connection(asyncio.Protocol):
                 self._letting_go = self._loop.call_at(due, self._let_go)
 
     def _flush(self) -> None:
-        self._leaving, self._left_at = False, self._loop.time()
+        self._leaving = False
+        if not self._outbox:
+            return
+        self._left_at = self._loop.time()
         if self._fault is None and self._transport is not None:
             self._transport.write(b"".join(self._outbox))
         self.hedging.calls += len(self._outbox)

@@ -30,7 +30,7 @@ from service.store.keys import BUCKETS, log_key
 from tests.archive.world import EDITIONS, lived
 from tests.cli.commands import ROOT, Ran, tact, typed
 
-DECISIONS = int(os.environ.get("TACT_DECISIONS", "160"))
+DECISIONS = int(os.environ.get("TACT_DECISIONS", "80"))
 SINCE = ("--from", "2026-01-01T00:00:00Z")
 LONG_S = 170.0
 TRUCKS = ROOT / "strategies" / "trucks"

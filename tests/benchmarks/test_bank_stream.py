@@ -19,6 +19,8 @@ from training.strategy import read_strategy
 
 DATA = Path(os.environ.get("TACT_DATA", "../shared/data")) / "bank-marketing"
 HALVES = int(os.environ.get("TACT_HALVES", "5"))
+BATCH = int(os.environ.get("TACT_BANK_BATCH", "200"))
+"""How many calls are forecast before their outcomes are told; what was promised was promised of 100."""
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,7 @@ def stream(tmp_path_factory: pytest.TempPathFactory) -> Stream:
 def ours(stream: Stream) -> tuple[Handled, Floats]:
     """The model with the built-in drift handling, and what it forecast of every later call."""
     handled = Handled(stream)
-    return handled, followed(stream, (handled.forecast, handled.learn))
+    return handled, followed(stream, (handled.forecast, handled.learn), BATCH)
 
 
 def test_drift_handling_keeps_ranking_and_truth(stream: Stream, ours: tuple[Handled, Floats]) -> None:
@@ -78,4 +80,4 @@ def test_what_comes_later_changes_no_forecast(stream: Stream, ours: tuple[Handle
     sides = sides_of(folded({OFFER: stream.estimator}, {}, len(changed.columns), ""), changed)
     cut = replace(stream, decisions=changed.part(slice(0, ahead)), happened=happened[:ahead, -1], sides=sides)
     handled = Handled(cut)
-    assert (followed(cut, (handled.forecast, handled.learn)) == ours[1][:3000]).all()
+    assert (followed(cut, (handled.forecast, handled.learn), BATCH) == ours[1][:3000]).all()

@@ -1,6 +1,6 @@
 """The main job on real data, end to end, as one command does it.
 
-TACT_STARBUCKS_MEMBERS says for how many of the 17,000 members (default 1,500; 17000 are all, as `make starbucks` has).
+TACT_STARBUCKS_MEMBERS says for how many of the 17,000 members (default 600; 17000 are all, as `make starbucks` has).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.worlds.recompute import data_folder
 from tests.worlds.test_starbucks import ROOT
 
 ALL = 17_000
-MEMBERS = min(ALL, int(os.environ.get("TACT_STARBUCKS_MEMBERS", "1500")))
+MEMBERS = min(ALL, int(os.environ.get("TACT_STARBUCKS_MEMBERS", "600")))
 FIVE_MINUTES_S = 300
 PACKED = ("profile.json.gz", "transcript.json.gz")
 

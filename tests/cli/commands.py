@@ -18,6 +18,7 @@ from typing import IO, Any, Self, cast
 import psutil
 
 from service.cli.program import run
+from service.proving.kept import FOLDER
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "strategies" / "demo"
@@ -64,8 +65,8 @@ def one_line(ran: Ran, code: int) -> str:
 
 
 def clean(env: Mapping[str, str] | None) -> dict[str, str]:
-    """Return this environment without settings of its own, and with these."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TACT_")}
+    """Return this environment without settings of its own but for where proofs are kept, and with these."""
+    kept = {name: value for name, value in os.environ.items() if name == FOLDER or not name.startswith("TACT_")}
     return {**kept, **(env or {})}
 
 

@@ -4,11 +4,13 @@ import os
 import pty
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from service.cli.program import run
 from tests.cli.commands import ROOT, TACT, clean, one_line, tact, typed
+from tests.strategies import write_strategy
 
 COMMANDS = [
     (), ("demo",), ("serve",), ("decide",), ("context",), ("context", "show"), ("context", "consent"), ("events",),
@@ -78,9 +80,9 @@ def test_nobody_there_is_answered_with_what_to_start(free_port: int) -> None:
     assert "tact serve" in said
 
 
-def test_colour_is_for_terminals_only() -> None:
+def test_colour_is_for_terminals_only(tmp_path: Path) -> None:
     """A table holds no escape codes in a pipe, and does on a terminal."""
-    command = [*TACT, "check", "strategies/demo"]
+    command = [*TACT, "check", str(write_strategy(tmp_path / "small"))]
     piped = subprocess.run(command, cwd=ROOT, env=clean({"TERM": "xterm-256color"}), capture_output=True, check=True)
     assert b"\x1b" not in piped.stdout
     ours, theirs = pty.openpty()

@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a strategy that never explores, and with models trained from a history."""
     made = tmp_path_factory.mktemp("refresh")
     write_predicting(made / "strategy", strategy=edited("strategy", "explore: 0.05", "explore: 0.0"))
-    history = write_history(made, 7, customers=500)
+    history = write_history(made, 7, customers=300)
     words = ("--strategy", made / "strategy", "--events", history, "--out", made / "models", "--json")
     ran = Process("train-predictions", *words)
     with ran:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +14,8 @@ from service.core.engine import Engine
 from service.core.plan import Entry
 from service.core.strategy import Strategy
 from tests.core.worlds import Case, cases, models, strategies
+
+PLANS = int(os.environ.get("TACT_RANKINGS", "40"))
 
 
 @st.composite
@@ -42,7 +46,7 @@ def test_the_kernel_ranks_as_the_arbiter_does() -> None:
     """
     swift: list[bool] = []
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=PLANS, deadline=None)
     @given(worlds())
     def compare(world: tuple[Strategy, Folded | None, Case, tuple[float, ...]]) -> None:
         strategy, model, case, draws = world

@@ -15,7 +15,7 @@ from service.core.cel.check import environment
 from service.core.check import reading
 from tests.core.expressions import CONDITIONS, NOW_MS, SCHEMA, activation, contexts
 
-EXAMPLES = int(os.environ.get("TACT_CONDITIONS", "500"))
+EXAMPLES = int(os.environ.get("TACT_CONDITIONS", "250"))
 
 
 def compiled(source: str, values: tuple[Scalar | None, ...]) -> bool | None:

@@ -33,8 +33,8 @@ from tests.core.policed import asked, policed
 from tests.core.test_cel import compiled, oracle
 from tests.core.worlds import CHANNELS, EMPTY, HELLO, LEVELS, TICKET, Case
 
-EXAMPLES = int(os.environ.get("TACT_DECISIONS", "40"))
-READINGS = int(os.environ.get("TACT_CHECK_READINGS", "2500"))
+EXAMPLES = int(os.environ.get("TACT_DECISIONS", "24"))
+READINGS = int(os.environ.get("TACT_CHECK_READINGS", "1200"))
 CALENDAR_ENDS_MS = 253_402_000_000_000
 several = settings(max_examples=EXAMPLES, deadline=None)
 half_as_many = settings(max_examples=EXAMPLES // 2, deadline=None)

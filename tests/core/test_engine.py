@@ -28,7 +28,7 @@ from tests.core.expressions import NOW_MS, SCHEMA
 from tests.core.test_cel import oracle
 from tests.core.worlds import EMPTY, HELLO, LEVELS, Case, cases, consented, models, shuffled, strategies
 
-EXAMPLES = int(os.environ.get("TACT_DECISIONS", "40"))
+EXAMPLES = int(os.environ.get("TACT_DECISIONS", "24"))
 LAYER_CODES = {
     Layer.ELIGIBILITY: (ReasonCode.NOT_ELIGIBLE, ReasonCode.ELIGIBILITY_UNKNOWN),
     Layer.APPLICABILITY: (ReasonCode.NOT_APPLICABLE, ReasonCode.APPLICABILITY_UNKNOWN),

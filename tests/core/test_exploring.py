@@ -25,7 +25,7 @@ from tests.core.exploring import ADAPTIVE, Asked, asked, exploring, name_of
 from tests.core.expressions import NOW_MS
 from tests.core.worlds import EMPTY, HELLO, Case, cases, models, shuffled, strategies
 
-EXAMPLES = int(os.environ.get("TACT_DECISIONS", "40")) // 4
+EXAMPLES = int(os.environ.get("TACT_DECISIONS", "24")) // 4
 several = settings(max_examples=EXAMPLES, deadline=None)
 SWEEP = 128
 

@@ -26,7 +26,7 @@ from tests.core.otherwise import decided, first
 from tests.core.small_worlds import small_world
 from tests.core.worlds import Case
 
-FIRST, DECISIONS = int(os.environ.get("TACT_SEED", "0")), int(os.environ.get("TACT_DECISIONS", "50"))
+FIRST, DECISIONS = int(os.environ.get("TACT_SEED", "0")), int(os.environ.get("TACT_DECISIONS", "30"))
 Fell = dict[str, Lost]
 
 

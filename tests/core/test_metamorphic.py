@@ -29,7 +29,7 @@ from tests.core.renaming import Renaming
 from tests.core.test_engine import decide
 from tests.core.worlds import CHANNELS, GROUPS, HOUR_MS, INTENTS, PLACES, Case, cases, memories, models, strategies
 
-EXAMPLES = int(os.environ.get("TACT_DECISIONS", "40"))
+EXAMPLES = int(os.environ.get("TACT_DECISIONS", "24"))
 several = settings(max_examples=EXAMPLES // 2, deadline=None)
 PROCESSES = 3
 RULES = ("guardrails", "eligibility", "caps", "weights", "cool_offs", "promises", "exemptions")

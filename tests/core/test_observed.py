@@ -18,7 +18,7 @@ from tests.core.expressions import ATTRIBUTES, NOW_MS, SCHEMA
 from tests.core.grammar import Grammar, Values
 from tests.core.worlds import EMPTY
 
-CONDITIONS = int(os.environ.get("TACT_CONDITIONS", "300"))
+CONDITIONS = int(os.environ.get("TACT_CONDITIONS", "150"))
 STRATEGY = replace(EMPTY, attributes=ATTRIBUTES)
 INDEX = SCHEMA.index
 

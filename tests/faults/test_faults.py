@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 
@@ -11,13 +12,13 @@ from tests.faults.faults import FAULTS, Fault
 
 
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
     """Return a copy of the tree, in which the tests of all faults are green as long as there is none."""
-    made = Copy.made(tmp_path_factory.mktemp("copy"))
-    assert made.imported().is_relative_to(made.folder), "the tests of the copy test the copy"
-    found = made.run(sorted({test for fault in FAULTS for test in fault.tests}))
-    assert found.code == 0, found.printed
-    return made
+    with Copy.made(tmp_path_factory.mktemp("copy")) as made:
+        assert made.imported().is_relative_to(made.folder), "the tests of the copy test the copy"
+        found = made.run(sorted({test for fault in FAULTS for test in fault.tests}))
+        assert found.code == 0, found.printed
+        yield made
 
 
 def test_there_are_enough_faults_and_each_is_another() -> None:

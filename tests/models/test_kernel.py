@@ -113,7 +113,7 @@ def same(one: object, other: object) -> bool:
 
 
 @compiled_only
-@settings(max_examples=int(os.environ.get("TACT_KERNEL_CASES", "200")), deadline=None)
+@settings(max_examples=int(os.environ.get("TACT_KERNEL_CASES", "80")), deadline=None)
 @given(group=groups())
 def test_both_read_the_same_from_what_is_kept(group: bytes) -> None:
     """Of any bytes both kernels read the same values of the same types, unknown ones included."""

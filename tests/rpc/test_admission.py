@@ -313,6 +313,16 @@ def test_a_latency_that_is_not_load(slow_s: float) -> None:
     assert limit.target_s == TARGET_S
 
 
+def test_who_needs_more_has_it_soon_while_decisions_are_quick() -> None:
+    """Five windows suffice for six times as many at once; near the latency that may be, the same takes far longer."""
+    quick, slow = AdaptiveLimit(), AdaptiveLimit()
+    for _ in range(5):
+        quick.learn(0.1 * TARGET_S, short=True)
+        slow.learn(TARGET_S, short=True)
+    assert quick.value > 6 * FIRST
+    assert FIRST < slow.value < 3 * FIRST
+
+
 def test_under_lasting_load_the_limit_stays_low() -> None:
     """A store of one thing at a time: the latency follows what is in work, so no more is asked than at least."""
     limit, values = AdaptiveLimit(), list[int]()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,6 +23,7 @@ from tests.rpc.messages import METHODS, ask, call_raw
 from tests.rpc.world import NOW_MS, Alone, calling, edge_of
 from tests.rpc.yielding import Ears, EmptyChains, EmptyLog, EmptyRecord, ShortJourneys, Standing, Yielding
 
+EXAMPLES = int(os.environ.get("TACT_FUZZ", "20"))
 ENDLESS = {"Watch", "WatchChanges", "WatchDemand", "Subscribe"}  # they go on until the caller leaves, which is no error
 ANSWERS = {grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT}
 WORDS = ["c-1", "web", "greeting", "hero", "purchase", "noted", "amount", "text", "personal", "present.sentiment"]
@@ -117,7 +119,7 @@ async def _leave(context: Any) -> None:  # noqa: ANN401 - a context manager
     await context.__aexit__(None, None, None)
 
 
-FUZZ = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+FUZZ = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)

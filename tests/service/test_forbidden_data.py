@@ -31,7 +31,7 @@ from service.validate import Validator
 from tests.service.world import DAY_MS, NOW_MS, World, world
 from tests.strategies import SECTIONS
 
-CASES = int(os.environ.get("TACT_CONSENT_CASES", "1300"))
+CASES = int(os.environ.get("TACT_CONSENT_CASES", "600"))
 AT_ONCE, CHUNK = 16, 2_000
 DEADLINE_S = 30.0
 LEVELS: dict[str | None, tuple[Purpose, ...]] = {

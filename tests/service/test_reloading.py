@@ -18,7 +18,7 @@ from tests.cli.commands import Process
 from tests.service.editions import BAD, WAYS, by_link, editions_in, write_edition
 
 PROCESSES = 2
-RELOADS = int(os.environ.get("TACT_RELOADS", "6"))
+RELOADS = int(os.environ.get("TACT_RELOADS", "4"))
 A_SECOND = 200
 IN_FORCE_WITHIN_S = 2.0
 DAY_MS = 86_400_000

@@ -19,7 +19,7 @@ from tests.cli.commands import Process
 from tests.service.shop import ask, there_are, write_shop
 
 PROCESSES = 4
-REQUESTS = int(os.environ.get("TACT_SUPPLY_REQUESTS", "6000"))
+REQUESTS = int(os.environ.get("TACT_SUPPLY_REQUESTS", "2500"))
 UNITS = 500
 
 

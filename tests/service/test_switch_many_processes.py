@@ -24,7 +24,7 @@ from tests.cli.commands import ROOT, Process, clean
 from tests.strategies import write_strategy
 
 PROCESSES = 4
-ROUNDS = int(os.environ.get("TACT_SWITCHES", "4"))
+ROUNDS = int(os.environ.get("TACT_SWITCHES", "2"))
 ASKED_AT_ONCE = 8
 WHILE_S = 0.4
 

@@ -20,7 +20,7 @@ from tests.cli.commands import Process
 from tests.strategies import edited, write_strategy
 
 PROCESSES = 4
-WITHDRAWALS = int(os.environ.get("TACT_WITHDRAWALS", "200"))
+WITHDRAWALS = int(os.environ.get("TACT_WITHDRAWALS", "80"))
 DAY_MS = 86_400_000
 CUSTOMER = "wanda"
 PLACES = (("web", "hero"), ("desk", "offer"), ("email", "body"))

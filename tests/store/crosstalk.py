@@ -125,10 +125,10 @@ class ForgetsWhoLeft(Connection):
 class OvertakesWhatIsHeldBack(Connection):
     """A mutant: the call that lets go what was held back leaves before it, and has its slot behind it."""
 
-    def _leave_soon(self) -> None:
+    def _flush(self) -> None:
         if 1 < len(self._outbox) < len(self._slots):
             self._outbox.insert(0, self._outbox.pop())
-        super()._leave_soon()
+        super()._flush()
 
 
 class QueuesInTwoPlaces(Connection):

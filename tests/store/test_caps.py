@@ -31,8 +31,8 @@ from tests.store.plain_caps import Candidates, Room, Use, taken
 from tests.store.running import Running, running
 
 PROCESSES = 4
-COMMITS_EACH = 1_500
-HISTORIES = int(os.environ.get("TACT_CAP_HISTORIES", "80"))
+COMMITS_EACH = int(os.environ.get("TACT_COMMITS_EACH", "600"))
+HISTORIES = int(os.environ.get("TACT_CAP_HISTORIES", "40"))
 ROOT = Path(__file__).parents[2]
 NOW_MS = 1_790_000_000_000
 _numbers = count()

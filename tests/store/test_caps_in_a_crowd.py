@@ -20,7 +20,7 @@ from tests.store.recount import Findings, Recount, overruns
 from tests.store.running import Running, running
 
 PROCESSES = 4
-COMMITS = int(os.environ.get("TACT_COMMITS", "3500"))
+COMMITS = int(os.environ.get("TACT_COMMITS", "2000"))
 NAIVE = 800
 PREFIX = "customer "
 ROOT = Path(__file__).parents[2]

@@ -28,8 +28,8 @@ from tests.store.chained import copied, flip, flipped, made, namesakes, places, 
 from tests.store.persons import KEY, NOW_MS, a_commit
 from tests.store.running import LEVELS
 
-FLIPS = int(os.environ.get("TACT_CHAIN_FLIPS", "40"))
-LARGE = int(os.environ.get("TACT_CHAIN_ENTRIES", "1500"))
+FLIPS = int(os.environ.get("TACT_CHAIN_FLIPS", "20"))
+LARGE = int(os.environ.get("TACT_CHAIN_ENTRIES", "800"))
 BUCKET = int(keys.bucket("anna"), 16)
 LOG, OUT = key_of(BUCKET, Stream.DECISIONS), key_of(BUCKET, Stream.OUTCOMES)
 HELD = Counter("seen", 9, 60_000, hold_ms=60_000, on=1)

@@ -31,7 +31,7 @@ from tests.store.spoiling import CUSTOMER, KEY, LEVELS, NAMES, NOW_MS, a_commit,
 from tests.store.test_customers import a_commit as a_decision
 from tests.store.test_customers import fill, opened, raw_store
 
-CASES = int(os.environ.get("TACT_COMMANDS", "3000"))
+CASES = int(os.environ.get("TACT_COMMANDS", "1500"))
 if not reading.COMPILED and shutil.which("cc") is None:
     pytest.skip("there is no C compiler here, so only the twin is in use", allow_module_level=True)
 

@@ -25,7 +25,7 @@ from tests.store.crosstalk import (
 )
 from tests.store.proxy import DelayingProxy
 
-READS = int(os.environ.get("TACT_CROSSTALK_READS", "5000"))
+READS = int(os.environ.get("TACT_CROSSTALK_READS", "2500"))
 MOST = 3
 """Two connections, and the spare one, which is opened where something that is asked may be held up on its way."""
 MUTANTS = (ForgetsWhoLeft, OvertakesWhatIsHeldBack, QueuesInTwoPlaces)

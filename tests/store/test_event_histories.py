@@ -18,7 +18,7 @@ from service.core.records import ConsentRecord, EventFate, EventToFold
 from tests.folding import START_MS, WINDOW_MS, Happening, drawn, fields, folded, plain_values
 from tests.store.running import Running, running
 
-HISTORIES = int(os.environ.get("TACT_HISTORIES", "120"))
+HISTORIES = int(os.environ.get("TACT_HISTORIES", "60"))
 KEEP = 256
 NOW_MS = START_MS + 72 * WINDOW_MS
 

@@ -273,6 +273,22 @@ def test_without_out_the_version_goes_below_models(tmp_path: Path) -> None:
     assert started("verify", "nowhere", cwd=tmp_path).code == 1
 
 
+SAYS_WHAT_IT_HAS = """
+import runpy, sys
+try:
+    runpy.run_module("training", run_name="__main__")
+except SystemExit as ended:
+    print(ended.code, *sorted({"dask", "pandas", "pytest", "sklearn"} & sys.modules.keys()))
+"""
+
+
+def test_a_process_takes_along_only_what_it_uses() -> None:
+    """Libraries that scikit-learn and skops would import if they are there are not in a process that verifies."""
+    command = [sys.executable, "-c", SAYS_WHAT_IT_HAS, "verify", "nowhere"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True)
+    assert done.stdout.split() == ["1", "sklearn"]
+
+
 def test_the_world_keeps_the_account_that_training_sees(tmp_path: Path) -> None:
     """The truth of the test's world is in its events: its own account equals the context as of each decision."""
     from models.history import as_of

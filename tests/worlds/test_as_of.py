@@ -2,7 +2,7 @@
 
 All 102,000 rows (17,000 members at six waves) are compared with the table that `python -m training features` writes.
 Online, the events before each wave are recorded through gRPC and the members' context is asked as of the wave: for
-TACT_AS_OF_MEMBERS members (300; 17000 are all).
+TACT_AS_OF_MEMBERS members (60; 17000 are all).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from training.worlds.files import moment_ms
 
 ROOT = Path(__file__).parents[2]
 STRATEGY = ROOT / "strategies" / "starbucks"
-MEMBERS = int(os.environ.get("TACT_AS_OF_MEMBERS", "150"))
+MEMBERS = int(os.environ.get("TACT_AS_OF_MEMBERS", "60"))
 WAVES = starbucks.WAVES
 COUNTED = ("received", "viewed", "completed")
 TYPES = ("bogo", "discount", "informational")

@@ -10,6 +10,8 @@ TARGET_S = 0.02
 TOLERATED = 2.0
 """How many times the least latency decisions may take."""
 LARGEST_CUT = 0.5
+FASTEST = 4.0
+"""How many times the room to grow is given where the latency is so many times below what it may be, or more."""
 FORGETS = 1.001
 """By how much the least latency grows in each window that could have shown a smaller one: 1 % a second."""
 PROBES_AFTER, PROBES_AT_LEAST_EVERY = 5, 80
@@ -22,10 +24,11 @@ PROBE = 3
 class AdaptiveLimit:
     """A limit that follows the latency, window by window: the gradient of what it may be to what it is.
 
-    `new = limit * gradient + sqrt(limit)` with `gradient = clamp(target / latency, 0.5, 1)`, as in Netflix's
-    concurrency-limits (Gradient2Limit) and Envoy's adaptive concurrency filter; the square root is the room that lets
-    it grow until the latency answers. `target` is twice the least latency that is remembered, and 20 ms at least: on
-    one event loop the latency grows with what is in work, long before anything is wrong.
+    `new = limit * gradient + room` with `gradient = clamp(target / latency, 0.5, 1)`, as in Netflix's
+    concurrency-limits (Gradient2Limit) and Envoy's adaptive concurrency filter; the room, `sqrt(limit)`, lets it grow
+    until the latency answers, and is `clamp(target / latency, 1, 4)` times that, so that a mailing that comes to an
+    idle service has what it can use within half a second. `target` is twice the least latency that is remembered, and
+    20 ms at least: on one event loop the latency grows with what is in work, long before anything is wrong.
 
     A latency may also rise for a reason that is not load. So where cutting goes on, another limit is held for three
     windows: its least, or twice as much where it is near that. Where the latency hardly differs by it, it is not load,
@@ -75,8 +78,9 @@ class AdaptiveLimit:
     def _follow(self, latency_s: float) -> None:
         if self._least_s is not None:
             self._least_s = min(self._least_s, latency_s)
-        gradient = max(LARGEST_CUT, min(1.0, self.target_s / max(latency_s, 1e-9)))
-        self._exact = self._exact * gradient + sqrt(self._exact)
+        below = self.target_s / max(latency_s, 1e-9)
+        gradient = max(LARGEST_CUT, min(1.0, below))
+        self._exact = self._exact * gradient + sqrt(self._exact) * max(1.0, min(FASTEST, below))
         self._cuts = self._cuts + 1 if gradient < 1.0 else 0
         if self._cuts >= self._probes_after:
             self._cuts, self._probes_after = 0, min(2 * self._probes_after, PROBES_AT_LEAST_EVERY)

@@ -154,7 +154,7 @@ async def test_three_times_as_much_as_can_be_answered() -> None:
         assert refused
         assert all(50 <= wait_ms <= 3000 for wait_ms in refused)
         await asyncio.sleep(cases(1, 3))
-        after = await at.crowd({"web": 20.0, "email": 20.0}, 1.0)
+        after = await at.crowd({"web": 20.0, "email": 20.0}, 0.5)
         print("afterwards", {channel: (one.ok, one.due) for channel, one in after.items()})
         assert all(one.ok == one.due for one in after.values())
         assert at.admission.waiting == at.admission.working == (0, 0, 0)

@@ -22,8 +22,8 @@ from tests.live.browser.world import Port, Wire, opened, request
 DECIDE = "tact.v1.DecisionService/Decide"
 BODY = b'{"customerId": "c-1", "channel": "web", "placements": ["greeting"]}'
 AT_ONCE = 4
-ENOUGH = 0.7
-"""What share of the time of one long call a call beside may take."""
+BESIDE = 3 * AT_ONCE
+"""How many calls beside must be answered meanwhile: between long ones that held up the loop there were one or two."""
 
 
 @dataclass(frozen=True)
@@ -63,50 +63,45 @@ FAR_TOO_MUCH = {
 }
 
 
-async def _beside(port: Port, long: Long) -> tuple[float, float, str]:
-    """Send a long call some times at once; return the seconds of all, of the slowest call beside, and how it ended."""
+async def _beside(port: Port, long: Long) -> tuple[float, int, str]:
+    """Send a long call some times at once; return the seconds of all, how many calls were answered beside, one after
+    the other, and how the long ones ended.
+    """
     body = long.body
 
     async def sent() -> str:
         return (await port.call(long.method, body, content_encoding="gzip")).ended[0]
 
     async with port.wire() as wire:
-        await _seconds(wire)
-        began_s = time.perf_counter()
+        await _answered(wire)
+        began_s, answered = time.perf_counter(), 0
         every = asyncio.gather(*(sent() for _ in range(AT_ONCE)))
-        slowest_s = await _seconds(wire)
         while not every.done():
-            slowest_s = max(slowest_s, await _seconds(wire))
-        return time.perf_counter() - began_s, slowest_s, (await every)[0]
+            await _answered(wire)
+            answered += 1
+        return time.perf_counter() - began_s, answered, (await every)[0]
 
 
-async def _seconds(wire: Wire) -> float:
-    began_s = time.perf_counter()
+async def _answered(wire: Wire) -> None:
     await wire.send(request(DECIDE, BODY))
     assert (await wire.answer()).status == 200
-    return time.perf_counter() - began_s
 
 
 @pytest.mark.parametrize("long", LONG.values(), ids=LONG)
 async def test_long_json_lets_others_be_answered(tmp_path: Path, long: Long) -> None:
-    """As much as a message may hold is read beside the loop: nobody waits for a whole one of them."""
-    shares = []
+    """As much as a message may hold is read beside the loop: many are answered before the long ones are."""
     async with opened(tmp_path, guarded=False) as port:
-        for _ in range(3):  # for other programs take their time as well; who waits for a whole one does so each time
-            took_s, slowest_s, _ = await _beside(port, long)
-            print(f"\n{AT_ONCE} of them took {1000 * took_s:.0f} ms, a call beside at most {1000 * slowest_s:.0f} ms")
-            shares.append(slowest_s / (took_s / AT_ONCE))
-            if shares[-1] < ENOUGH:
-                return
-    pytest.fail(f"a call beside waited for {min(shares):.1f} of one of them")
+        took_s, answered, _ = await _beside(port, long)
+    print(f"\n{AT_ONCE} of them took {1000 * took_s:.0f} ms, {answered} calls were answered beside")
+    assert answered >= BESIDE
 
 
 @pytest.mark.parametrize("long", FAR_TOO_MUCH.values(), ids=FAR_TOO_MUCH)
 async def test_more_than_fits_is_refused_before_it_is_read(tmp_path: Path, long: Long) -> None:
     """A few hundred bytes that unpack into as many values as fit take no second of anybody."""
     async with opened(tmp_path, guarded=False) as port:
-        took_s, slowest_s, ended = await _beside(port, long)
-    print(f"\n{AT_ONCE} of them took {1000 * took_s:.0f} ms, a call beside at most {1000 * slowest_s:.0f} ms")
+        took_s, answered, ended = await _beside(port, long)
+    print(f"\n{AT_ONCE} of them took {1000 * took_s:.0f} ms, {answered} calls were answered beside")
     assert ended == "invalid_argument"
     assert took_s < 1.0
 

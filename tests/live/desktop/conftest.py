@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
@@ -13,10 +14,14 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwr
 from tests.cli.commands import DEMO, Process
 from tests.conftest import absent
 from tests.live.desktop.people import Service
+from tests.profile import full
 
 EXPLORES = "explore: 0.05"
 LONGEST_WAIT_MS = 20_000
 """On a machine that does much else; what is waited for is mostly there at once."""
+
+MOTION: Literal["no-preference", "reduce"] = "no-preference" if full() else "reduce"
+"""What moves on the page is only waited for; who looks at it is left to the full profile."""
 
 expect.set_options(timeout=LONGEST_WAIT_MS)
 WIDE, NARROW = ViewportSize(width=1440, height=900), ViewportSize(width=390, height=844)
@@ -73,7 +78,9 @@ def customer(service: Service, request: pytest.FixtureRequest) -> str:
 @contextmanager
 def looking(browser: Browser, service: Service) -> Iterator[Page]:
     """Give a page of a service; that anything fails in its console fails the test."""
-    context = browser.new_context(base_url=service.address, viewport=WIDE, locale="en-GB", color_scheme="light")
+    context = browser.new_context(
+        base_url=service.address, viewport=WIDE, locale="en-GB", color_scheme="light", reduced_motion=MOTION
+    )
     page = context.new_page()
     complaints: list[str] = []
     page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)

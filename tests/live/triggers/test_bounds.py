@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from service.rpc import triggers
 from service.rpc.access.who import Role
 from service.rpc.client import Answer, CallFailed, TactClient
 from service.rpc.triggers import MOST_STREAMS
@@ -50,8 +51,13 @@ async def test_who_is_over_its_quota_takes_nothing_from_others(tmp_path: Path) -
             assert (await operator.triggers.dead(CHANNEL))["moments"] == []
 
 
-async def test_who_acknowledges_nothing_is_looked_after_seldom(clean_store_url: str, tmp_path: Path) -> None:
-    """A full stream asks the store about once a second; it has more at once where it acknowledges."""
+async def test_who_acknowledges_nothing_is_looked_after_seldom(
+    clean_store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full stream asks the store ever more seldom, in the end at its longest rest: a second, a third of one here. It
+    has more at once where it acknowledges.
+    """
+    monkeypatch.setattr(triggers, "LOOK_AT_LOANS_AT_LEAST_S", 0.3)
     async with shop(clean_store_url, tmp_path, "ina") as tact:
         heard: list[Answer] = []
         await told(tact, *(left("ina", f"c{number}") for number in range(4)))
@@ -61,13 +67,13 @@ async def test_who_acknowledges_nothing_is_looked_after_seldom(clean_store_url: 
                 heard.append(moment)
 
         listener = asyncio.create_task(listen())
-        await asyncio.sleep(2.0)
+        await asyncio.sleep(0.8)
         with Redis.from_url(clean_store_url) as raw:
             before = raw.info("commandstats")["cmdstat_zmscore"]["calls"]
-            await asyncio.sleep(3.0)
+            await asyncio.sleep(1.0)
             looks = raw.info("commandstats")["cmdstat_zmscore"]["calls"] - before
         assert len(heard) == 2
-        assert 1 <= looks <= 6, "sixty where it looks every 50 ms"
+        assert 1 <= looks <= 6, "twenty where it looks every 50 ms"
         await tact.triggers.acknowledge(CHANNEL, heard[:2])
         await asyncio.sleep(0.4)
         assert len(heard) == 4

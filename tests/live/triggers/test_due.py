@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from service.rpc import triggers
 from service.rpc.client import Answer, Ask, CallFailed, TactClient
 from tests.live.triggers.world import (
     CHANNEL,
@@ -215,8 +216,13 @@ async def test_a_person_is_told_all_and_then_nothing_is_left(clean_store_url: st
         assert await due(tact) == []
 
 
-async def test_many_who_wait_cost_one_look(clean_store_url: str, tmp_path: Path) -> None:
-    """Streams that wait for the same channel look once a second together, and each still hears of what becomes due."""
+async def test_many_who_wait_cost_one_look(
+    clean_store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Streams that wait for the same channel look together, once in so much time (a second, a part of one here), and
+    each still hears of what becomes due.
+    """
+    monkeypatch.setattr(triggers, "LOOK_EVERY_S", 0.3)
     async with shop(clean_store_url, tmp_path, "ina") as tact:
         heard: list[Answer] = []
 
@@ -225,13 +231,13 @@ async def test_many_who_wait_cost_one_look(clean_store_url: str, tmp_path: Path)
                 heard.append(moment)
 
         listeners = [asyncio.create_task(listen()) for _ in range(10)]
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(0.4)
         with Redis.from_url(clean_store_url) as raw:
             before = raw.info("commandstats")["cmdstat_zrangebyscore"]["calls"]
-            await asyncio.sleep(2.0)
+            await asyncio.sleep(0.6)
             looks = (raw.info("commandstats")["cmdstat_zrangebyscore"]["calls"] - before) / 1_024
         await told(tact, left("ina"))
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(0.6)
         for one in listeners:
             one.cancel()
         await asyncio.gather(*listeners, return_exceptions=True)

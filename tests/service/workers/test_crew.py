@@ -113,9 +113,10 @@ def test_one_alone_can_be_pinned_as_well(tmp_path: Path) -> None:
 
 def test_the_port_is_taken_for_everybody_else(crew: Process, tmp_path: Path) -> None:
     """Neither a single process nor other workers begin on the port of a crew, and nothing is left of the attempt."""
+    strategy = write_strategy(tmp_path / "strategy")
     for workers in ("1", "2"):
-        store = tmp_path / f"store-{workers}"
-        ran = tact("serve", "--store", f"embedded:{store}", "--port", crew.port, "--workers", workers)
+        place = f"embedded:{tmp_path / f'store-{workers}'}"
+        ran = tact("serve", "--strategy", strategy, "--store", place, "--port", crew.port, "--workers", workers)
         said = one_line(ran, 1)
         assert f"127.0.0.1:{crew.port}" in said
         assert "--port" in said
