@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import tempfile
 import time
@@ -12,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from subprocess import SubprocessError
 from traceback import format_exception
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -26,7 +24,7 @@ from benchmarks.loadgen import CannotBuild
 from benchmarks.loading import NotLoaded
 from benchmarks.model import NotTrained
 from benchmarks.preparing import prepare
-from benchmarks.processes import DidNotStart
+from benchmarks.processes import DidNotStart, end_when_asked
 from benchmarks.section import NotMeasured, Section
 from benchmarks.sections import sections
 
@@ -73,7 +71,7 @@ def main(
     strict: Annotated[bool, typer.Option("--strict", help="End with 1 where a bound does not hold.")] = False,
 ) -> None:
     """Measure Tact beside its floor and its peers, in interleaved rounds, and say what is promised and holds."""
-    signal.signal(signal.SIGTERM, _stop)
+    end_when_asked()
     plan = Plan.short() if quick else Plan()
     size = replace(plan.size, actions=actions, customers=customers or plan.size.customers)
     plan = replace(
@@ -137,11 +135,6 @@ def keep(said: Document, json_file: Path | None, markdown: Path | None, readme: 
     draw(said, Workbench.kept / "plots")
     if readme:
         table.put_into(readme, f"{table.promises(said)}\n\n{table.machine(said)}")
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    """End as Ctrl-C would: every server is stopped on the way out."""
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

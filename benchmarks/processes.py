@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import IO, cast
 
 START_WITHIN_S = 60.0
@@ -89,7 +89,7 @@ class Pinned:
         text = b""
         with selectors.DefaultSelector() as selector:
             selector.register(said, selectors.EVENT_READ)
-            while selector.select(max(0.0, gives_up - time.monotonic())):
+            while _there(selector, gives_up):
                 part = os.read(said.fileno(), 4096)
                 text += part
                 for line in text.decode(errors="replace").splitlines():
@@ -108,6 +108,24 @@ class Pinned:
             process.kill()
             process.wait()
         cast(IO[bytes], process.stdout).close()
+
+
+_asked_to_end = threading.Event()
+
+
+def end_when_asked() -> None:
+    """Let Ctrl-C and SIGTERM end this process as KeyboardInterrupt, whatever it does at the moment.
+
+    One that is raised while an object is finalized, or in what C calls, is printed and forgotten by Python: so it is
+    also remembered, and raised again by whoever waits for a program next.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        _asked_to_end.set()
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
 
 
 @contextmanager
@@ -147,14 +165,26 @@ def ran(command: Sequence[str], within_s: float) -> str:
 
 
 def _said(process: subprocess.Popen[str], gives_up: float) -> str:
-    """Return what a program printed, looking up again and again: a signal may have been told to another thread."""
+    """Return what a program printed; look up again and again whether to end."""
     while True:
+        if _asked_to_end.is_set():
+            raise KeyboardInterrupt
         left_s = gives_up - time.monotonic()
         try:
             return process.communicate(timeout=max(0.0, min(0.5, left_s)))[0]
         except subprocess.TimeoutExpired:
             if left_s <= 0.5:
                 raise
+
+
+def _there(selector: selectors.BaseSelector, gives_up: float) -> bool:
+    """Wait until there is something to read; False when the time is over. Look up now and then whether to end."""
+    while (left_s := gives_up - time.monotonic()) > 0:
+        if _asked_to_end.is_set():
+            raise KeyboardInterrupt
+        if selector.select(min(0.5, left_s)):
+            return True
+    return False
 
 
 def bound(cores: int | Sequence[int]) -> list[str]:

@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.processes import ran, uninterrupted
 
+ROOT = Path(__file__).parents[2]
 SAYS_WHO_IT_IS = "import os, sys; open(sys.argv[1], 'w').write(str(os.getpid())); print('here', flush=True)"
 
 
@@ -49,3 +50,27 @@ def test_what_a_program_printed_is_returned_and_a_bad_end_is_told(tmp_path: Path
     with pytest.raises(subprocess.CalledProcessError) as failed:
         ran([sys.executable, "-c", "raise SystemExit(3)"], 60.0)
     assert failed.value.returncode == 3
+
+
+SWALLOWS = """
+import signal, sys
+from benchmarks.processes import end_when_asked, ran
+
+class Finalized:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+end_when_asked()
+Finalized()
+print("goes on", flush=True)
+ran([sys.executable, "-c", "import time; time.sleep(60)"], 60.0)
+"""
+
+
+def test_an_end_that_python_forgot_is_kept() -> None:
+    """Ctrl-C while an object is finalized raises nothing there; the next wait for a program ends by it."""
+    done = subprocess.run(
+        [sys.executable, "-c", SWALLOWS], cwd=ROOT, capture_output=True, text=True, timeout=20, check=False
+    )
+    assert done.stdout == "goes on\n"
+    assert done.stderr.rstrip().endswith("KeyboardInterrupt")
