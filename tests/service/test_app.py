@@ -5,6 +5,8 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -316,3 +318,11 @@ async def test_outcomes_are_waited_for_no_longer_than_they_are_taken(clean_store
     slow = write_strategy(tmp_path / "slow", adaptive="adaptive: {within: 20d}")
     with pytest.raises(StartRefused, match=r"decisions, 14 days.* learns, 20 days.* a shorter `within` under adaptive"):
         await start(replace(small(clean_store_url, tmp_path / "small"), strategy=slow))
+
+
+def test_a_service_loads_only_what_it_needs() -> None:
+    """No library of training, of signed tokens, of certificates and of the browser door is there until it is wanted."""
+    unwanted = {"connectrpc", "cryptography", "jwt", "matplotlib", "pyarrow", "scipy", "sklearn", "uvicorn", "z3"}
+    asked = f"import sys, service.app; print(*sorted({unwanted!r} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

@@ -1,6 +1,7 @@
 """The public keys that signed tokens are checked with: a JWK set in a file, or at a URL that is read in the background.
 
-A key set that cannot be had, or is bad, changes nothing: the last good one goes on.
+A key set that cannot be had, or is bad, changes nothing: the last good one goes on. What reads keys is loaded where a
+set is read: it takes 10 MB, which a service without signed tokens and TLS does without.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Thread, Timer
 from time import monotonic
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import SplitResult, urlsplit
 
-import jwt
 import msgspec
-from cryptography.hazmat.primitives.asymmetric import rsa
+
+if TYPE_CHECKING:
+    import jwt
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +63,8 @@ class KeySet:
         found = self.keys.get(name)
         if found is None or found.get("kty") != _KINDS[algorithm[:2]] or found.get("alg", algorithm) != algorithm:
             return None
+        import jwt
+
         ready = self._ready[name, algorithm] = jwt.PyJWK.from_dict(dict(found), algorithm=algorithm)
         return ready
 
@@ -96,6 +100,9 @@ def _usable(key: Mapping[str, Any], place: int) -> bool:
         raise KeysRefused(f"keys[{place}] holds a secret, which has no place in a key set")
     if key.get("kty") not in _KINDS.values() or not isinstance(key.get("kid", ""), str):
         return False
+    import jwt
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
     try:
         read = jwt.PyJWK.from_dict(dict(key)).key
     except (jwt.PyJWTError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):

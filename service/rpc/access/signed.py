@@ -12,9 +12,6 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-import jwt
-from jwt.utils import base64url_decode
-
 from models.bounds import CUSTOMER_BYTES, wrong_name
 from service.core.explained import Depth
 from service.rpc.access.keys import KeySet, KeySource
@@ -107,6 +104,8 @@ class SignedTokens:
 
     def caller(self, token: str) -> Caller | None:
         """Return whose token it is; None for nobody's."""
+        import jwt  # which the keys of the issuers have loaded, and nobody else needs
+
         name = sha256(token.encode(errors="surrogateescape")).digest()
         kept = self._kept.get(name)
         if kept is not None and self._still(kept):
@@ -129,6 +128,9 @@ class SignedTokens:
         return issued and until_s is not None and self._clock_s() < until_s
 
     def _checked(self, token: str) -> _Kept | None:
+        import jwt
+        from jwt.utils import base64url_decode
+
         header, claimed = (json.loads(base64url_decode(part)) for part in token.split(".")[:2])
         issuer, kid, algorithm = self._issuers.get(claimed["iss"]), header.get("kid"), header["alg"]
         if issuer is None or algorithm not in issuer.algorithms or not isinstance(kid, str | None):

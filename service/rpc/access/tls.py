@@ -1,7 +1,7 @@
 """TLS on the port: a certificate and its key from files, read again when they change.
 
 gRPC asks for them at every handshake, so a renewed certificate counts from the next connection on. A bad pair is
-refused and logged, and the last good one goes on.
+refused and logged, and the last good one goes on. What reads certificates is loaded where there are any.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import grpc
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from service.rpc.access.keys import stamp_of
 from service.tls_files import TlsFiles
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,8 @@ class Pair:
 
 def read_pair(files: TlsFiles) -> Pair:
     """Read the files; raise `TlsRefused` unless they are a certificate that counts today and its own key."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
     certificate, key = _content(files.certificate), _content(files.key, secret=True)
     client_ca = None if files.client_ca is None else _content(files.client_ca)
     first, *_ = _certificates(files.certificate, certificate)
@@ -98,6 +101,8 @@ def _stamps(files: TlsFiles) -> _Stamps:
 
 
 def _certificates(path: Path, content: bytes) -> list[x509.Certificate]:
+    from cryptography import x509
+
     try:
         return x509.load_pem_x509_certificates(content)
     except ValueError:
