@@ -11,7 +11,7 @@ TOLERATED = 2.0
 """How many times the least latency decisions may take."""
 LARGEST_CUT = 0.5
 FASTEST = 4.0
-"""How many times the room to grow is given where the latency is so many times below what it may be, or more."""
+"""How many times the room to grow is given where the latency is so many times below `TARGET_S`, or more."""
 FORGETS = 1.001
 """By how much the least latency grows in each window that could have shown a smaller one: 1 % a second."""
 PROBES_AFTER, PROBES_AT_LEAST_EVERY = 5, 80
@@ -26,9 +26,10 @@ class AdaptiveLimit:
 
     `new = limit * gradient + room` with `gradient = clamp(target / latency, 0.5, 1)`, as in Netflix's
     concurrency-limits (Gradient2Limit) and Envoy's adaptive concurrency filter; the room, `sqrt(limit)`, lets it grow
-    until the latency answers, and is `clamp(target / latency, 1, 4)` times that, so that a mailing that comes to an
-    idle service has what it can use within half a second. `target` is twice the least latency that is remembered, and
-    20 ms at least: on one event loop the latency grows with what is in work, long before anything is wrong.
+    until the latency answers, and is `clamp(20 ms / latency, 1, 4)` times that, so that a mailing that comes to an
+    idle service has what it can use within half a second; with a store that is slow it would overshoot, and those who
+    wait behind that are late. `target` is twice the least latency that is remembered, and 20 ms at least: on one event
+    loop the latency grows with what is in work, long before anything is wrong.
 
     A latency may also rise for a reason that is not load. So where cutting goes on, another limit is held for three
     windows: its least, or twice as much where it is near that. Where the latency hardly differs by it, it is not load,
@@ -78,9 +79,10 @@ class AdaptiveLimit:
     def _follow(self, latency_s: float) -> None:
         if self._least_s is not None:
             self._least_s = min(self._least_s, latency_s)
-        below = self.target_s / max(latency_s, 1e-9)
-        gradient = max(LARGEST_CUT, min(1.0, below))
-        self._exact = self._exact * gradient + sqrt(self._exact) * max(1.0, min(FASTEST, below))
+        latency_s = max(latency_s, 1e-9)
+        gradient = max(LARGEST_CUT, min(1.0, self.target_s / latency_s))
+        room = sqrt(self._exact) * max(1.0, min(FASTEST, TARGET_S / latency_s))
+        self._exact = self._exact * gradient + room
         self._cuts = self._cuts + 1 if gradient < 1.0 else 0
         if self._cuts >= self._probes_after:
             self._cuts, self._probes_after = 0, min(2 * self._probes_after, PROBES_AT_LEAST_EVERY)

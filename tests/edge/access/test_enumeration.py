@@ -19,7 +19,8 @@ CALLS = cases(100, 5_000)
 KINDS = ("known", "unknown", "erased", "without consent")
 MOST_AUC = cases(65, 55) / 100
 """How well the best threshold of time may tell two kinds apart; a short run is noisier. A coin has 0.5."""
-CLOSE_MS = 0.2
+CLOSE_MS, CLOSE = 0.2, cases(15, 5) / 100
+"""How far apart two medians may be: in ms, or as a share where the machine is slow."""
 
 
 def auc(first: list[float], second: list[float]) -> float:
@@ -71,7 +72,7 @@ async def test_other_customers_all_look_the_same(tmp_path: Path) -> None:
         told, usual_s = auc(times[first], times[second]), median(times[first])
         apart_ms = 1000 * abs(usual_s - median(times[second]))
         print(f"\n{first} against {second}, {CALLS} each: AUC {told:.3f}, medians {apart_ms:.3f} ms apart", end="")
-        assert apart_ms < max(CLOSE_MS, 50 * usual_s), (first, second)
+        assert apart_ms < max(CLOSE_MS, 1000 * CLOSE * usual_s), (first, second)
         assert told < MOST_AUC or "decision" in first, (first, second)  # nobody guesses the 100 bits of a decision's id
 
 

@@ -1,7 +1,8 @@
 """Three times as much is asked as can be answered, on a schedule, whatever the answers: a real server and real calls.
 
-What is short here is the store: one thing at a time, 12 ms each, as a store does that has become slow. So how much can
-be answered is the same on any machine, and whoever calls does not fight the server for the processor.
+What is short here is the store: one thing at a time, 12 ms each, as a store does that has become slow, and it does what
+it was asked even when nobody waits for it any more. So how much can be answered is the same on any machine, and whoever
+calls does not fight the server for the processor.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from statistics import median
 from typing import Any
 
 import grpc
+import pytest
 
 from service.core.decision import Decision, Request
 from service.rpc.admission import admission as admitting
@@ -28,6 +30,7 @@ from tests.rpc.world import Answering, answered, edge_of
 DECIDE, BATCHES = "/tact.v1.DecisionService/Decide", "/tact.v1.DecisionService/DecideBatches"
 EACH_S, DEADLINE_S = 0.012, 0.6
 PLACES = {"desk": "greeting", "web": "greeting", "email": "body"}
+STEP_S, MOST_LOST, LONGEST_S, SETTLES_S = 0.005, 0.25, 0.06, 1.5
 SHARES = {"desk": 0.2, "web": 1.0, "email": 1.8}
 """How much each channel asks for, of all that can be answered: three times as much together."""
 
@@ -43,9 +46,12 @@ class SlowStore:
     async def decide(self, request: Request) -> Decision:
         """Decide, which takes 12 ms when nobody else asks."""
         self.asked += 1
+        await asyncio.shield(self._work())
+        return answered(request)
+
+    async def _work(self) -> None:
         async with self._free:
             await asyncio.sleep(self.each_s)
-        return answered(request)
 
 
 class Unbounded(Admission):
@@ -100,6 +106,15 @@ class Scene:
         await asyncio.gather(*(caller() for _ in range(6)))
         return got.ok / seconds
 
+    async def undisturbed(self, seconds: float) -> bool:
+        """Tell whether this process could go on when it had something to do, for so many seconds."""
+        loop, late_s = asyncio.get_running_loop(), [0.0]
+        ends = loop.time() + seconds
+        while (began := loop.time()) < ends:
+            await asyncio.sleep(STEP_S)
+            late_s.append(loop.time() - began - STEP_S)
+        return sum(late_s) < MOST_LOST * seconds and max(late_s) < LONGEST_S
+
     async def crowd(self, rates: dict[str, float], seconds: float) -> dict[str, Got]:
         """Let each channel ask at a rate a second, whatever is answered."""
         every = {channel: Got() for channel in rates}
@@ -143,11 +158,28 @@ async def overloaded(at: Scene, peak: float, seconds: float) -> tuple[float, flo
     return goodput, desk, got
 
 
+async def quiet_windows(
+    at: Scene, peak: float, wanted: int, seconds: float
+) -> list[tuple[float, float, dict[str, Got]]]:
+    """Ask for three times as much in several windows; repeat those in which the machine did something else."""
+    windows: list[tuple[float, float, dict[str, Got]]] = []
+    for _ in range(5 * wanted):
+        window, undisturbed = await asyncio.gather(overloaded(at, peak, seconds), at.undisturbed(seconds))
+        if undisturbed:
+            windows.append(window)
+        else:
+            print("not counted: the machine did something else")
+            await asyncio.sleep(SETTLES_S)
+        if len(windows) == wanted:
+            return windows
+    pytest.skip("the machine is too busy to measure on")
+
+
 async def test_three_times_as_much_as_can_be_answered() -> None:
     """At 3 times capacity goodput is at least 80 % of the peak, desktops get at least 99 %, and it is over in 5 s."""
     async with scene(Admission()) as at:
         peak = max([await at.peak(0.5) for _ in range(2)])
-        windows = [await overloaded(at, peak, cases(1, 6)) for _ in range(cases(3, 8))]
+        windows = await quiet_windows(at, peak, cases(3, 8), cases(1, 6))
         assert median(goodput for goodput, _, _ in windows) >= 0.8
         assert median(desk for _, desk, _ in windows) >= 0.99
         refused = [one for _, _, got in windows for one in got["email"].pushbacks]
@@ -176,6 +208,8 @@ async def test_who_cannot_wait_costs_the_store_nothing() -> None:
         assert shed > 50
         assert at.store.asked == sum(at.admission.admitted) + sum(at.admission.working)
         assert at.store.asked + shed <= got["email"].due
+        while any((*at.admission.waiting, *at.admission.working)):  # a server hears later that its caller has left
+            await asyncio.sleep(0.01)
         asked = at.store.asked
         late = Got()
         await asyncio.gather(*(at.call("web", late, 0.0) for _ in range(20)))

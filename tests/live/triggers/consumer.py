@@ -1,13 +1,15 @@
-"""A consumer of due moments in a process of its own: `python -m tests.live.triggers.consumer TARGET FILE`.
+"""A consumer of due moments in a process of its own: `python -m tests.live.triggers.consumer TARGET FILE [LAST]`.
 
 It writes a line of JSON for every moment that it received, before it acknowledges it, and one for what became of that;
-so that whoever kills it knows how far it got. It goes on until it is ended.
+so that whoever kills it knows how far it got. It begins with the first line of its input and goes on until it is ended;
+with LAST it does nothing more once it has received as many and holds eight that it did not acknowledge.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 from typing import IO
 
@@ -15,11 +17,13 @@ from service.rpc.client import Answer, CallFailed, TactClient
 from tests.live.triggers.world import CHANNEL
 
 MOST, LEASE_S, ACKNOWLEDGED_AT_ONCE = 60, 3, 20
+IN_HAND = 8
 WORKS_S = 0.001
 
 
-async def consume(target: str, file: IO[str]) -> None:
-    """Receive and acknowledge until the process is ended."""
+async def consume(target: str, file: IO[str], last: float) -> None:
+    """Receive and acknowledge until the process is ended, or until the last it is to receive."""
+    total = 0
 
     def write(**line: object) -> None:
         file.write(json.dumps(line) + "\n")
@@ -33,6 +37,7 @@ async def consume(target: str, file: IO[str]) -> None:
 
     async with TactClient(target) as tact:
         write(ready=True)
+        sys.stdin.readline()
         while True:
             received: list[Answer] = []
             try:
@@ -42,6 +47,10 @@ async def consume(target: str, file: IO[str]) -> None:
                     write(received=[name["customer_id"], name["key"]], **what)
                     await asyncio.sleep(WORKS_S)
                     received.append(one)
+                    total += 1
+                    if total >= last and len(received) >= IN_HAND:
+                        write(stopped=True)
+                        signal.pause()
                     if len(received) >= ACKNOWLEDGED_AT_ONCE:
                         await acknowledge(tact, received)
                         received = []
@@ -54,4 +63,4 @@ async def consume(target: str, file: IO[str]) -> None:
 
 if __name__ == "__main__":
     with open(sys.argv[2], "w", encoding="utf-8") as lines:
-        asyncio.run(consume(sys.argv[1], lines))
+        asyncio.run(consume(sys.argv[1], lines, float(sys.argv[3]) if len(sys.argv) > 3 else float("inf")))

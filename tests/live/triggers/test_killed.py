@@ -6,12 +6,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -32,7 +31,7 @@ from tests.profile import cases
 from tests.store.running import LEVELS
 
 MOMENTS = cases(400, 10_000)
-CONSUMERS, CARTS, IN_HAND = 3, 2, 8
+CONSUMERS, CARTS = 3, 2
 DUE_WITHIN_MS = cases(3_000, 20_000)
 ENDS_WITHIN_S = cases(60, 170)
 Cart = tuple[str, str]
@@ -45,6 +44,7 @@ class Kept:
     received: list[tuple[Cart, str, int, float]] = field(default_factory=list)
     acknowledging: set[Cart] = field(default_factory=set)
     acknowledged: list[Cart] = field(default_factory=list)
+    stopped: bool = False
 
     @property
     def in_hand(self) -> set[Cart]:
@@ -62,16 +62,17 @@ class Kept:
             if "received" in told:
                 sent_ms = 1000 * datetime.fromisoformat(told["sent_at"]).timestamp()
                 kept.received.append((tuple(told["received"]), told["decision"], told["delivery"], sent_ms))
+            kept.stopped |= "stopped" in told
             kept.acknowledging |= {(one[0], one[1]) for one in told.get("acknowledging", ())}
             kept.acknowledged += [(one[0], one[1]) for one in told.get("acknowledged", ())]
         return kept
 
 
 @contextmanager
-def consumer(target: str, path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a consumer until the test ends."""
-    command = [sys.executable, "-m", "tests.live.triggers.consumer", target, str(path)]
-    with subprocess.Popen(command, cwd=ROOT, env=clean(None)) as process:
+def consumer(target: str, path: Path, *last: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a consumer until the test ends; with `last` one that stops in the middle, with something in hand."""
+    command = [sys.executable, "-m", "tests.live.triggers.consumer", target, str(path), *map(str, last)]
+    with subprocess.Popen(command, cwd=ROOT, env=clean(None), stdin=subprocess.PIPE) as process:
         try:
             yield process
         finally:
@@ -86,19 +87,13 @@ async def until(holds: Callable[[], bool]) -> None:
         await asyncio.sleep(0.1)
 
 
-def has_enough(kept: Kept) -> bool:
-    """Tell whether a consumer is in the middle, with something in hand."""
-    return len(kept.received) > MOMENTS // 10 and len(kept.in_hand) >= IN_HAND
-
-
-async def stopped_in_the_middle(process: subprocess.Popen[bytes], path: Path) -> None:
-    """Stop a consumer at a moment at which it has something in hand."""
-    while True:
-        await until(lambda: path.exists() and has_enough(Kept.of(path)))
-        process.send_signal(signal.SIGSTOP)
-        if has_enough(Kept.of(path)):
-            return
-        process.send_signal(signal.SIGCONT)
+async def begin(consumers: Iterable[subprocess.Popen[bytes]], paths: list[Path]) -> None:
+    """Let the consumers begin together once all are ready, however long each took to start."""
+    await until(lambda: all(path.exists() and path.read_bytes().endswith(b"\n") for path in paths))
+    for one in consumers:
+        assert one.stdin
+        one.stdin.write(b"begin\n")
+        one.stdin.flush()
 
 
 async def buying(tact: TactClient, carts: list[Cart], gone: dict[Cart, int], every_s: float) -> None:
@@ -157,14 +152,15 @@ async def test_none_is_lost_and_none_is_sent_too_late(
     async with TactClient(targets[0], timeout_s=30.0) as tact:
         alive, before, during = await armed(tact, Random(7))
         with (
-            consumer(targets[0], paths[0]) as killed,
-            consumer(targets[1], paths[1]),
-            consumer(targets[0], paths[2]),
+            consumer(targets[0], paths[0], MOMENTS // 20) as killed,
+            consumer(targets[1], paths[1]) as one,
+            consumer(targets[0], paths[2]) as other,
         ):
+            await begin((killed, one, other), paths)
             every_s = 0.7 * DUE_WITHIN_MS / 1000 / len(during)
             purchases = asyncio.create_task(buying(tact, during, gone, every_s))
-            await stopped_in_the_middle(killed, paths[0])
-            killed.send_signal(signal.SIGKILL)
+            await until(lambda: Kept.of(paths[0]).stopped)
+            killed.kill()
             killed.wait()
             in_hand = sorted(Kept.of(paths[0]).in_hand - set(during))
             await buying(tact, in_hand[::2], gone, 0.0)
