@@ -208,7 +208,7 @@ async def test_who_cannot_wait_costs_the_store_nothing() -> None:
         assert shed > 50
         assert at.store.asked == sum(at.admission.admitted) + sum(at.admission.working)
         assert at.store.asked + shed <= got["email"].due
-        while any((*at.admission.waiting, *at.admission.working)):  # a server hears later that its caller has left
+        while any((*at.admission.waiting, *at.admission.working)):  # noqa: ASYNC110 - a server hears later who has left
             await asyncio.sleep(0.01)
         asked = at.store.asked
         late = Got()
