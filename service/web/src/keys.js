@@ -3,10 +3,9 @@ import { html, nothing } from "lit-html";
 import { t } from "./i18n.js";
 import { choices, placed } from "./say.js";
 import * as session from "./session.js";
-import { change, setting, state } from "./state.js";
+import { SETTLED_MS, change, setting, state } from "./state.js";
 
 const KEYS = ["/", "s", "1", "2", "3", "4", "5", "w", "c", "o", "j", "e", "u", "t", "?"];
-const SETTLED_MS = 1000;
 const HEADINGS = { w: "why", c: "change", o: "others", j: "journey" };
 
 /** Hear keys, where nobody is writing and they are not switched off; `?` is heard in any case. */

@@ -1,5 +1,8 @@
 // What the page knows, in one place; whoever changes it says so, and the page is drawn anew once.
 
+/** For how long after the cards became other ones a key does not count, in milliseconds. */
+export const SETTLED_MS = 1000;
+
 /** Everything that is shown. */
 export const state = {
   customer: "", // whom it is about, as it was asked for

@@ -2,7 +2,7 @@
 import { t } from "./i18n.js";
 import { call, CallFailed, stream, typed } from "./rpc.js";
 import { placed } from "./say.js";
-import { change, setting, state } from "./state.js";
+import { SETTLED_MS, change, setting, state } from "./state.js";
 
 const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 8000;
@@ -194,7 +194,10 @@ let standing = "";
 /** Keep since when the cards are other ones: a key that was meant for those before must not count for these. */
 function stand(answer) {
   const cards = JSON.stringify([state.customer, (answer?.answers ?? []).map((each) => placed(each).actionId)]);
-  if (standing && cards !== standing) change({ changedAt: performance.now(), early: false });
+  if (standing && cards !== standing) {
+    const now = performance.now();
+    change({ changedAt: now, early: state.early && now - state.changedAt < SETTLED_MS }); // one change may come in two
+  }
   standing = cards;
 }
 
