@@ -419,8 +419,8 @@ async def test_a_watch_goes_on_as_customers_change(clean_store_url: str, monkeyp
     monkeypatch.setattr(predictions, "LOOK_EVERY_S", 0.05)
     async with world(clean_store_url) as served:
         await served.agreed("ina")
-        call = served.predictions.WatchChanges(pb.WatchChangesRequest())
         await served.happened("ina")
+        call = served.predictions.WatchChanges(pb.WatchChangesRequest())
         first = await asyncio.wait_for(call.read(), 10.0)
         assert [change.customer_id for change in first.changes] == ["ina"]
         await served.record(prediction())
