@@ -29,6 +29,7 @@ class Log:
             telling = Decisions(bench, stage, opened.enter_context(stage.another(quick=bench.quick)))
             for subject in (silent, telling):
                 subject.window(IN_FLIGHT, seconds=0.4)
+                subject.evidence()  # what decides nothing is not measured for minutes first
             lanes = {WITH: told(bench, WITH, telling.window), WITHOUT: told(bench, WITHOUT, silent.window)}
             windows = bench.interleaved(lanes)
             telling.evidence()

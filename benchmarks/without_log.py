@@ -1,7 +1,8 @@
 """`tact` that keeps no decision log, for measuring what the log costs and for nothing else: the benchmark starts it.
 
-The entry is neither packed nor sent nor written; everything else of the commit is as it is. The functions in the store
-are named after their content, so those without the log live beside the others on one store.
+The entry is neither packed nor sealed nor sent nor written nor chained; everything else of the commit is as it is, and so is
+the key that says where a decision stands. The functions in the store are named after their content, so those without the
+log live beside the others on one store.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ import re
 from importlib.resources import files
 
 from service.core import plan
-from service.store import calls, functions
+from service.store import calls, functions, reading
 
-WRITES = re.compile(r"^local function add_to_log\([^)]*\)\n", re.MULTILINE)
-WRITES_NOTHING = "  do return '1-1' end\n"
+WRITES = re.compile(
+    r"^local function log_decision\([^)]*\)\n.*?(?P<place>^  redis\.call\('SET', keys\[3\], decision_place\([^\n]*\n)end\n",
+    re.MULTILINE | re.DOTALL,
+)
+NOWHERE = "  local at = '1-1'\n"
 
 
 class NoSuchLine(Exception):
@@ -22,10 +26,15 @@ class NoSuchLine(Exception):
 
 def without_log(commit: str) -> str:
     """Return the source of the commit that writes no log; raise `NoSuchLine` where nothing in it writes one."""
-    changed, written = WRITES.subn(lambda found: found[0] + WRITES_NOTHING, commit)
+    changed, written = WRITES.subn(_written_nowhere, commit)
     if written != 1:
         raise NoSuchLine(f"{written} functions add a decision to the log; one was expected")
     return changed
+
+
+def _written_nowhere(found: re.Match[str]) -> str:
+    head, _, _ = found[0].partition("\n")
+    return f"{head}\n{NOWHERE}{found['place']}end\n"
 
 
 def main() -> None:
@@ -37,6 +46,7 @@ def main() -> None:
     functions.read_functions = lambda: changed
     calls.read_functions = functions.read_functions  # type: ignore[attr-defined]  # it took the name when imported
     plan.pack = lambda entry: b""
+    reading.seal = lambda entry: b""  # type: ignore[attr-defined]
     from service.cli import main as tact
 
     tact()

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from benchmarks import log_cost
 from benchmarks.bench import Plan, Workbench
 from benchmarks.compare import RATIO, SECTION
 from benchmarks.document import read
@@ -27,9 +28,10 @@ PLAN = Plan(quick=True, in_flight=(2, 8), rounds=2, seconds=0.4, warmup_s=0.1, s
 
 @dataclass(frozen=True)
 class Ran:
-    """What a run of the first section found, what it said meanwhile, and who served."""
+    """What a run of the first section and of the log found, what the first said meanwhile, and who served."""
 
     result: SectionResult
+    log: SectionResult
     said: tuple[str, ...]
     cores: list[int]
     pids: tuple[int, ...]
@@ -37,15 +39,17 @@ class Ran:
 
 @pytest.fixture(scope="module")
 def ran(load_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    """Run the first section, and end the bench."""
+    """Run the first section and that of the log, and end the bench."""
     assert load_program.exists()
     said: list[str] = []
     with Workbench(tmp_path_factory.mktemp("bench"), PLAN, said.append) as bench:
         result = SECTION.run(bench)
+        heard = tuple(said)
+        log = log_cost.SECTION.run(bench)
         with bench.stage() as stage:
             pids = (stage.service.pid, stage.floor.pid, stage.store_pid)
             cores = psutil.Process(stage.service.pid).cpu_affinity()
-    return Ran(result, tuple(said), cores, pids)
+    return Ran(result, log, heard, cores, pids)
 
 
 def test_floor_and_decide_alternate(ran: Ran) -> None:
@@ -80,6 +84,14 @@ def test_a_ratio_is_that_of_its_round(ran: Ran) -> None:
     assert ran.result.bounds[1].measured == ratio.median
     assert [bound.at_least for bound in ran.result.bounds][:2] == [0.6, 0.6]
     assert [bound.at_most for bound in ran.result.bounds][2:] == [1.9, 1.7]
+
+
+def test_what_keeps_no_log_decides_all_the_same(ran: Ran) -> None:
+    """The service without a log was measured: it answers in full, and none of its decisions is in the log."""
+    assert [bound.says for bound in ran.log.bounds] == ["awaited log over none: requests a second"]
+    assert 0.3 < ran.log.bounds[0].measured < 2.0
+    for name in (log_cost.WITH, log_cost.WITHOUT):
+        assert one(ran.log.figures, name, "server CPU", in_flight=8).median > 20
 
 
 def test_the_service_has_one_core(ran: Ran) -> None:

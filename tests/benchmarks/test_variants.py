@@ -18,7 +18,7 @@ from benchmarks.population import Population
 from benchmarks.processes import Pinned
 from benchmarks.stage import CLIENT_CORE, Size, port_said
 from benchmarks.telemetry_cost import asked, stages_us
-from benchmarks.without_log import NoSuchLine, without_log
+from benchmarks.without_log import NOWHERE, NoSuchLine, without_log
 from service.core.loader import load_strategy
 from service.store.functions import Functions
 
@@ -38,8 +38,13 @@ def test_the_commit_without_a_log_is_the_commit_otherwise() -> None:
     """One function of the commit returns before it writes; all else stands as it is, under another version."""
     commit = (files("service.store") / "lua" / "commit.lua").read_text(encoding="utf-8")
     changed = without_log(commit)
-    added = [line for line in changed.splitlines() if line not in commit.splitlines()]
-    assert added == ["  do return '1-1' end"]
+    before, after = commit.splitlines(), changed.splitlines()
+    added = [line for line in after if line not in before]
+    assert added == [NOWHERE.rstrip()]
+    at = after.index(added[0])
+    assert before[:at] == after[:at]
+    assert before[-len(after) + at + 1 :] == after[at + 1 :]
+    assert not any("log_decision" in line for line in before[at : len(before) - len(after) + at + 1])
     assert Functions.of(changed).version != Functions.of(commit).version
 
 
