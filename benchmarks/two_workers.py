@@ -22,13 +22,15 @@ CORES = (0, 1)
 CLIENTS = 8
 EACH_IN_FLIGHT = 8
 AT_LEAST = 1.3
+BUSY = "cores busy"
 
 
 @dataclass(frozen=True, slots=True)
 class Together:
     """What several clients saw at once: the sum of their rates, and the median of their percentiles.
 
-    CPU a decision and memory (PSS, MB) are those of all processes of the service.
+    CPU a decision and memory (PSS, MB) are those of all processes of the service; `cores` is how many cores service,
+    store and clients together kept busy.
     """
 
     throughput: float
@@ -36,6 +38,7 @@ class Together:
     p99_us: float
     cpu_us: float
     memory_mb: float
+    cores: float
 
 
 class TwoWorkers:
@@ -55,7 +58,16 @@ class TwoWorkers:
             found = in_workers(bench, stage)
         gain = one(found, "two workers / one", "requests")
         bound = Bound("requests a second, two workers over one", gain.median, at_least=AT_LEAST)
-        return SectionResult(tuple(found), (bound,))
+        return SectionResult(tuple(found), (bound,), (room(found),))
+
+
+def room(found: Sequence[Figure]) -> str:
+    """Say what two workers can reach at most on these cores: what one leaves of them."""
+    busy = one(found, "one worker", BUSY).median
+    return (
+        f"One worker with its store and clients keeps {busy:.2f} of {len(CORES)} cores busy, so there is room for "
+        f"{len(CORES) / busy:.2f} times its requests, were a call of two workers no dearer."
+    )
 
 
 def in_workers(bench: Bench, stage: Stage) -> list[Figure]:
@@ -90,7 +102,7 @@ def _loaded(bench: Bench, stage: Stage, service: Pinned) -> Together:
     loads = [
         loadgen.Load(
             service.target, DECIDE, stage.requests_file, in_flight=EACH_IN_FLIGHT, seconds=bench.seconds,
-            warmup_s=bench.warmup_s, watched=pids, samples=samples, sample_every=SAMPLE_EVERY,
+            warmup_s=bench.warmup_s, watched=(*pids, stage.store_pid), samples=samples, sample_every=SAMPLE_EVERY,
         )
         for samples in kept
     ]  # fmt: skip
@@ -101,19 +113,21 @@ def _loaded(bench: Bench, stage: Stage, service: Pinned) -> Together:
     samples = [sample for file in kept for sample in loadgen.read_samples(file)]
     grown = logged(stage.store) - before
     judged(samples, stage.requests, sum(measured.ok_in_all for measured in seen), grown)
-    return _together(seen, pids)
+    return _together(seen, pids, sum(memory_mb(pid)["PSS"] for pid in pids))
 
 
-def _together(seen: Sequence[loadgen.Measured], pids: Sequence[int]) -> Together:
+def _together(seen: Sequence[loadgen.Measured], pids: Sequence[int], held_mb: float) -> Together:
     throughput = sum(measured.throughput for measured in seen)
     # Each client watches the same processes over its own window, and all windows are about the same.
-    busy = statistics.median(sum(measured.cpu_s.values()) / measured.seconds for measured in seen)
+    served = statistics.median(sum(measured.cpu_s[pid] for pid in pids) / measured.seconds for measured in seen)
+    watched = statistics.median(sum(measured.cpu_s.values()) / measured.seconds for measured in seen)
     return Together(
         throughput,
         statistics.median(measured.latency_us["p50"] for measured in seen),
         statistics.median(measured.latency_us["p99"] for measured in seen),
-        1e6 * busy / throughput,
-        sum(memory_mb(pid)["PSS"] for pid in pids),
+        1e6 * served / throughput,
+        held_mb,
+        watched + sum(measured.client_cpu_s / measured.seconds for measured in seen),
     )
 
 
@@ -131,6 +145,7 @@ def _figures(subject: str, workers: int, found: Sequence[Together]) -> tuple[Fig
         Figure(subject, case, "p50", "µs", tuple(one.p50_us for one in found)),
         Figure(subject, case, "p99", "µs", tuple(one.p99_us for one in found)),
         Figure(subject, case, "server CPU", "µs", tuple(one.cpu_us for one in found)),
+        Figure(subject, case, BUSY, "share", tuple(one.cores for one in found)),
         Figure(subject, case, "PSS of all its processes", "MB", tuple(one.memory_mb for one in found)),
     )
 

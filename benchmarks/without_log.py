@@ -1,8 +1,8 @@
 """`tact` that keeps no decision log, for measuring what the log costs and for nothing else: the benchmark starts it.
 
-The entry is neither packed nor sealed nor sent nor written nor chained; everything else of the commit is as it is, and so is
-the key that says where a decision stands. The functions in the store are named after their content, so those without the
-log live beside the others on one store.
+The entry is neither packed nor sealed nor sent nor written nor chained; everything else of the commit is as it is, and
+so is the key that says where a decision stands. The functions in the store are named after their content, so those
+without the log live beside the others on one store.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from service.core import plan
 from service.store import calls, functions, reading
 
 WRITES = re.compile(
-    r"^local function log_decision\([^)]*\)\n.*?(?P<place>^  redis\.call\('SET', keys\[3\], decision_place\([^\n]*\n)end\n",
+    r"^local function log_decision\([^)]*\)\n.*?"
+    r"(?P<place>^  redis\.call\('SET', keys\[3\], decision_place\([^\n]*\n)end\n",
     re.MULTILINE | re.DOTALL,
 )
 NOWHERE = "  local at = '1-1'\n"

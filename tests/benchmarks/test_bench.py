@@ -14,7 +14,8 @@ from benchmarks.bench import Plan
 from benchmarks.loadgen import Measured
 from benchmarks.preparing import _work, prepare
 from benchmarks.putting_back import kept, put_back
-from benchmarks.two_workers import EACH_IN_FLIGHT, _together, family
+from benchmarks.section import Figure
+from benchmarks.two_workers import BUSY, EACH_IN_FLIGHT, _together, family, room
 from benchmarks.windows import ROOM
 from service.rpc.server import OPTIONS
 from service.store.keys import context_key
@@ -61,14 +62,26 @@ def test_a_family_is_a_process_and_all_below_it() -> None:
 
 
 def test_clients_together_are_the_sum_of_their_rates() -> None:
-    """Two clients of 1,000 and 500 calls a second see the same two processes spend 0.6 s of a second: 400 µs a call."""
+    """Two clients of 1,000 and 500 calls a second see two processes of the service and its store.
+
+    Those of the service spend 0.6 s of each second, 400 µs a call; the store 0.2 s, each client 0.1 s: 1 core in all.
+    """
     seen = [
-        Measured(2, 2, 2, {}, {}, 0, seconds, rate, {"p50": p50, "p99": 9.0}, 0, {}, 0.0, {1: cpu, 2: cpu})
-        for seconds, rate, p50, cpu in ((2.0, 1_000.0, 1.0, 0.6), (1.0, 500.0, 3.0, 0.3))
-    ]
-    together = _together(seen, ())
-    assert (together.throughput, together.p50_us, together.p99_us, together.memory_mb) == (1_500.0, 2.0, 9.0, 0.0)
+        Measured(
+            2, 2, 2, {}, {}, 0, seconds, rate, {"p50": p50, "p99": 9.0}, 0, {}, seconds / 10,
+            {1: 0.3 * seconds, 2: 0.3 * seconds, 3: 0.2 * seconds},
+        )
+        for seconds, rate, p50 in ((2.0, 1_000.0, 1.0), (1.0, 500.0, 3.0))
+    ]  # fmt: skip
+    together = _together(seen, (1, 2), 95.0)
+    assert (together.throughput, together.p50_us, together.p99_us, together.memory_mb) == (1_500.0, 2.0, 9.0, 95.0)
     assert together.cpu_us == pytest.approx(400.0)
+    assert together.cores == pytest.approx(1.0)
+
+
+def test_room_for_two_workers_is_what_one_leaves() -> None:
+    """One that keeps 1.6 of two cores busy leaves room for a quarter more."""
+    assert " 1.25 times " in room([Figure("one worker", {"workers": 1}, BUSY, "share", (1.5, 1.6, 1.9))])
 
 
 def test_every_section_finds_customers_as_they_were_loaded(clean_store_url: str) -> None:
