@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 KEPT = Path(__file__).parents[2] / ".bench" / "peers"
 LOCKS = Path(__file__).with_name("locks")
 STAMP = "installed-from"
+OLDEST_MINOR = 11
 INSTALLS_WITHIN_S = 900.0
 LAST_WORDS = 400
 
@@ -37,17 +39,36 @@ def python_of(peer: str, kept: Path = KEPT, locks: Path = LOCKS) -> Path:
 
 
 def install(peer: str, say: Callable[[str], None], kept: Path = KEPT, locks: Path = LOCKS) -> Path:
-    """Install the peer from its lock unless it is there; return its Python. Raise `NotInstalled` where it fails."""
+    """Install the peer from its lock unless it is there; return its Python. Raise `NotInstalled` where it fails.
+
+    It gets the Python that this runs on, or, where it does not install for that, an older one that is found.
+    """
     with suppress(NotInstalled):
         return python_of(peer, kept, locks)
     folder = kept / peer
     say(f"{peer}: installing it into {folder}, once")
-    shutil.rmtree(folder, ignore_errors=True)
-    _run([sys.executable, "-m", "venv", "--without-pip", str(folder)])  # ours installs for it
-    pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "--disable-pip-version-check"]
-    _run([*pip, "install", "--quiet", "--require-hashes", "--only-binary", ":all:", "-r", str(locks / f"{peer}.lock")])
+    try:
+        _fill(folder, sys.executable, locks / f"{peer}.lock")
+    except NotInstalled:
+        if not any(_fills(folder, python, locks / f"{peer}.lock") for python in older()):
+            raise
     (folder / STAMP).write_text(origin(peer, locks))
     return folder / "bin" / "python"
+
+
+def older(minor: int = sys.version_info.minor) -> Iterator[str]:
+    """Yield the Pythons before 3.`minor` that are found, the newest first: not every peer is there for every Python."""
+    for before in range(minor - 1, OLDEST_MINOR - 1, -1):
+        if found := shutil.which(f"python3.{before}"):
+            yield found
+
+
+def another_python(peer: str, kept: Path = KEPT) -> str:
+    """Return in words with which Python a peer is installed, as in ` on Python 3.12`; empty where it is the same."""
+    told = kept / peer / "pyvenv.cfg"
+    found = re.search(r"^version(?:_info)? = (\d+\.\d+)", told.read_text() if told.exists() else "", re.MULTILINE)
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return f" on Python {found[1]}" if found and found[1] != here else ""
 
 
 def origin(peer: str, locks: Path = LOCKS) -> str:
@@ -63,6 +84,20 @@ def locked(peer: str, package: str) -> str:
         if name == package:
             return rest.split()[0]
     return ""
+
+
+def _fills(folder: Path, python: str, lock: Path) -> bool:
+    with suppress(NotInstalled):
+        _fill(folder, python, lock)
+        return True
+    return False
+
+
+def _fill(folder: Path, python: str, lock: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    _run([python, "-m", "venv", "--without-pip", str(folder)])  # ours installs for it
+    pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "--disable-pip-version-check"]
+    _run([*pip, "install", "--quiet", "--require-hashes", "--only-binary", ":all:", "-r", str(lock)])
 
 
 def _run(command: list[str]) -> None:

@@ -19,7 +19,7 @@ from benchmarks.peers.servers import PEERS, NotPrepared, Peer, Serving, WrongAns
 from benchmarks.processes import DidNotStart
 from benchmarks.section import Bench, Bound, SectionResult
 from benchmarks.stage import CLIENT_CORE, Stage
-from benchmarks.windows import Decisions, Window, figures, line, one, ratios, told
+from benchmarks.windows import Decisions, Floor, Window, figures, line, one, ratios, told
 
 IN_FLIGHT = 8
 SAMPLE_EVERY = 10
@@ -89,11 +89,16 @@ def beside_servers(bench: Bench, stage: Stage, asked: Asked, folder: Path) -> Se
         decisions.window(IN_FLIGHT, seconds=bench.warmup_s)
         subjects: dict[str, Callable[[], Window | None]] = {one.name: one.window for one in there}
         subjects["decide"] = told(bench, "decide", partial(decisions.window, IN_FLIGHT))
+        subjects["floor"] = told(bench, "floor", partial(Floor(decisions).window, IN_FLIGHT))
         windows = bench.interleaved(subjects)
         evidence = decisions.evidence()
     left_out |= {one.name: one.failed for one in there if one.failed}
     proved = {one.name: one.proved for one in there if not one.failed}
-    return result(stage.size.actions, windows, left_out, {"decide": asdict(evidence), "answers proved": proved})
+    versions = {
+        one.name: f"{version(one.name)}{environment.another_python(one.name, bench.kept / 'peers')}" for one in there
+    }
+    details = {"decide": asdict(evidence), "answers proved": proved, "versions": versions}
+    return result(stage.size.actions, windows, left_out, details)
 
 
 def _started(bench: Bench, asked: Asked, folder: Path, opened: ExitStack) -> tuple[tuple[Beside, ...], dict[str, str]]:
@@ -117,18 +122,29 @@ def _serving(bench: Bench, peer: Peer, asked: Asked, folder: Path) -> AbstractCo
 
 
 def result(
-    actions: int, windows: Mapping[str, Sequence[Window | None]], left_out: dict[str, str], details: dict[str, object]
+    actions: int,
+    windows: Mapping[str, Sequence[Window | None]],
+    left_out: dict[str, str],
+    details: Mapping[str, Mapping[str, object]],
 ) -> SectionResult:
-    """Return figures and bounds of decisions beside every peer that answered in each round."""
+    """Return figures and bounds of decisions beside every peer that answered in each round.
+
+    The floor stands beside them too: no decision can be faster than it.
+    """
     measured = {name: [w for w in found if w is not None] for name, found in windows.items() if None not in found}
-    decide = figures("decide", {"actions": actions, "in_flight": IN_FLIGHT}, measured.pop("decide"), MEASURES)
-    found, bounds = list(decide), []
+    decide, floor = (
+        figures(name, {"actions": actions, "in_flight": IN_FLIGHT}, measured.pop(name), MEASURES)
+        for name in ("decide", "floor")
+    )
+    found, bounds = [*decide, *floor], []
     for name, rounds in measured.items():
         theirs = figures(name, {"in_flight": IN_FLIGHT}, rounds, MEASURES)
         found += [*theirs, *ratios(decide, theirs, ("requests", "server CPU"))]
+        found += ratios(floor, theirs, ("requests",))
         times = one(found, f"decide / {name}", "requests").median
         bounds.append(Bound(f"requests a second over those of {TITLES[name]}", times, at_least=TIMES[name]))
-    notes = tuple(f"{name} {version(name)}: {peer.asked}, over {peer.protocol}." for name, peer in _peers(measured))
+    versions = {name: version(name) for name in measured} | dict(details.get("versions", {}))
+    notes = tuple(f"{name} {versions[name]}: {peer.asked}, over {peer.protocol}." for name, peer in _peers(measured))
     return SectionResult(tuple(found), tuple(bounds), notes, left_out, details)
 
 

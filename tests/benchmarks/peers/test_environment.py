@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
+import types
 from pathlib import Path
 
 import pytest
 
 from benchmarks.peers import environment
 from benchmarks.peers.__main__ import main
-from benchmarks.peers.environment import LOCKS, NotInstalled, install, locked, names, python_of
+from benchmarks.peers.environment import LOCKS, NotInstalled, another_python, install, locked, names, older, python_of
 
 PIN = re.compile(r"^([a-z0-9][a-z0-9._-]*)(\[.*\])?==\S+", re.MULTILINE)
 
@@ -72,6 +74,37 @@ def test_what_does_not_install_says_why(tmp_path: Path, locks: Path, monkeypatch
     with pytest.raises(NotInstalled):
         python_of("nothing", tmp_path, locks)
     shutil.rmtree(tmp_path / "nothing")
+
+
+def test_a_peer_gets_an_older_python_where_it_does_not_install_for_this_one(
+    tmp_path: Path, locks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest that works is taken; the report says which it is."""
+    tried: list[str] = []
+
+    def fill(folder: Path, python: str, lock: Path) -> None:
+        tried.append(python)
+        if python != "/found/python3.11":
+            raise NotInstalled("not for this one")
+        folder.mkdir(parents=True)
+        (folder / "pyvenv.cfg").write_text("home = /found\nversion = 3.11.9\n")
+
+    monkeypatch.setattr(environment, "_fill", fill)
+    monkeypatch.setattr(environment, "older", lambda: iter(["/found/python3.12", "/found/python3.11"]))
+    monkeypatch.setattr(sys, "version_info", types.SimpleNamespace(major=3, minor=13))
+    install("nothing", print, tmp_path, locks)
+    assert tried == [sys.executable, "/found/python3.12", "/found/python3.11"]
+    assert another_python("nothing", tmp_path) == " on Python 3.11"
+    assert another_python("absent", tmp_path) == ""
+
+
+def test_older_pythons_are_those_that_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the one before this down to 3.11, the newest first; without any, none."""
+    monkeypatch.setattr(shutil, "which", lambda name: f"/found/{name}")
+    assert list(older(13)) == ["/found/python3.12", "/found/python3.11"]
+    assert list(older(11)) == []
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert list(older(13)) == []
 
 
 def test_a_peer_that_nobody_knows_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

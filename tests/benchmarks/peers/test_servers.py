@@ -88,20 +88,29 @@ def measured(throughput: float) -> Measured:
 
 def test_each_peer_has_a_bound_of_its_own() -> None:
     """Times are medians of the rounds; a peer that failed in one round has no figures at all."""
-    rates = {"decide": (5000.0, 6000.0), "mlserver": (1000.0, 1000.0), "feast": (1000.0, 500.0)}
+    rates = {
+        "floor": (9000.0, 9000.0),
+        "decide": (5000.0, 6000.0),
+        "mlserver": (1000.0, 1000.0),
+        "feast": (1000.0, 500.0),
+    }
     windows: dict[str, list[Window | None]] = {
         name: [Window(measured(rate), 100.0, 0.0) for rate in each] for name, each in rates.items()
     }
-    found = result(100, {**windows, "bentoml": [*windows["feast"][:1], None]}, {"bentoml": "wrong"}, {})
+    versions = {"mlserver": "1.0 on Python 3.12"}
+    windows["bentoml"] = [*windows["feast"][:1], None]
+    found = result(100, windows, {"bentoml": "wrong"}, {"versions": versions})
     assert [(bound.measured, bound.at_least, bound.holds) for bound in found.bounds] == [
         (5.5, TIMES["mlserver"], True),
         (8.5, TIMES["feast"], True),
     ]
     assert {figure.subject for figure in found.figures} == {
-        "decide", "mlserver", "feast", "decide / mlserver", "decide / feast"
+        "floor", "decide", "mlserver", "feast",
+        "decide / mlserver", "decide / feast", "floor / mlserver", "floor / feast",
     }  # fmt: skip
     assert {figure.measure for figure in found.figures} == set(MEASURES)
     assert found.left_out == {"bentoml": "wrong"}
+    assert found.notes[0].startswith("mlserver 1.0 on Python 3.12: ")
     assert len(found.notes) == 2
 
 
