@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from service.config import Scheduling
@@ -60,15 +61,17 @@ class Echo:
         return request[: self._reply_bytes]
 
 
-async def serve(store_url: str, reply_bytes: int, port: int) -> None:
-    """Serve until SIGTERM or SIGINT."""
+async def serve(store_url: str, reply_bytes: int, port: int, *, pipe: bool = True) -> None:
+    """Serve until SIGTERM or SIGINT; gRPC wakes the loop by a pipe, as in the service, or as it does by itself."""
     import grpc
 
     from service.rpc.server import OPTIONS
+    from service.rpc.wakes import over_a_pipe
     from service.store.connection import Connections
 
     async with Connections(store_url) as store:
-        server = grpc.aio.server(options=(*OPTIONS, ("grpc.so_reuseport", 0)))
+        with over_a_pipe() if pipe else nullcontext():
+            server = grpc.aio.server(options=(*OPTIONS, ("grpc.so_reuseport", 0)))
         answering = Echo(store, reply_bytes)
         handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
             "Echo": grpc.unary_unary_rpc_method_handler(answering.echo),

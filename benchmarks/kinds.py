@@ -1,5 +1,7 @@
 """Which kind of server is the fastest floor: asyncio with uvloop, or 16 threads, each with and without both levers.
 
+The loop is woken by a pipe, as in the service; by sockets, as gRPC does by itself, where that is said.
+
     python -m benchmarks.kinds [--rounds 5] [--seconds 2] [--neighbours 0] [--kind KIND]
 
 Each kind answers an echo after one store read, pinned to core 0; client and store run on core 1. The threads read
@@ -42,6 +44,7 @@ REQUEST_BYTES, REPLY_BYTES, FIELD_BYTES = 60, 400, 120
 THREADS = 16
 KINDS = {
     "aio, both levers": ("aio", Scheduling.BATCH, True),
+    "aio, both levers, sockets": ("aio, sockets", Scheduling.BATCH, True),
     "aio, batch only": ("aio", Scheduling.BATCH, False),
     "aio, experiment only": ("aio", Scheduling.NORMAL, True),
     "aio, no lever": ("aio", Scheduling.NORMAL, False),
@@ -123,7 +126,7 @@ def serve(kind: str, url: str) -> None:
         return
     import uvloop
 
-    uvloop.run(floor.serve(url, REPLY_BYTES, 0))
+    uvloop.run(floor.serve(url, REPLY_BYTES, 0, pipe=how == "aio"))
 
 
 @contextmanager

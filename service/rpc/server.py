@@ -31,6 +31,7 @@ from service.rpc.edge import Current, Edge
 from service.rpc.event_batches import MAX_BATCH_BYTES
 from service.rpc.methods import handlers_of, implementations_of, no_gate
 from service.rpc.ports_operating import Control
+from service.rpc.wakes import over_a_pipe
 from service.rpc.wrapper import Handler, require_fast_protobuf
 from service.telemetry.watch import UNWATCHED, Watch
 from service.tls_files import TlsFiles
@@ -127,7 +128,8 @@ class Server:
         """Open the port and return it, with health NOT_SERVING; raise `CannotListen` when it cannot be opened."""
         bound = ("grpc.max_allowed_incoming_connections", most_connections())
         options = (*OPTIONS, bound, ("grpc.so_reuseport", int(self._listen.reuse_port)))
-        server = grpc.aio.server(options=options)  # no maximum_concurrent_rpcs: one client could use it up for all
+        with over_a_pipe():
+            server = grpc.aio.server(options=options)  # no maximum_concurrent_rpcs: one client could use it up for all
         watching, listing = self._gates(health.WATCH), self._gates(reflecting.METHOD)
         for service, handlers in {**self._handlers, health.SERVICE: self._health.handlers(watching)}.items():
             _add(server, service, handlers)
