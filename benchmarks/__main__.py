@@ -44,6 +44,23 @@ def numbers(text: str) -> tuple[int, ...]:
     return values
 
 
+def in_a_folder(file: Path | None) -> Path | None:
+    """Refuse a file that could not be written after all is measured: one in no folder, or a folder."""
+    if file is not None and (file.is_dir() or not file.parent.is_dir()):
+        raise typer.BadParameter(f"{file} is no file in a folder that there is")
+    return file
+
+
+def with_marks(file: Path | None) -> Path | None:
+    """Refuse a file without the marks that the table goes between."""
+    if file is not None:
+        try:
+            table.around(file)
+        except (OSError, UnicodeDecodeError, table.NoMarks) as error:
+            raise typer.BadParameter(str(error)) from None
+    return file
+
+
 def chosen(only: str | None, there: Sequence[Section], soak_s: float) -> tuple[Section, ...]:
     """Return the sections that are named, or all; a soak only where it is asked for."""
     if only is None:
@@ -59,9 +76,13 @@ def chosen(only: str | None, there: Sequence[Section], soak_s: float) -> tuple[S
 def main(
     quick: Annotated[bool, typer.Option("--quick", help="One or two cases of each, short: under 3 minutes.")] = False,
     only: Annotated[str | None, typer.Option(help="Sections to run, as in decide,matrix; without: all.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write everything here too.")] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Write the tables here too.")] = None,
-    readme: Annotated[Path | None, typer.Option(help="Put the table of bounds between the marks of this file.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", callback=in_a_folder, help="Write everything here too.")
+    ] = None,
+    markdown: Annotated[Path | None, typer.Option(callback=in_a_folder, help="Write the tables here too.")] = None,
+    readme: Annotated[
+        Path | None, typer.Option(callback=with_marks, help="Put the table of bounds between the marks of this file.")
+    ] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds; 5, or 2 with --quick.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0.2, help="Seconds a window; 3, or 1 with --quick.")] = None,
     in_flight: Annotated[str, typer.Option(help="Calls open at once, one or several numbers.")] = "8,64",

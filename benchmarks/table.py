@@ -140,8 +140,14 @@ def _listed(said: Sequence[str]) -> tuple[str, ...]:
 
 def put_into(file: Path, text: str) -> None:
     """Replace what stands between the marks of a file; raise `NoMarks` where it has none."""
+    before, after = around(file)
+    file.write_text(f"{before}{BEGINS}\n{text.strip()}\n{ENDS}{after}", encoding="utf-8")
+
+
+def around(file: Path) -> tuple[str, str]:
+    """Return what stands before and after the marks of a file; raise `NoMarks` where it has none."""
     before, begins, rest = file.read_text(encoding="utf-8").partition(BEGINS)
     _, ends, after = rest.partition(ENDS)
     if not begins or not ends:
         raise NoMarks(f"{file} has no lines '{BEGINS}' and '{ENDS}' to put the table between")
-    file.write_text(f"{before}{begins}\n{text.strip()}\n{ends}{after}", encoding="utf-8")
+    return before, after

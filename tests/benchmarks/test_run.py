@@ -130,6 +130,20 @@ def test_the_program_writes_what_it_measured(ran: Ran, tmp_path: Path) -> None:
     assert "requests a second over the floor's" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("option", "file"),
+    [("--json", "nowhere/a.json"), ("--markdown", "."), ("--readme", "absent.md"), ("--readme", "unmarked.md")],
+)
+def test_where_nothing_could_be_written_nothing_is_measured(tmp_path: Path, option: str, file: str) -> None:
+    """It is said in words before the first server starts, not after the last round."""
+    (tmp_path / "unmarked.md").write_text("no marks\n")
+    done = subprocess.run(small(option, str(tmp_path / file)), cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"Invalid value for '{option}'" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "serves after" not in done.stderr + done.stdout
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_whatever_ends_a_run_ends_its_servers(ran: Ran, number: signal.Signals) -> None:
     """Ctrl-C and kill -9 in the middle of a run leave no process behind."""
