@@ -41,7 +41,7 @@ def numbers(text: str) -> tuple[int, ...]:
         values = ()
     if not values or min(values) < 1:
         raise typer.BadParameter(f"'{text}' is not a list of whole numbers such as 8,64")
-    return values
+    return tuple(dict.fromkeys(values))  # a number that is named twice is measured once
 
 
 def in_a_folder(file: Path | None) -> Path | None:
@@ -83,12 +83,18 @@ def main(
     readme: Annotated[
         Path | None, typer.Option(callback=with_marks, help="Put the table of bounds between the marks of this file.")
     ] = None,
-    rounds: Annotated[int | None, typer.Option(min=1, help="Rounds; 5, or 2 with --quick.")] = None,
-    seconds: Annotated[float | None, typer.Option(min=0.2, help="Seconds a window; 3, or 1 with --quick.")] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, max=1000, help="Rounds; 5, or 2 with --quick.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.2, max=600, help="Seconds a window; 3, or 0.6 with --quick.")
+    ] = None,
     in_flight: Annotated[str, typer.Option(help="Calls open at once, one or several numbers.")] = "8,64",
-    actions: Annotated[int, typer.Option(min=8, help="Actions of the strategy, where a section has no own.")] = 100,
-    customers: Annotated[int | None, typer.Option(min=100, help="Customers; 4000, or 600 with --quick.")] = None,
-    soak: Annotated[float, typer.Option(min=0, help="Minutes of steady load at the end; 0: none.")] = 0.0,
+    actions: Annotated[
+        int, typer.Option(min=8, max=10_000, help="Actions of the strategy, where a section has no own.")
+    ] = 100,
+    customers: Annotated[
+        int | None, typer.Option(min=100, max=1_000_000, help="Customers; 4000, or 600 with --quick.")
+    ] = None,
+    soak: Annotated[float, typer.Option(min=0, max=1440, help="Minutes of steady load at the end; 0: none.")] = 0.0,
     strict: Annotated[bool, typer.Option("--strict", help="End with 1 where a bound does not hold.")] = False,
 ) -> None:
     """Measure Tact beside its floor and its peers, in interleaved rounds, and say what is promised and holds."""

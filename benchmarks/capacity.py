@@ -81,6 +81,16 @@ def rows(measured: Measured, cluster: Cluster, *, customers: int, log_days: int)
     )
 
 
+def of_one_store(measured: Measured) -> Iterator[tuple[str, float]]:
+    """Give what half of one store's core takes in, and how much of such a core a worker's core needs."""
+    half_us = 1e6 * HELD_BACK
+    yield "one store: decisions a second, unary", half_us / measured.store_us
+    yield "one store: decisions a second, in batches", half_us / measured.store_batch_us
+    yield "one store: events a second", half_us / measured.store_event_us
+    yield "core of the store for a worker's core, unary", measured.store_us / measured.unary_us
+    yield "core of the store for a worker's core, in batches", measured.store_batch_us / measured.batch_us
+
+
 def measured_in(document: Mapping[str, Any]) -> Measured:
     """Read the figures of a run that has the sections stream, store and events; raise `LookupError` for one missing."""
 
@@ -106,11 +116,16 @@ def measured_in(document: Mapping[str, Any]) -> Measured:
 def main() -> None:
     """Print the table."""
     file = Path(sys.argv[1]) if len(sys.argv) > 1 else BUILT.with_name("last.json")
-    measured = measured_in(json.loads(file.read_text(encoding="utf-8")))
+    try:
+        measured = measured_in(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, LookupError) as error:
+        sys.exit(f"{file} is no run that tells the capacity: {error}")
     for name, value in asdict(measured).items():
         print(f"| {name} | {value:,.0f} |")
     for says, value in rows(measured, Cluster(), customers=10_000_000, log_days=14):
-        print(f"| {says} | {value:,.3g} |")
+        print(f"| {says} | {value:,.2f} |")
+    for says, value in of_one_store(measured):
+        print(f"| {says} | {value:,.2f} |")
 
 
 if __name__ == "__main__":

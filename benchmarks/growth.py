@@ -58,11 +58,20 @@ class Growth:
                 found += in_workers(bench, stage)
             size = stage.size
         sizes = QUICK_CUSTOMERS if bench.quick else CUSTOMERS
-        with bench.stage(size if bench.quick else replace(size, customers=min(sizes[0], size.customers) - 1)) as stage:
-            # one of its own, to fill, where there is time to start it
+        with bench.stage(to_fill(size, sizes[0], quick=bench.quick)) as stage:
             found += _customers(bench, stage, sizes)
         notes = (_few_learned(most),) if (most := max(numbers[0], default=0)) > MOST_LEARNED else ()
         return SectionResult(tuple(found), (_bound(found, sizes),), notes, left_out)
+
+
+def to_fill(size: Size, fewest: int, *, quick: bool) -> Size:
+    """Return the size of the stage that is filled: one of its own, or where there is no time for that the one there is.
+
+    It has fewer customers than it is filled to, or there would be none to add.
+    """
+    if quick and size.customers < fewest:
+        return size
+    return replace(size, customers=min(fewest, size.customers) - 1)
 
 
 def _few_learned(actions: int) -> str:

@@ -17,6 +17,7 @@ STAMP = "installed-from"
 OLDEST_MINOR = 11
 INSTALLS_WITHIN_S = 900.0
 LAST_WORDS = 400
+NOT_FOR_THIS = "No matching distribution found"  # what pip says last where a version is not there for this Python
 
 
 class NotInstalled(Exception):
@@ -49,8 +50,10 @@ def install(peer: str, say: Callable[[str], None], kept: Path = KEPT, locks: Pat
     say(f"{peer}: installing it into {folder}, once")
     try:
         _fill(folder, sys.executable, locks / f"{peer}.lock")
-    except NotInstalled:
-        if not any(_fills(folder, python, locks / f"{peer}.lock") for python in older()):
+    except NotInstalled as error:
+        if NOT_FOR_THIS not in str(error) or not any(
+            _fills(folder, python, locks / f"{peer}.lock") for python in older()
+        ):
             raise
     (folder / STAMP).write_text(origin(peer, locks))
     return folder / "bin" / "python"

@@ -45,7 +45,8 @@ def bandits(bench: Bench, version: tuple[Path, Path], asked: Asked, folder: Path
             workers[subject] = opened.enter_context(worker)
         found = bench.interleaved(_subjects(bench, workers), max(LEAST_ROUNDS, bench.rounds))
         seen = {subject: worker.seen for subject, worker in workers.items()}
-    return result(len(asked.actions), found, left_out, seen)
+    pythons = {peer: environment.another_python(peer, bench.kept / "peers") for peer in PACKAGES}
+    return result(len(asked.actions), found, left_out, seen, pythons)
 
 
 def _started(bench: Bench, asked: Asked, folder: Path, opened: ExitStack) -> tuple[dict[str, Worker], dict[str, str]]:
@@ -82,7 +83,11 @@ def _told(bench: Bench, name: str, worker: Worker, times: int) -> Spent:
 
 
 def result(
-    actions: int, found: Mapping[str, Sequence[Spent]], left_out: Mapping[str, str], seen: Mapping[str, object]
+    actions: int,
+    found: Mapping[str, Sequence[Spent]],
+    left_out: Mapping[str, str],
+    seen: Mapping[str, object],
+    pythons: Mapping[str, str] | None = None,
 ) -> SectionResult:
     """Return costs, how many times ours each peer's is, round by round, and whether that is as much as is promised."""
     case = {"actions": actions}
@@ -93,7 +98,7 @@ def result(
     ratios = {name: cost.over(ours) for name, cost in costs.items() if name in BANDITS}
     bounds = tuple(Bound(says, ratios[name].median, at_least=times) for name, says, times in BOUNDS if name in ratios)
     notes = tuple(
-        f"{package} {environment.locked(peer, package)}, in process."
+        f"{package} {environment.locked(peer, package)}{(pythons or {}).get(peer, '')}, in process."
         for peer, package in PACKAGES.items()
         if peer in costs
     )

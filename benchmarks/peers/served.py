@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import loadgen
+from benchmarks.compare import warmed_up
 from benchmarks.evidence import NotDecided, faultless
 from benchmarks.loadgen import CannotBuild, Load, Measured
 from benchmarks.peers import environment, httpload
@@ -86,7 +87,7 @@ def beside_servers(bench: Bench, stage: Stage, asked: Asked, folder: Path) -> Se
         if not there:
             return SectionResult(left_out=left_out)
         decisions = Decisions(bench, stage, stage.service)
-        decisions.window(IN_FLIGHT, seconds=bench.warmup_s)
+        warmed_up(decisions, IN_FLIGHT)
         subjects: dict[str, Callable[[], Window | None]] = {one.name: one.window for one in there}
         subjects["decide"] = told(bench, "decide", partial(decisions.window, IN_FLIGHT))
         subjects["floor"] = told(bench, "floor", partial(Floor(decisions).window, IN_FLIGHT))

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from typing import Any
 
 MOST_BYTES = 65_536  # what a pipe holds
+_pair = socket.socketpair
+_one_at_a_time = threading.Lock()
 
 
 class End:
@@ -49,16 +51,17 @@ class Emptied(End):
 @contextmanager
 def over_a_pipe() -> Iterator[None]:
     """Have what asks for a pair of sockets meanwhile, in this thread, get a pipe; all others get sockets."""
-    pair, here = socket.socketpair, threading.get_ident()
+    here = threading.get_ident()
 
     def made(*args: Any, **options: Any) -> tuple[Any, Any]:  # noqa: ANN401 - whatever `socket.socketpair` takes
         if threading.get_ident() != here:
-            return pair(*args, **options)
+            return _pair(*args, **options)
         read, written = os.pipe()
         return Emptied(read), End(written)
 
-    socket.socketpair = made
-    try:
-        yield
-    finally:
-        socket.socketpair = pair
+    with _one_at_a_time:
+        socket.socketpair = made
+        try:
+            yield
+        finally:
+            socket.socketpair = _pair

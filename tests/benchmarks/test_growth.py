@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,10 +12,12 @@ from typing import cast
 import pytest
 from redis import Redis
 
-from benchmarks.capacity import Cluster, Measured, measured_in, rows
-from benchmarks.growth import _filled
+from benchmarks.__main__ import numbers
+from benchmarks.capacity import Cluster, Measured, main, measured_in, of_one_store, rows
+from benchmarks.growth import CUSTOMERS, QUICK_CUSTOMERS, _filled, to_fill
+from benchmarks.loadgen import BUILT
 from benchmarks.soak import Look, _result
-from benchmarks.stage import Stage
+from benchmarks.stage import Size, Stage
 from service.store import keys
 
 
@@ -93,3 +97,49 @@ def test_a_run_without_a_section_is_no_ground_for_paper(tmp_path: Path) -> None:
     """What was not measured is not made up."""
     with pytest.raises(LookupError, match="no server CPU of unary in the section stream"):
         measured_in({"sections": [{"name": "stream", "failed": "it did"}]})
+
+
+@pytest.mark.parametrize("customers", [100, 1_999, 2_000, 2_001, 10_000, 50_000])
+def test_a_store_that_is_filled_has_fewer_customers_before(customers: int) -> None:
+    """Also where more are asked for than the smallest filling: what a customer takes is told by what was added."""
+    size = Size(customers=customers)
+    assert to_fill(size, QUICK_CUSTOMERS[0], quick=True).customers < QUICK_CUSTOMERS[0]
+    assert to_fill(size, CUSTOMERS[0], quick=False).customers < CUSTOMERS[0]
+    assert to_fill(Size(customers=600), QUICK_CUSTOMERS[0], quick=True) == Size(customers=600)
+
+
+def test_a_number_that_is_named_twice_is_measured_once() -> None:
+    """Two figures of one case could not be told apart."""
+    assert numbers("8,64,8") == (8, 64)
+
+
+@pytest.mark.parametrize("said", [None, "{", "{}", '{"sections": []}'])
+def test_paper_that_has_no_ground_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str | None) -> None:
+    """No file, no JSON, no run, or a run without the sections: words, and the exit status 1."""
+    file = tmp_path / "last.json"
+    if said is not None:
+        file.write_text(said)
+    monkeypatch.setattr(sys, "argv", ["capacity", str(file)])
+    with pytest.raises(SystemExit, match=r"last\.json is no run that tells the capacity"):
+        main()
+
+
+def test_the_paper_in_the_documents_follows_from_its_figures() -> None:
+    """`docs/capacity.md`: what it says of ten machines and of one store is what its first table comes to."""
+    text = (BUILT.parents[1] / "docs" / "capacity.md").read_text(encoding="utf-8")
+    cells = dict(re.findall(r"^\| ([^|]+?) \| ([^|]+?) \|$", text, re.MULTILINE))
+
+    def number(says: str) -> float:
+        return float(re.sub(r"[^0-9.]", "", next(value for found, value in cells.items() if found.startswith(says))))
+
+    measured = Measured(
+        number("CPU of the service, a unary"), number("CPU of the service, a decision in a batch"),
+        number("CPU of the store, a decision (read"), number("CPU of the store, a decision in a batch"),
+        number("CPU of the service, an event"), number("CPU of the store, an event"),
+        number("a customer in the store"), number("a decision in the log"),
+    )  # fmt: skip
+    for says, value in rows(measured, Cluster(), customers=10_000_000, log_days=14):
+        assert number(says) == pytest.approx(value, rel=0.01), says
+    one_store = text.partition("**one store**")[2].partition("\n\n")[0]
+    told = [float(one.replace(",", "")) for one in re.findall(r"\d+,\d{3}|0\.\d\d", one_store)]
+    assert told == [pytest.approx(value, rel=0.02) for _, value in of_one_store(measured)]

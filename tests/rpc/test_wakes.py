@@ -7,10 +7,16 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
+from benchmarks import floor
+from benchmarks.processes import Pinned
+from benchmarks.stage import CLIENT_CORE, port_said
 from service.rpc.wakes import Emptied, End, over_a_pipe
 
 # Serves echoes on one loop to a caller in a thread: 400 calls, before which one call holds the loop up for 0.2 s.
@@ -90,6 +96,60 @@ def test_one_read_takes_all_that_was_written() -> None:
     for end in (read, written, read):
         end.close()
     assert read.fileno() == -1
+
+
+def test_two_threads_leave_sockets_behind() -> None:
+    """Who comes while another makes a server waits; whoever leaves last, pairs are sockets afterwards."""
+    inside, leave, entered = threading.Event(), threading.Event(), threading.Event()
+
+    def first() -> None:
+        with over_a_pipe():
+            inside.set()
+            leave.wait(10)
+
+    def second() -> None:
+        with over_a_pipe():
+            entered.set()
+
+    threads = [threading.Thread(target=first), threading.Thread(target=second)]
+    threads[0].start()
+    assert inside.wait(10)
+    threads[1].start()
+    assert not entered.wait(0.05)
+    leave.set()
+    for thread in threads:
+        thread.join(10)
+    assert entered.is_set()
+    read, written = socket.socketpair()
+    with read, written:
+        assert type(read) is socket.socket
+
+
+@pytest.mark.parametrize("program", ["service.cli", "benchmarks.floor"])
+def test_the_service_and_its_floor_are_woken_by_pipes(program: str, tmp_path: Path, clean_store_url: str) -> None:
+    """Both, or a ratio of the two would be of two kinds of server."""
+    told = tmp_path / "told"
+    begins = (
+        "import runpy, sys\nfrom service.rpc import wakes\n"
+        "class Counted(wakes.Emptied):\n"
+        "    def recv(self, at_least):\n"
+        f"        open({str(told)!r}, 'a').write('1')\n"
+        "        return super().recv(at_least)\n"
+        "wakes.Emptied = Counted\n"
+        "sys.argv = sys.argv[1:]\n"
+        "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)\n"
+    )
+    how = ["serve", "--strategy", "strategies/demo", "--port", "0"] if program == "service.cli" else []
+    command = [sys.executable, "-c", begins, program, *how, "--store", clean_store_url]
+    with (
+        Pinned(command, CLIENT_CORE, tmp_path / "log", port_said) as server,
+        grpc.insecure_channel(server.target) as to,
+    ):
+        method = floor.METHOD if program == "benchmarks.floor" else "/grpc.health.v1.Health/Check"
+        ask: Any = to.unary_unary(method)
+        with suppress(grpc.RpcError):  # the floor does not know this customer
+            ask(b"" if "Health" in method else b"\n\x03ina", timeout=10.0)
+    assert told.exists()
 
 
 def test_nobody_else_gets_a_pipe() -> None:

@@ -85,7 +85,7 @@ def test_a_peer_gets_an_older_python_where_it_does_not_install_for_this_one(
     def fill(folder: Path, python: str, lock: Path) -> None:
         tried.append(python)
         if python != "/found/python3.11":
-            raise NotInstalled("not for this one")
+            raise NotInstalled("it does not install here: ERROR: No matching distribution found for nothing==1.0")
         folder.mkdir(parents=True)
         (folder / "pyvenv.cfg").write_text("home = /found\nversion = 3.11.9\n")
 
@@ -96,6 +96,23 @@ def test_a_peer_gets_an_older_python_where_it_does_not_install_for_this_one(
     assert tried == [sys.executable, "/found/python3.12", "/found/python3.11"]
     assert another_python("nothing", tmp_path) == " on Python 3.11"
     assert another_python("absent", tmp_path) == ""
+
+
+def test_a_peer_that_fails_otherwise_gets_no_older_python(
+    tmp_path: Path, locks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network that is gone for a moment would have it on the wrong Python for good."""
+    tried: list[str] = []
+
+    def fill(folder: Path, python: str, lock: Path) -> None:
+        tried.append(python)
+        raise NotInstalled("it did not install within 900 s")
+
+    monkeypatch.setattr(environment, "_fill", fill)
+    monkeypatch.setattr(environment, "older", lambda: iter(["/found/python3.12"]))
+    with pytest.raises(NotInstalled, match="within 900 s"):
+        install("nothing", print, tmp_path, locks)
+    assert tried == [sys.executable]
 
 
 def test_older_pythons_are_those_that_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
