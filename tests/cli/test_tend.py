@@ -31,6 +31,7 @@ from tests.training.promoting.world import moment
 from training.__main__ import main
 
 CALM, MOVED, LIVE = 1500, 900, 420
+FIBRE_MOVES = 2.8  # in log odds
 STRATEGY_YAML = STRATEGY.partition("actions:\n")[0].replace("explore: 0.0", "explore: 0.5") + SERVED
 FEATURES = "model: {features: [present.mood, present.hurry, present.tier]}\n"
 
@@ -46,9 +47,13 @@ class Tended:
 
 
 def visit(dice: random.Random, action: str, moved: bool) -> tuple[dict[str, float | str], bool]:
-    """Draw what is known of a visitor, and whether the outcome of an action happens; once moved it happens more."""
+    """Draw what is known of a visitor, and whether the outcome of an action happens; once moved, fibre's far more.
+
+    So much more that fibre is worth more than a phone then, and less before: which version is better is no matter of
+    what the service draws.
+    """
     mood, hurry, gold = dice.gauss(), dice.gauss(), dice.random() < 0.3
-    odds = -1.5 + (1.2 if moved else 0.0) + (mood if action == "phone" else hurry) + gold
+    odds = -1.5 + (FIBRE_MOVES if moved and action == "fibre" else 0.0) + (mood if action == "phone" else hurry) + gold
     known = {"present.mood": mood, "present.hurry": hurry, "present.tier": "gold" if gold else "basic"}
     return known, dice.random() < 1.0 / (1.0 + exp(-odds))
 
