@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import tempfile
 import time
@@ -42,6 +43,13 @@ def numbers(text: str) -> tuple[int, ...]:
     if not values or min(values) < 1:
         raise typer.BadParameter(f"'{text}' is not a list of whole numbers such as 8,64")
     return tuple(dict.fromkeys(values))  # a number that is named twice is measured once
+
+
+def a_number(value: float | None) -> float | None:
+    """Refuse `nan`, which is neither below nor above any bound."""
+    if value is not None and math.isnan(value):
+        raise typer.BadParameter("nan is no number")
+    return value
 
 
 def in_a_folder(file: Path | None) -> Path | None:
@@ -85,7 +93,8 @@ def main(
     ] = None,
     rounds: Annotated[int | None, typer.Option(min=1, max=1000, help="Rounds; 5, or 2 with --quick.")] = None,
     seconds: Annotated[
-        float | None, typer.Option(min=0.2, max=600, help="Seconds a window; 3, or 0.6 with --quick.")
+        float | None,
+        typer.Option(min=0.2, max=600, callback=a_number, help="Seconds a window; 3, or 0.6 if quick."),
     ] = None,
     in_flight: Annotated[str, typer.Option(help="Calls open at once, one or several numbers.")] = "8,64",
     actions: Annotated[
@@ -94,7 +103,9 @@ def main(
     customers: Annotated[
         int | None, typer.Option(min=100, max=1_000_000, help="Customers; 4000, or 600 with --quick.")
     ] = None,
-    soak: Annotated[float, typer.Option(min=0, max=1440, help="Minutes of steady load at the end; 0: none.")] = 0.0,
+    soak: Annotated[
+        float, typer.Option(min=0, max=1440, callback=a_number, help="Minutes of steady load at the end; 0: none.")
+    ] = 0.0,
     strict: Annotated[bool, typer.Option("--strict", help="End with 1 where a bound does not hold.")] = False,
 ) -> None:
     """Measure Tact beside its floor and its peers, in interleaved rounds, and say what is promised and holds."""

@@ -118,7 +118,7 @@ def main() -> None:
     file = Path(sys.argv[1]) if len(sys.argv) > 1 else BUILT.with_name("last.json")
     try:
         measured = measured_in(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, LookupError) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         sys.exit(f"{file} is no run that tells the capacity: {error}")
     for name, value in asdict(measured).items():
         print(f"| {name} | {value:,.0f} |")

@@ -12,6 +12,7 @@ Time swings with the machine; these counts do not. Each is a mean over the answe
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import dis
 import sys
@@ -28,6 +29,7 @@ from benchmarks.peers.ours import Ours, answering
 
 KINDS = ("functions", "calls", "numpy", "lookups", "made")
 LOOKS_UP = ("BINARY_SUBSCR", "BINARY_SLICE")
+LEAST_ACTIONS = 8
 WARM = 3  # times that every answer is given before: what is cached is cached
 
 
@@ -94,8 +96,13 @@ def _executed(answer: Callable[[int], object], number: int) -> Counter[str]:
     return found
 
 
-def main(actions: int = 100) -> None:
+def main() -> None:
     """Print the counts of the bare logic and of the decider around it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("actions", nargs="?", type=int, default=100, help="actions of the strategy, 8 or more")
+    actions = parser.parse_args().actions
+    if actions < LEAST_ACTIONS:
+        parser.error(f"{actions} actions are too few: {LEAST_ACTIONS} or more")
     with tempfile.TemporaryDirectory() as folder:
         strategy = world.write_strategy(Path(folder) / "strategy", actions)
         ours = Ours(strategy, trained(strategy, print))
@@ -105,4 +112,4 @@ def main(actions: int = 100) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main()

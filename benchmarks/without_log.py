@@ -19,6 +19,8 @@ WRITES = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 NOWHERE = "  local at = '1-1'\n"
+UNSEALED = bytes(32)
+"""Stands where the seal of an entry would, which has as many bytes."""
 
 
 class NoSuchLine(Exception):
@@ -38,8 +40,8 @@ def _written_nowhere(found: re.Match[str]) -> str:
     return f"{head}\n{NOWHERE}{found['place']}end\n"
 
 
-def main() -> None:
-    """Take the log out of this process, and become `tact`."""
+def take_the_log_out() -> None:
+    """Have this process pack and seal no entry, and use functions that write none."""
     source = functions.read_functions().source
     commit = (files("service.store") / "lua" / "commit.lua").read_text(encoding="utf-8")
     lua = source.partition("local VERSION = ")[2].partition("\n")[2]
@@ -47,7 +49,12 @@ def main() -> None:
     functions.read_functions = lambda: changed
     calls.read_functions = functions.read_functions  # type: ignore[attr-defined]  # it took the name when imported
     plan.pack = lambda entry: b""
-    reading.seal = lambda entry: b""  # type: ignore[attr-defined]
+    reading.seal = lambda entry: UNSEALED  # type: ignore[attr-defined]
+
+
+def main() -> None:
+    """Take the log out of this process, and become `tact`."""
+    take_the_log_out()
     from service.cli import main as tact
 
     tact()

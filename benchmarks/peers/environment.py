@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -48,13 +48,7 @@ def install(peer: str, say: Callable[[str], None], kept: Path = KEPT, locks: Pat
         return python_of(peer, kept, locks)
     folder = kept / peer
     say(f"{peer}: installing it into {folder}, once")
-    try:
-        _fill(folder, sys.executable, locks / f"{peer}.lock")
-    except NotInstalled as error:
-        if NOT_FOR_THIS not in str(error) or not any(
-            _fills(folder, python, locks / f"{peer}.lock") for python in older()
-        ):
-            raise
+    _fill_with_any((sys.executable, *older()), folder, locks / f"{peer}.lock")
     (folder / STAMP).write_text(origin(peer, locks))
     return folder / "bin" / "python"
 
@@ -64,14 +58,6 @@ def older(minor: int = sys.version_info.minor) -> Iterator[str]:
     for before in range(minor - 1, OLDEST_MINOR - 1, -1):
         if found := shutil.which(f"python3.{before}"):
             yield found
-
-
-def another_python(peer: str, kept: Path = KEPT) -> str:
-    """Return in words with which Python a peer is installed, as in ` on Python 3.12`; empty where it is the same."""
-    told = kept / peer / "pyvenv.cfg"
-    found = re.search(r"^version(?:_info)? = (\d+\.\d+)", told.read_text() if told.exists() else "", re.MULTILINE)
-    here = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return f" on Python {found[1]}" if found and found[1] != here else ""
 
 
 def origin(peer: str, locks: Path = LOCKS) -> str:
@@ -89,11 +75,28 @@ def locked(peer: str, package: str) -> str:
     return ""
 
 
-def _fills(folder: Path, python: str, lock: Path) -> bool:
-    with suppress(NotInstalled):
-        _fill(folder, python, lock)
-        return True
-    return False
+def told(peer: str, package: str, kept: Path = KEPT) -> str:
+    """Return the version of a peer's package, with its Python where that is another: `1.7.1 on Python 3.12`."""
+    file = kept / peer / "pyvenv.cfg"
+    found = re.search(r"^version(?:_info)? = (\d+\.\d+)", file.read_text() if file.exists() else "", re.MULTILINE)
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    version = locked(peer, package)
+    return f"{version} on Python {found[1]}" if found and found[1] != here else version
+
+
+def _fill_with_any(pythons: Sequence[str], folder: Path, lock: Path) -> None:
+    """Fill it with the first that the peer is there for; raise what the first said where there is none."""
+    said: list[NotInstalled] = []
+    for python in pythons:
+        try:
+            _fill(folder, python, lock)
+        except NotInstalled as error:
+            said.append(error)
+            if NOT_FOR_THIS not in str(error):
+                break
+        else:
+            return
+    raise said[0]
 
 
 def _fill(folder: Path, python: str, lock: Path) -> None:

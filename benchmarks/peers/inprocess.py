@@ -45,8 +45,8 @@ def bandits(bench: Bench, version: tuple[Path, Path], asked: Asked, folder: Path
             workers[subject] = opened.enter_context(worker)
         found = bench.interleaved(_subjects(bench, workers), max(LEAST_ROUNDS, bench.rounds))
         seen = {subject: worker.seen for subject, worker in workers.items()}
-    pythons = {peer: environment.another_python(peer, bench.kept / "peers") for peer in PACKAGES}
-    return result(len(asked.actions), found, left_out, seen, pythons)
+    versions = {peer: environment.told(peer, package, bench.kept / "peers") for peer, package in PACKAGES.items()}
+    return result(len(asked.actions), found, left_out, seen, versions)
 
 
 def _started(bench: Bench, asked: Asked, folder: Path, opened: ExitStack) -> tuple[dict[str, Worker], dict[str, str]]:
@@ -87,7 +87,7 @@ def result(
     found: Mapping[str, Sequence[Spent]],
     left_out: Mapping[str, str],
     seen: Mapping[str, object],
-    pythons: Mapping[str, str] | None = None,
+    versions: Mapping[str, str],
 ) -> SectionResult:
     """Return costs, how many times ours each peer's is, round by round, and whether that is as much as is promised."""
     case = {"actions": actions}
@@ -97,9 +97,5 @@ def result(
     ours = costs["our logic"]
     ratios = {name: cost.over(ours) for name, cost in costs.items() if name in BANDITS}
     bounds = tuple(Bound(says, ratios[name].median, at_least=times) for name, says, times in BOUNDS if name in ratios)
-    notes = tuple(
-        f"{package} {environment.locked(peer, package)}{(pythons or {}).get(peer, '')}, in process."
-        for peer, package in PACKAGES.items()
-        if peer in costs
-    )
+    notes = tuple(f"{package} {versions[peer]}, in process." for peer, package in PACKAGES.items() if peer in costs)
     return SectionResult((*costs.values(), *ratios.values()), bounds, notes, left_out, {"in process": seen})

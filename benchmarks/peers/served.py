@@ -95,11 +95,9 @@ def beside_servers(bench: Bench, stage: Stage, asked: Asked, folder: Path) -> Se
         evidence = decisions.evidence()
     left_out |= {one.name: one.failed for one in there if one.failed}
     proved = {one.name: one.proved for one in there if not one.failed}
-    versions = {
-        one.name: f"{version(one.name)}{environment.another_python(one.name, bench.kept / 'peers')}" for one in there
-    }
-    details = {"decide": asdict(evidence), "answers proved": proved, "versions": versions}
-    return result(stage.size.actions, windows, left_out, details)
+    versions = {one.name: environment.told(one.name, one.name, bench.kept / "peers") for one in there}
+    details = {"decide": asdict(evidence), "answers proved": proved}
+    return result(stage.size.actions, windows, left_out, details, versions)
 
 
 def _started(bench: Bench, asked: Asked, folder: Path, opened: ExitStack) -> tuple[tuple[Beside, ...], dict[str, str]]:
@@ -107,7 +105,9 @@ def _started(bench: Bench, asked: Asked, folder: Path, opened: ExitStack) -> tup
     for peer in PEERS:
         try:
             there.append(Beside(bench, peer.name, opened.enter_context(_serving(bench, peer, asked, folder))))
-            bench.say(f"{peer.name} {version(peer.name)} serves {peer.asked}, over {peer.protocol}")
+            bench.say(
+                f"{peer.name} {environment.locked(peer.name, peer.name)} serves {peer.asked}, over {peer.protocol}"
+            )
         except SAYS_NOTHING as error:
             left_out[peer.name] = str(error)
             bench.say(f"{peer.name}: {left_out[peer.name]}")
@@ -126,7 +126,8 @@ def result(
     actions: int,
     windows: Mapping[str, Sequence[Window | None]],
     left_out: dict[str, str],
-    details: Mapping[str, Mapping[str, object]],
+    details: Mapping[str, object],
+    versions: Mapping[str, str],
 ) -> SectionResult:
     """Return figures and bounds of decisions beside every peer that answered in each round.
 
@@ -144,15 +145,9 @@ def result(
         found += ratios(floor, theirs, ("requests",))
         times = one(found, f"decide / {name}", "requests").median
         bounds.append(Bound(f"requests a second over those of {TITLES[name]}", times, at_least=TIMES[name]))
-    versions = {name: version(name) for name in measured} | dict(details.get("versions", {}))
     notes = tuple(f"{name} {versions[name]}: {peer.asked}, over {peer.protocol}." for name, peer in _peers(measured))
     return SectionResult(tuple(found), tuple(bounds), notes, left_out, details)
 
 
 def _peers(measured: Mapping[str, object]) -> list[tuple[str, Peer]]:
     return [(peer.name, peer) for peer in PEERS if peer.name in measured]
-
-
-def version(peer: str) -> str:
-    """Return the version of a peer, which its lock names."""
-    return environment.locked(peer, peer)

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from typing import Any
 
 MOST_BYTES = 65_536  # what a pipe holds
-_pair = socket.socketpair
 _one_at_a_time = threading.Lock()
 
 
@@ -51,17 +50,17 @@ class Emptied(End):
 @contextmanager
 def over_a_pipe() -> Iterator[None]:
     """Have what asks for a pair of sockets meanwhile, in this thread, get a pipe; all others get sockets."""
-    here = threading.get_ident()
-
-    def made(*args: Any, **options: Any) -> tuple[Any, Any]:  # noqa: ANN401 - whatever `socket.socketpair` takes
-        if threading.get_ident() != here:
-            return _pair(*args, **options)
-        read, written = os.pipe()
-        return Emptied(read), End(written)
-
     with _one_at_a_time:
+        pair, here = socket.socketpair, threading.get_ident()
+
+        def made(*args: Any, **options: Any) -> tuple[Any, Any]:  # noqa: ANN401 - whatever `socket.socketpair` takes
+            if threading.get_ident() != here:
+                return pair(*args, **options)
+            read, written = os.pipe()
+            return Emptied(read), End(written)
+
         socket.socketpair = made
         try:
             yield
         finally:
-            socket.socketpair = _pair
+            socket.socketpair = pair

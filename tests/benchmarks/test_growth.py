@@ -113,7 +113,7 @@ def test_a_number_that_is_named_twice_is_measured_once() -> None:
     assert numbers("8,64,8") == (8, 64)
 
 
-@pytest.mark.parametrize("said", [None, "{", "{}", '{"sections": []}'])
+@pytest.mark.parametrize("said", [None, "{", "{}", "[]", '{"sections": []}'])
 def test_paper_that_has_no_ground_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str | None) -> None:
     """No file, no JSON, no run, or a run without the sections: words, and the exit status 1."""
     file = tmp_path / "last.json"

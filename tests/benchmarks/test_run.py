@@ -144,6 +144,14 @@ def test_where_nothing_could_be_written_nothing_is_measured(tmp_path: Path, opti
     assert "serves after" not in done.stderr + done.stdout
 
 
+@pytest.mark.parametrize(("option", "value"), [("--soak", "inf"), ("--seconds", "nan"), ("--rounds", "0")])
+def test_what_would_never_end_or_never_begin_is_refused(option: str, value: str) -> None:
+    """In words, before anything is started."""
+    done = subprocess.run(small(option, value), cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"Invalid value for '{option}'" in done.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_whatever_ends_a_run_ends_its_servers(ran: Ran, number: signal.Signals) -> None:
     """Ctrl-C and kill -9 in the middle of a run leave no process behind."""

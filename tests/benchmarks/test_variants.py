@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from contextlib import closing
 from http.client import HTTPConnection
@@ -11,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import world
 from benchmarks.collector import Takes
 from benchmarks.evidence import NotDecided
 from benchmarks.matrix import ACTIONS, LEVELS, RULES, groups, memory_mb
+from benchmarks.model import trained
 from benchmarks.population import Population
 from benchmarks.processes import Pinned
 from benchmarks.stage import CLIENT_CORE, Size, port_said
@@ -35,7 +39,7 @@ tact_decide_stage_duration_seconds_count{channel="web",stage="judge"} 0
 
 
 def test_the_commit_without_a_log_is_the_commit_otherwise() -> None:
-    """One function of the commit returns before it writes; all else stands as it is, under another version."""
+    """One function of the commit keeps its last line alone; all else stands as it is, under another version."""
     commit = (files("service.store") / "lua" / "commit.lua").read_text(encoding="utf-8")
     changed = without_log(commit)
     before, after = commit.splitlines(), changed.splitlines()
@@ -46,6 +50,44 @@ def test_the_commit_without_a_log_is_the_commit_otherwise() -> None:
     assert before[-len(after) + at + 1 :] == after[at + 1 :]
     assert not any("log_decision" in line for line in before[at : len(before) - len(after) + at + 1])
     assert Functions.of(changed).version != Functions.of(commit).version
+
+
+NOTHING_LOGGED = """
+import asyncio, sys
+from benchmarks import without_log
+without_log.take_the_log_out()
+from benchmarks.peers.ours import InMemory, NOW_MS, Ours, WAITS_S
+from pathlib import Path
+from service.store.reading import Committing, commit_packer
+sent = []
+
+class Seen(InMemory):
+    async def commit(self, commit, deadline_s):
+        sent.append(commit)
+        return await super().commit(commit, deadline_s)
+
+async def run():
+    ours = Ours(*map(Path, sys.argv[1:]), 8)
+    decider = ours.decider(Seen(await ours.known()))
+    for request in ours.requests:
+        await decider.decide(request, WAITS_S)
+
+asyncio.run(run())
+pack = commit_packer(Committing.of("f", (1, 2, 3)))
+packed = [pack(commit, b"digest")[1] for commit in sent]
+assert sent and not any(commit.entry for commit in sent)
+assert all(b"$32\\r\\n" + without_log.UNSEALED + b"\\r\\n" in one for one in packed)
+"""
+
+
+@pytest.mark.parametrize("kernel", ["", "python"])
+def test_without_a_log_no_entry_is_packed_or_sealed(tmp_path: Path, kernel: str) -> None:
+    """What decisions hand to the store has an empty entry, and nothing in the place of its seal, compiled or not."""
+    strategy = world.write_strategy(tmp_path / "strategy", 8)
+    subprocess.run(
+        [sys.executable, "-c", NOTHING_LOGGED, str(strategy), str(trained(strategy, print))],
+        check=True, timeout=60, env={**os.environ, "TACT_KERNEL": kernel} if kernel else None,
+    )  # fmt: skip
 
 
 def test_a_commit_that_writes_otherwise_is_refused() -> None:
@@ -113,8 +155,6 @@ def test_a_quick_matrix_has_what_the_bounds_need() -> None:
 @pytest.mark.parametrize("count", [0, 3, 8, 40, 200])
 def test_a_strategy_has_as_many_rules_as_asked_for(tmp_path: Path, count: int) -> None:
     """From none to 200, all valid, about half of them guardrails, and no two conditions alike."""
-    from benchmarks import world
-
     strategy = load_strategy(world.write_strategy(tmp_path, 100, count))
     assert len(strategy.guardrails) + len(strategy.eligibility) == count
     written = world.strategy(100, count)

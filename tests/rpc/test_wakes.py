@@ -19,6 +19,8 @@ from benchmarks.processes import Pinned
 from benchmarks.stage import CLIENT_CORE, port_said
 from service.rpc.wakes import Emptied, End, over_a_pipe
 
+ROOT = Path(__file__).parents[2]
+
 # Serves echoes on one loop to a caller in a thread: 400 calls, before which one call holds the loop up for 0.2 s.
 SERVES = """
 import asyncio, json, sys, time
@@ -139,7 +141,7 @@ def test_the_service_and_its_floor_are_woken_by_pipes(program: str, tmp_path: Pa
         "sys.argv = sys.argv[1:]\n"
         "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)\n"
     )
-    how = ["serve", "--strategy", "strategies/demo", "--port", "0"] if program == "service.cli" else []
+    how = ["serve", "--strategy", str(ROOT / "strategies" / "demo"), "--port", "0"] if program == "service.cli" else []
     command = [sys.executable, "-c", begins, program, *how, "--store", clean_store_url]
     with (
         Pinned(command, CLIENT_CORE, tmp_path / "log", port_said) as server,

@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.peers import environment
 from benchmarks.peers.__main__ import main
-from benchmarks.peers.environment import LOCKS, NotInstalled, another_python, install, locked, names, older, python_of
+from benchmarks.peers.environment import LOCKS, NotInstalled, install, locked, names, older, python_of, told
 
 PIN = re.compile(r"^([a-z0-9][a-z0-9._-]*)(\[.*\])?==\S+", re.MULTILINE)
 
@@ -94,8 +94,9 @@ def test_a_peer_gets_an_older_python_where_it_does_not_install_for_this_one(
     monkeypatch.setattr(sys, "version_info", types.SimpleNamespace(major=3, minor=13))
     install("nothing", print, tmp_path, locks)
     assert tried == [sys.executable, "/found/python3.12", "/found/python3.11"]
-    assert another_python("nothing", tmp_path) == " on Python 3.11"
-    assert another_python("absent", tmp_path) == ""
+    monkeypatch.setattr(environment, "locked", lambda peer, package: "1.0")
+    assert told("nothing", "nothing", tmp_path) == "1.0 on Python 3.11"
+    assert told("absent", "absent", tmp_path) == "1.0"
 
 
 def test_a_peer_that_fails_otherwise_gets_no_older_python(

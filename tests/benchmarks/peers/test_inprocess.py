@@ -81,11 +81,11 @@ def test_a_bound_is_about_the_rounds_in_which_both_were_measured() -> None:
         "vowpal": [Spent(240.0, 250.0), Spent(500.0, 500.0), Spent(260.0, 260.0)],
         "our logic": [Spent(20.0, 21.0), Spent(50.0, 50.0), Spent(20.0, 20.0)],
     }
-    found = result(100, costs, {}, {})
+    found = result(100, costs, {}, {}, {"vowpal": "9.9 on Python 3.12"})
     (bound,) = found.bounds
     assert (bound.measured, bound.at_least, bound.holds) == (12.0, 12.0, True)
     assert [figure.subject for figure in found.figures] == ["vowpal", "our logic", "vowpal / our logic"]
-    assert found.notes == (f"vowpalwabbit {environment.locked('vowpal', 'vowpalwabbit')}, in process.",)
+    assert found.notes == ("vowpalwabbit 9.9 on Python 3.12, in process.",)
 
 
 @pytest.mark.parametrize("peer", PACKAGES)
