@@ -219,7 +219,8 @@ class Arbiter:
         order = self._best(pool, scores, customer, size if explored else most)
         best = order[0]
         if explored:
-            order = _first(order[min(int(draw / self._explore * size), size - 1)], order)[:most]
+            drawn = order.pop(min(int(draw / self._explore * size), size - 1))
+            order = [drawn, *order[: most - 1]]
         if len(order) < most and worth != pool:
             order += self._best(worth & ~pool, scores, customer, most - len(order))
         return Ranking(tuple(order), self._probabilities(order, best, pool, size), size, explored)
@@ -281,7 +282,3 @@ def _nobody() -> Folded:
     """Return the model that knows no action, so that all priors hold."""
     none, rows = np.zeros(0), np.zeros((0, 0))
     return Folded("", "", (), rows, none, rows, none, np.zeros(0, dtype=bool))
-
-
-def _first(index: int, order: list[int]) -> list[int]:
-    return [index, *(other for other in order if other != index)]

@@ -52,7 +52,10 @@ def ends(per: Iterable[Per], name: str, group: str, intents: tuple[str, ...]) ->
 
 
 def resting(rules: Strategy, memory: Memory, action: Action, channel: str) -> set[Veto]:
-    """Return the cool-offs over an action: a second reading, an action and a rule at a time."""
+    """Return the cool-offs over an action: a second reading, an action and a rule at a time.
+
+    What is dated later than now was said by a clock that runs ahead, and counts as said now.
+    """
     found: set[Veto] = set()
     for rule in rules.cool_offs:
         bound = in_force(rule.valid, NOW_MS) and means(rule.about, action, channel)
@@ -60,11 +63,11 @@ def resting(rules: Strategy, memory: Memory, action: Action, channel: str) -> se
             continue
         for end in ends(rule.per, action.id, action.group, action.intents):
             answers = [one for one in memory.refusals if one.kind in {KINDS[a] for a in rule.after}]
-            answers = [one for one in answers if one.at_ms <= NOW_MS and end in _touched(rules, rule.per, one)]
+            answers = [one for one in answers if end in _touched(rules, rule.per, one)]
             answers = [one for one in answers if _about(rules, rule.id, one, channel)]
             if not answers:
                 continue
-            latest = max(one.at_ms for one in answers)
+            latest = min(max(one.at_ms for one in answers), NOW_MS)
             number = len({(one.action, one.mark) for one in answers if one.at_ms > latest - rule.forget_ms})
             if rule.permanent:
                 found.add((ReasonCode.NEVER_AGAIN, rule.id, None))
