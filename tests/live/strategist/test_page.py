@@ -158,7 +158,7 @@ def test_the_page_follows_what_happens(browser: Browser, worked: Service) -> Non
     """What is decided while somebody looks is counted by itself, without a new page."""
     with looking(browser, worked) as page:
         page.clock.install()
-        opened(page, "hour")
+        opened(page, "week")  # nothing that was decided grows too old for it meanwhile
         before = number(page, ".figure dd b")
         for place in range(3):
             asked = {"customerId": f"late-{place}", "channel": "web", "placements": ["greeting"]}
