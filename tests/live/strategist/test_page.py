@@ -75,7 +75,8 @@ def test_rules_are_found_by_their_words(strategist: Page) -> None:
 
 def test_each_action_has_its_funnel(strategist: Page, insight: dict[str, Any]) -> None:
     """An action is followed from being considered to being accepted, and what held it back is named rule by rule."""
-    offers = [one for one in insight["actions"] if one["actionId"] in {offer["id"] for offer in offers_of_the_demo()}]
+    offered = {offer["id"] for offer in offers_of_the_demo()}
+    offers = [one for one in insight["actions"] if one["actionId"] in offered]
     best = max(offers, key=lambda one: len(one.get("heldBack", ())))
     if best["actionId"] not in strategist.locator(".actions").inner_text():
         strategist.get_by_role("button", name="Show all").click()
