@@ -261,6 +261,27 @@ def test_a_rewrite_of_the_file_ends_too(tmp_path: Path, owners: Callable[..., Ow
     assert group_of(owner.server) == []
 
 
+@pytest.mark.skipif(not Path(f"/proc/self/task/{os.getpid()}/children").exists(), reason="only Linux tells of children")
+@pytest.mark.parametrize("nice", [0, 15])
+def test_a_rewrite_of_the_file_makes_way(tmp_path: Path, owners: Callable[..., Owner], nice: int) -> None:
+    """The child that rewrites the file yields to the server and to all others, which stay as nice as they were."""
+    owner = owners(
+        tmp_path, f"\nos.setpriority(os.PRIO_PGRP, store.processes[1], {nice}); print('nice', flush=True)" + WAITS
+    )
+    assert owner.says() == "nice"
+    with Redis.from_url(owner.url) as client:
+        client.config_set("rdb-key-save-delay", 1_000_000)
+        client.mset({f"customer-{number}": number for number in range(1000)})
+        client.bgrewriteaof()
+        assert soon(lambda: len(group_of(owner.server)) == 2)
+        (child,) = set(group_of(owner.server)) - {owner.server}
+        assert soon(lambda: os.getpriority(os.PRIO_PROCESS, child) == max(nice, 10))
+        time.sleep(0.6)  # the watchdog looks twice meanwhile
+        assert os.getpriority(os.PRIO_PROCESS, child) == max(nice, 10)
+        assert os.getpriority(os.PRIO_PROCESS, owner.server) == nice
+        assert os.getpriority(os.PRIO_PROCESS, owner.watchdog) == 0
+
+
 def group_of(leader: int) -> list[int]:
     """Return the processes of a group that have not ended."""
     listed = subprocess.run(["ps", "-eo", "pid=,pgid=,stat="], capture_output=True, text=True, check=True).stdout
