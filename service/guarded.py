@@ -106,8 +106,9 @@ def told(settings: Guarded) -> tuple[str, ...]:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches a host."""
+    """Tell whether only this machine reaches a host; an address that stands for another one is not looked through."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
         return host.lower() == "localhost"
+    return address.is_loopback and getattr(address, "ipv4_mapped", None) is None

@@ -7,7 +7,6 @@ set is read: it takes 10 MB, which a service without signed tokens and TLS does 
 from __future__ import annotations
 
 import http.client
-import ipaddress
 import logging
 import os
 import socket
@@ -22,6 +21,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
+
+from service.guarded import is_loopback
 
 if TYPE_CHECKING:
     import jwt
@@ -217,7 +218,7 @@ def key_url(url: str) -> SplitResult:
         raise KeysRefused("it is no URL") from None
     if parts.username is not None or not host:
         raise KeysRefused("it is no URL of a host alone: leave out names and passwords")
-    if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(host)):
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
         raise KeysRefused("write https://…; http is good for this machine only")
     return parts
 
@@ -287,10 +288,3 @@ def stamp_of(path: Path) -> tuple[int, int, int, int] | None:
     except OSError:
         return None
     return about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"

@@ -40,14 +40,22 @@ class Leaf:
         return certificate, key
 
 
+SIGNS = x509.KeyUsage(
+    key_cert_sign=True, crl_sign=True, digital_signature=False, content_commitment=False, key_encipherment=False,
+    data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
+)  # fmt: skip
+
+
 class Authority:
     """Signs certificates for this machine."""
 
     def __init__(self, name: str = "authority") -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _named(name)
-        basic = x509.BasicConstraints(ca=True, path_length=None)
-        built = _builder(self._name, self._name, self._key).add_extension(basic, critical=True)
+        built = _builder(self._name, self._name, self._key)
+        for extension in (x509.BasicConstraints(ca=True, path_length=None), SIGNS):
+            built = built.add_extension(extension, critical=True)
+        built = built.add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
         self._certificate = built.sign(self._key, hashes.SHA256())
 
     @property
@@ -59,6 +67,8 @@ class Authority:
         """Sign a certificate; without alternatives it has its common name alone."""
         key = ec.generate_private_key(ec.SECP256R1())
         built = _builder(_named(name), self._name, key, days)
+        signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        built = built.add_extension(signer, critical=False)  # Python 3.13 asks for it
         if alternatives:
             built = built.add_extension(x509.SubjectAlternativeName(list(map(_alternative, alternatives))), False)
         signed = built.sign(self._key, hashes.SHA256())
