@@ -66,7 +66,8 @@ def test_one_peer_that_fails_does_not_take_the_others_along(
     """A peer whose package is broken is left out with its words, as if it did not install."""
     broken = tmp_path / "kept" / "peers" / "mabwiser"
     (broken / "bin").mkdir(parents=True)
-    (broken / "bin" / "python").symlink_to(PYTHON)
+    (broken / "bin" / "python").write_text(f'#!/bin/sh\nexec {PYTHON} "$@"\n')  # which has all but the peer
+    (broken / "bin" / "python").chmod(0o755)
     (broken / environment.STAMP).write_text(environment.origin("mabwiser"))
     with Workbench(tmp_path / "bench", SHORT) as bench:
         bench.kept = tmp_path / "kept"
