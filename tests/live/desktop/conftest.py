@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, ViewportSize, expect, sync_playwright
 
 from tests.cli.commands import DEMO, Process
 from tests.conftest import absent
@@ -77,18 +77,23 @@ def customer(service: Service, request: pytest.FixtureRequest) -> str:
 
 @contextmanager
 def looking(browser: Browser, service: Service) -> Iterator[Page]:
-    """Give a page of a service; that anything fails in its console fails the test."""
+    """Give a page of a service; that anything fails in its console fails the test, but for what a test took away."""
     context = browser.new_context(
         base_url=service.address, viewport=WIDE, locale="en-GB", color_scheme="light", reduced_motion=MOTION
     )
     page = context.new_page()
     complaints: list[str] = []
-    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    page.on("console", lambda said: complaints.append(said.text) if _complains(said) else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.set_default_timeout(LONGEST_WAIT_MS)
     yield page
     context.close()
     assert complaints == []
+
+
+def _complains(said: ConsoleMessage) -> bool:
+    """Tell whether it is an error; that there is no network Chromium says only where `set_offline` took it away."""
+    return said.type == "error" and "net::ERR_INTERNET_DISCONNECTED" not in said.text
 
 
 @pytest.fixture(scope="session")
