@@ -15,7 +15,7 @@ MOST = {
     "logic": {"functions": 70, "calls": 130, "numpy": 6, "lookups": 62, "made": 48},
     "decide": {"functions": 95, "calls": 180, "numpy": 6, "lookups": 70, "made": 54},
 }
-"""Of each kind an answer, a seventh and more above what was counted on 3.11 and 3.13 for 8 to 1,000 actions."""
+"""Of each kind an answer, a tenth and more above what was counted on 3.11 and 3.13 for 8 to 1,000 actions."""
 
 
 def test_everything_is_counted_that_is_named() -> None:

@@ -83,7 +83,7 @@ def looking(browser: Browser, service: Service) -> Iterator[Page]:
     )
     page = context.new_page()
     complaints: list[str] = []
-    page.on("console", lambda said: complaints.append(said.text) if _complains(said) else None)
+    page.on("console", lambda said: complaints.append(said.text) if _complains(said, service.address) else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.set_default_timeout(LONGEST_WAIT_MS)
     yield page
@@ -91,9 +91,10 @@ def looking(browser: Browser, service: Service) -> Iterator[Page]:
     assert complaints == []
 
 
-def _complains(said: ConsoleMessage) -> bool:
-    """Tell whether it is an error; that there is no network Chromium says only where `set_offline` took it away."""
-    return said.type == "error" and "net::ERR_INTERNET_DISCONNECTED" not in said.text
+def _complains(said: ConsoleMessage, address: str) -> bool:
+    """Tell whether it is an error; to the service itself there is always a way but where `set_offline` took it away."""
+    away = "net::ERR_INTERNET_DISCONNECTED" in said.text and said.location["url"].startswith(f"{address}/")
+    return said.type == "error" and not away
 
 
 @pytest.fixture(scope="session")
