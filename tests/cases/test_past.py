@@ -25,9 +25,9 @@ from service.core.plan import Entry
 from service.core.promises import Promises
 from service.core.records import ConsentRecord, OutcomeRecord, OutcomeStatus
 from service.policy.remembering import Remembering
-from service.store.connection import Connections
 from service.store.store import Store
 from tests.cli.commands import DEMO
+from tests.store.patience import patient
 
 SHOWN, CLICKED, ACCEPTED = 1, 2, 3
 ENOUGH_S = 20.0
@@ -100,7 +100,7 @@ class Life:
 @asynccontextmanager
 async def life(url: str, case: Case) -> AsyncIterator[Life]:
     """Begin the life of a customer."""
-    connections = Connections(url)
+    connections = patient(url)
     groups = {level.id: "".join(p.group for p in level.purposes) for level in STRATEGY.levels}
     store = Store.over(connections, groups, STRATEGY.levels[0].id, schema=STRATEGY.schema)
     promises = Promises.of(STRATEGY)

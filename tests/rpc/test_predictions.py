@@ -25,7 +25,7 @@ from service.rpc import convert_prediction, predictions
 from service.rpc.edge import Edge, Limits
 from service.rpc.plain import plain
 from service.store import keys
-from service.store.connection import Connections, pack
+from service.store.connection import pack
 from service.store.store import Store
 from service.store.suppression import Suppression
 from tact.v1 import context_pb2, context_pb2_grpc
@@ -36,6 +36,7 @@ from tests.predicting import write_predicting
 from tests.rpc.bad_requests import FUTURE, YEAR_0, YEAR_1999, YEAR_9999, double, text, texts, whole
 from tests.rpc.messages import event
 from tests.rpc.world import NOW_MS, Answering, Unasked, calling
+from tests.store.patience import patient
 
 STORED, SUPERSEDED = pb.PREDICTION_STATUS_STORED, pb.PREDICTION_STATUS_SUPERSEDED
 REFUSED, NOT_CONSENTED = pb.PREDICTION_STATUS_REFUSED, pb.PREDICTION_STATUS_NOT_CONSENTED
@@ -84,7 +85,7 @@ class World:
 async def world(url: str, suppression: Suppression | None = None) -> AsyncIterator[World]:
     """Serve the strategy over the store at `url`."""
     levels = {level.id: "".join(purpose.group for purpose in level.purposes) for level in strategy().levels}
-    async with Connections(url) as connections:
+    async with patient(url) as connections:
         store = Store.over(
             connections, levels, strategy().levels[0].id, suppression=suppression or Suppression(), mark_changes=True
         )

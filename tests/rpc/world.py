@@ -27,11 +27,11 @@ from service.rpc.admission.admission import Admission
 from service.rpc.edge import Edge, Limits
 from service.rpc.ports import Decider, Stores, Validator
 from service.rpc.server import Listen, Server
-from service.store.connection import Connections
 from service.store.store import Store
 from service.store.suppression import Suppression
 from service.telemetry.timeline import UNTIMED, Timeline
 from service.watching_people import Ears
+from tests.store.patience import patient
 from tests.strategies import SECTIONS, write_strategy
 
 NOW_MS = 1_800_000_000_000
@@ -229,7 +229,7 @@ async def channel_to(target: str) -> AsyncIterator[Any]:
 async def store_at(url: str, suppression: Suppression = NO_KEY) -> AsyncIterator[Store]:
     """Yield the real store of the strategy over a real store."""
     levels = {level.id: "".join(purpose.group for purpose in level.purposes) for level in strategy().levels}
-    async with Connections(url) as connections:
+    async with patient(url) as connections:
         lowest, schema = strategy().levels[0].id, strategy().schema
         store = Store.over(connections, levels, lowest, schema=schema, suppression=suppression)
         await store.calls.load_functions()

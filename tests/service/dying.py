@@ -8,8 +8,8 @@ import signal
 import sys
 
 from service.store.calls import Calls
-from service.store.connection import Connections
 from service.store.switches import SwitchStore
+from tests.store.patience import patient
 
 WRITTEN = 300
 """How many of the 1,024 buckets are written before the end."""
@@ -17,7 +17,7 @@ WRITTEN = 300
 
 async def die(url: str, action: str) -> None:
     """Write the master and some buckets, and end as kill -9 ends a process."""
-    async with Connections(url) as connections:
+    async with patient(url) as connections:
         store = SwitchStore(Calls(connections))
         switches, _ = await store.set(action, ("An incident.", "somebody who is gone"))
         await store.write(switches, range(WRITTEN))

@@ -28,6 +28,7 @@ from service.store.households import GRANTED_MS, HouseholdStore
 from service.store.retention import Retention
 from service.store.store import Store
 from tests.service.world import DAY_MS, NOW_MS, no_exploration
+from tests.store.patience import patient
 from tests.strategies import SECTIONS
 
 IN_FLIGHT = 8
@@ -95,7 +96,7 @@ async def ask(decider: Decider, customer: str, key: str = "") -> Decision:
 async def main(url: str, folder: str, seed: str, decisions: str) -> None:
     """Decide again and again."""
     dice, strategy = Random(seed), load_strategy(Path(folder))
-    connections = Connections(url)
+    connections = patient(url)
     decider = decider_of(store_of(connections, strategy), strategy)
     print(os.getpid(), flush=True)
 

@@ -30,7 +30,6 @@ from service.decide import Decider, Patience
 from service.errors import ConsentChanged, StoreError
 from service.policy.household import Householding
 from service.rpc.client import Ask, TactClient
-from service.store.connection import Connections
 from service.store.households import HouseholdStore
 from service.store.retention import Retention
 from service.store.store import Store
@@ -49,6 +48,7 @@ from tests.service.householder import (
     store_of,
 )
 from tests.service.world import DAY_MS, NOW_MS
+from tests.store.patience import patient
 from tests.strategies import edited, write_strategy
 
 PROCESSES = 4
@@ -76,7 +76,7 @@ class Street:
 async def street(url: str, folder: Path) -> AsyncIterator[Street]:
     """Open a street."""
     strategy = load_strategy(write_strategy(folder / "strategy", **SMALL))
-    connections = Connections(url)
+    connections = patient(url)
     try:
         yield Street(strategy, store_of(connections, strategy))
     finally:
@@ -150,7 +150,7 @@ async def test_a_service_counts_by_household(clean_store_url: str, tmp_path: Pat
         tmp_path / "strategy", **SMALL, strategy=edited("strategy", "explore: 0.05", "explore: 0.0")
     )
     running = await start(Settings(store=StorePlace.parse(clean_store_url), strategy=folder, port=0, store_wait_s=5.0))
-    connections = Connections(clean_store_url)
+    connections = patient(clean_store_url)
     try:
         store = store_of(connections, running.strategy)
         for name in ("ada", "ben"):
@@ -221,7 +221,7 @@ caps: [{id: a-phone-a-home, says: One phone a home., count: {ids: [phone]}, at_m
 
 async def test_what_a_household_may_not_hear_holds_no_units(clean_store_url: str, tmp_path: Path) -> None:
     """Of four members at once one is offered the phone; the units that were held for the others are free again."""
-    strategy, connections = load_strategy(shop.write_shop(tmp_path / "shop", **SHOP)), Connections(clean_store_url)
+    strategy, connections = load_strategy(shop.write_shop(tmp_path / "shop", **SHOP)), patient(clean_store_url)
     try:
         store = store_of(connections, strategy)
         observed_ms = shop.now_ms()
@@ -362,7 +362,7 @@ async def test_four_processes_of_which_one_is_killed_use_a_cap_to_the_last_and_n
 ) -> None:
     """Over all processes no household is offered more than its cap, and after kill -9 of one nothing of it is lost."""
     folder = write_strategy(tmp_path / "strategy", **HOME)
-    strategy, connections = load_strategy(folder), Connections(clean_store_url)
+    strategy, connections = load_strategy(folder), patient(clean_store_url)
     try:
         store = store_of(connections, strategy)
         for household in range(HOUSEHOLDS):

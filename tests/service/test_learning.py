@@ -24,8 +24,8 @@ from service.core.plan import Entry, unpack
 from service.errors import StoreError
 from service.learning import Learning
 from service.rpc.client import Ask, Outcome, TactClient
-from service.store.connection import Connections
 from service.store.keys import BUCKETS, log_key
+from tests.store.patience import patient
 from tests.strategies import edited, write_strategy
 
 LATELY_MS = 600_000
@@ -71,7 +71,7 @@ def propensity(answer: dict[str, Any], action: str) -> float:
 
 async def entries(url: str) -> list[Entry]:
     """Return all entries of the decision log."""
-    async with Connections(url) as connections:
+    async with patient(url) as connections:
         pages = [await connections.execute("XRANGE", log_key(f"{n:03x}"), "-", "+") for n in range(BUCKETS)]
     return [unpack(dict(zip(row[::2], row[1::2], strict=True))[b"e"]) for page in pages for _, row in page]
 
@@ -151,7 +151,7 @@ async def test_a_strategy_that_learns_nothing_counts_and_reads_nothing(clean_sto
         answer = await ask(client, "somebody")
         await client.record_outcomes([Outcome(answer["decision_id"], said(answer), "accepted")])
         assert running.generations.current.learning.learned is None
-    async with Connections(clean_store_url) as connections:
+    async with patient(clean_store_url) as connections:
         assert not list(await connections.execute("KEYS", "tact:*:q"))
 
 

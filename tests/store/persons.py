@@ -17,10 +17,10 @@ from service.core.plan import Candidate, Entry, PlacementPlan
 from service.core.records import ConsentRecord, EventToFold, OutcomeRecord
 from service.store import keys
 from service.store.calls import Calls
-from service.store.connection import Connections
 from service.store.store import Store
 from service.store.suppression import Suppression
 from tests.store.everything import values_of
+from tests.store.patience import patient
 from tests.store.running import LEVELS
 
 KEY = b"a key of the tests, long enough, " * 2
@@ -32,7 +32,7 @@ _numbers = count()
 @asynccontextmanager
 async def opened(url: str, key: bytes | None = KEY) -> AsyncIterator[Store]:
     """Open a store that can erase."""
-    async with Connections(url) as connections:
+    async with patient(url) as connections:
         store = Store.over(connections, LEVELS, "none", suppression=Suppression(key), mark_changes=True)
         await store.calls.load_functions()
         yield store

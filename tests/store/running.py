@@ -11,6 +11,7 @@ from models import folds
 from models.states import unpacked
 from service.store.connection import Connections
 from service.store.store import Store
+from tests.store.patience import patient
 
 T = TypeVar("T")
 
@@ -52,7 +53,7 @@ def running(url: str) -> Iterator[Running]:
     with asyncio.Runner() as runner:
 
         async def opened() -> tuple[Connections, Store]:
-            connections = Connections(url)
+            connections = patient(url)
             store = Store.over(connections, LEVELS, "none")
             await store.calls.load_functions()
             return connections, store

@@ -20,11 +20,11 @@ from service.core.decision import Counter, Counting
 from service.core.records import OutcomeRecord
 from service.store import keys
 from service.store.chain import ChainStore, key_of
-from service.store.connection import Connections
 from service.store.retention import Retention
 from service.store.store import Store
 from service.store.suppression import Suppression
 from tests.store.chained import copied, flip, flipped, made, namesakes, places, put_back, raw_of, whole
+from tests.store.patience import patient
 from tests.store.persons import KEY, NOW_MS, a_commit
 from tests.store.running import LEVELS
 
@@ -40,7 +40,7 @@ DAY_MS = 86_400_000
 @asynccontextmanager
 async def opened(url: str, retention: Retention | None = None) -> AsyncIterator[Store]:
     """Open a store that can erase."""
-    async with Connections(url) as connections:
+    async with patient(url) as connections:
         store = Store.over(connections, LEVELS, "none", retention or Retention(), Suppression(KEY))
         await store.calls.load_functions()
         yield store

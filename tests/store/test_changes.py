@@ -16,8 +16,8 @@ from service.core.predictions import Change
 from service.core.records import ConsentRecord, EventToFold
 from service.store import keys
 from service.store.changes import ChangeStore
-from service.store.connection import Connections
 from service.store.store import Store
+from tests.store.patience import patient
 from tests.store.running import LEVELS
 
 NOW_MS = 1_790_000_000_000
@@ -28,7 +28,7 @@ SEEN = Operation(1, "s", FoldKind.COUNT, 1)
 @asynccontextmanager
 async def opened(url: str, mark_changes: bool = True) -> AsyncIterator[Store]:
     """Open a store that notes who changed."""
-    async with Connections(url) as connections:
+    async with patient(url) as connections:
         store = Store.over(connections, LEVELS, "none", mark_changes=mark_changes)
         await store.calls.load_functions()
         yield store

@@ -8,6 +8,7 @@ import shutil
 import signal
 import ssl
 import subprocess
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ from service.store.connection import (
 )
 from service.store.embedded import EmbeddedStore
 from tests.conftest import absent
+from tests.store.patience import patient
 from tests.store.proxy import DelayingProxy
 
 
@@ -88,7 +90,7 @@ def test_a_command_is_packed_as_the_protocol_says() -> None:
 
 async def test_every_kind_of_reply_comes_back_as_it_is(clean_store_url: str) -> None:
     """Status, number, nothing, bytes, list, nested list and an error inside a list arrive unchanged."""
-    async with Connections(clean_store_url, size=1) as store:
+    async with patient(clean_store_url) as store:
         assert await store.execute("SET", "k", b"\r\n\x00\xff") == b"OK"
         assert await store.execute("GET", "k") == b"\r\n\x00\xff"
         assert await store.execute("GET", "missing") is None
@@ -103,7 +105,7 @@ async def test_every_kind_of_reply_comes_back_as_it_is(clean_store_url: str) -> 
 
 async def test_calls_of_one_turn_leave_in_few_writes(clean_store_url: str) -> None:
     """Five hundred calls made at once reach the store in far fewer reads, and each has its own reply."""
-    async with Connections(clean_store_url, size=1) as store:
+    async with patient(clean_store_url) as store:
         before = await reads_of(store)
         answers = await asyncio.gather(*(store.execute("ECHO", number) for number in range(500)))
         assert answers == [b"%d" % number for number in range(500)]
@@ -204,7 +206,7 @@ async def reads_of(store: Connections) -> int:
 
 async def test_an_error_reply_fails_its_own_call_only(clean_store_url: str) -> None:
     """Between two good calls a bad one fails with the store's prefix, and the connection stays."""
-    async with Connections(clean_store_url, size=1) as store:
+    async with patient(clean_store_url) as store:
         await store.execute("SET", "text", "word")
         answers = await asyncio.gather(
             store.execute("GET", "text"),
@@ -219,7 +221,7 @@ async def test_an_error_reply_fails_its_own_call_only(clean_store_url: str) -> N
 
 async def test_the_text_of_an_error_quotes_no_data(clean_store_url: str) -> None:
     """A command that the store does not know fails without its arguments in the text, for it will be logged."""
-    async with Connections(clean_store_url, size=1) as store:
+    async with patient(clean_store_url) as store:
         with pytest.raises(StoreReplied, match="ERR unknown command") as caught:
             await store.execute("NOSUCH", "anna@example.org")
     assert "anna" in caught.value.message
@@ -229,7 +231,7 @@ async def test_the_text_of_an_error_quotes_no_data(clean_store_url: str) -> None
 async def test_large_replies_arrive_whole(clean_store_url: str) -> None:
     """Twenty megabytes, and a list of a hundred thousand, come back as they are, small replies around them."""
     value = os.urandom(20_000_000)
-    async with Connections(clean_store_url, size=1, timeout_ms=20_000) as store:
+    async with patient(clean_store_url) as store:
         await store.execute("SET", "large", value)
         script = "local t = {} for i = 1, 100000 do t[i] = i end return t"
         answers = await asyncio.gather(
@@ -248,7 +250,7 @@ class TakesLittle(Connection):
 )
 async def test_a_reply_beyond_the_bound_ends_the_connection(clean_store_url: str, script: str) -> None:
     """A value or list larger than allowed is not collected: its call fails, and the next has a new connection."""
-    async with Connections(clean_store_url, size=1, protocol=TakesLittle) as store:
+    async with patient(clean_store_url, protocol=TakesLittle) as store:
         small = [store.execute("EVAL", "return string.rep('y', 90000)", 0) for _ in range(20)]
         assert await asyncio.gather(*small) == [b"y" * 90_000] * 20
         with pytest.raises(StoreUnavailable, match="exceeds 100000 bytes"):
@@ -275,6 +277,43 @@ async def test_a_hung_store_costs_a_call_its_deadline_and_no_more(own_store: Emb
         finally:
             os.kill(own_store.processes[1], signal.SIGCONT)
         assert await until_it_answers(store) < 2.0
+
+
+@pytest.mark.parametrize("deadline_s", [None, 0.1])
+async def test_while_this_process_stands_still_the_store_is_not_silent(deadline_s: float | None) -> None:
+    """After a standstill of all that runs replies still come, and calls out of time do not tell against the store."""
+    late = server(lambda data: b"+OK\r\n" * data.count(b"PING"), after_s=0.05)
+    async with late as (url, received), Connections(url, timeout_ms=500) as store:
+        await store.execute("PING")
+        calls = [store.call(pack("PING"), deadline_s) for _ in range(2 * breaker.OPENS_AFTER)]
+        await until_sent()
+        time.sleep(0.8)  # noqa: ASYNC251 - nothing else runs on this loop either, the server among it
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        assert {type(answer) for answer in answers} == {bytes if deadline_s is None else StoreTimeout}
+        assert store.breaker.failures == 0
+        assert await store.execute("PING") == b"OK"
+    assert len(received) == 1  # over the same connection
+
+
+async def test_a_standstill_does_not_make_the_store_answer() -> None:
+    """Whoever was away waits for the store as long as anybody, from then on, and no longer."""
+    loop, mute = asyncio.get_running_loop(), False
+    async with server(lambda _: b"+" if mute else b"+OK\r\n") as (url, _), Connections(url, timeout_ms=500) as store:
+        await store.execute("PING")
+        mute = True
+        call = asyncio.ensure_future(store.execute("PING"))
+        await until_sent()
+        time.sleep(0.8)  # noqa: ASYNC251
+        back = loop.time()
+        with pytest.raises(StoreTimeout, match="has not answered for 500 ms"):
+            await call
+        assert 0.3 < loop.time() - back < 5.0
+
+
+async def until_sent() -> None:
+    """Let what was called leave, at the end of this turn of the loop or of the next."""
+    for _ in range(3):
+        await asyncio.sleep(0)
 
 
 async def test_waiting_for_a_connection_counts_against_the_deadline(clean_store_url: str) -> None:
@@ -319,7 +358,7 @@ async def slowest_of(store: Connections, calls: int) -> float:
 
 async def test_a_caller_whose_time_is_over_sends_nothing(clean_store_url: str) -> None:
     """With no time left the call fails at once and the store never sees the command."""
-    async with Connections(clean_store_url, size=1) as store:
+    async with patient(clean_store_url) as store:
         await store.execute("SET", "count", 0)
         for deadline_s in (0.0, -1.0):
             with pytest.raises(StoreTimeout, match="No time was left"):
@@ -470,40 +509,40 @@ async def test_too_many_waiting_calls_are_turned_away(clean_store_url: str) -> N
 async def test_password_user_and_database_are_used(own_store: EmbeddedStore) -> None:
     """A connection authenticates, as a user where one is named, and uses its database."""
     url = own_store.start()
-    async with Connections(url) as store:
+    async with patient(url) as store:
         await store.execute("ACL", "SETUSER", "tact", "on", ">p@ss/word", "~*", "+@all")
         await store.execute("CONFIG", "SET", "requirepass", "secret")
         await store.execute("SET", "where", "0")
     place = url.removeprefix("redis://").removesuffix("/0")
     for login in (":secret", "tact:p%40ss%2Fword"):
-        async with Connections(f"redis://{login}@{place}/3") as store:
+        async with patient(f"redis://{login}@{place}/3") as store:
             await store.execute("SET", "where", "3")
             assert await store.execute("GET", "where") == b"3"
-    async with Connections(f"redis://:secret@{place}") as store:
+    async with patient(f"redis://:secret@{place}") as store:
         assert await store.execute("GET", "where") == b"0"
 
 
 async def test_a_wrong_password_is_refused_without_showing_it(own_store: EmbeddedStore) -> None:
     """A refused login is `StoreUnavailable`, says why, and neither text nor repr holds a secret."""
     url = own_store.start()
-    async with Connections(url) as store:
+    async with patient(url) as store:
         await store.execute("CONFIG", "SET", "requirepass", "right")
-    async with Connections(url.replace("//", "//anna:wr0ng@")) as store:
+    async with patient(url.replace("//", "//anna:wr0ng@")) as store:
         with pytest.raises(StoreUnavailable, match=r"refused the connection.*WRONGPASS") as caught:
             await store.execute("PING")
         shown = f"{caught.value!r} {store!r} {Address.parse('redis://anna:wr0ng@host')!r}"
     assert "wr0ng" not in shown
     assert "anna" not in shown
-    async with Connections(url) as store:
+    async with patient(url) as store:
         with pytest.raises(StoreUnavailable, match="NOAUTH"):
             await store.execute("PING")
 
 
 async def test_a_unix_socket_is_a_way_to_the_store(clean_store_url: str, tmp_path: Path) -> None:
     """unix:// connects over a socket file; a missing one is named in the error."""
-    async with DelayingProxy(clean_store_url, path=tmp_path / "s") as proxy, Connections(proxy.url) as store:
+    async with DelayingProxy(clean_store_url, path=tmp_path / "s") as proxy, patient(proxy.url) as store:
         assert await store.execute("PING") == b"PONG"
-    async with Connections(f"unix://{tmp_path}/none") as store:
+    async with patient(f"unix://{tmp_path}/none") as store:
         with pytest.raises(StoreUnavailable, match=f"unix://{tmp_path}/none cannot be reached: No such file"):
             await store.execute("PING")
 
@@ -513,9 +552,9 @@ async def test_tls_is_verified(clean_store_url: str, certificate: Path) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, certificate.with_suffix(".key"))
     async with DelayingProxy(clean_store_url, certificate=context) as proxy:
-        async with Connections(f"{proxy.url}?ssl_ca_certs={certificate}") as store:
+        async with patient(f"{proxy.url}?ssl_ca_certs={certificate}") as store:
             assert await store.execute("PING") == b"PONG"
-        async with Connections(proxy.url) as store:
+        async with patient(proxy.url) as store:
             with pytest.raises(StoreUnavailable, match=r"cannot be reached.*CERTIFICATE_VERIFY_FAILED"):
                 await store.execute("PING")
 

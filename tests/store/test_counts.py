@@ -24,10 +24,11 @@ from service.core.plan import Entry
 from service.core.records import OutcomeRecord, OutcomeStatus
 from service.store import keys
 from service.store.calls import Calls
-from service.store.connection import Argument, Connections, StoreReplied
+from service.store.connection import Argument, StoreReplied
 from service.store.counts import CountStore
 from service.store.store import Store
 from tests.folding import DETERMINISTIC
+from tests.store.patience import patient
 from tests.store.running import LEVELS, Running, running
 
 HISTORIES = int(os.environ.get("TACT_COUNT_HISTORIES", "20"))
@@ -275,7 +276,7 @@ async def test_a_bucket_that_is_not_told_stops_no_other(clean_store_url: str) ->
                 called, keys, arguments, about=about, length=length, deadline_s=deadline_s, confirmed=confirmed
             )
 
-    async with Connections(clean_store_url, size=4) as connections:
+    async with patient(clean_store_url, size=4) as connections:
         one = Store.over(connections, LEVELS, "none")
         await one.calls.load_functions()
         calls = Failing(connections)
@@ -339,7 +340,7 @@ def test_counts_name_nobody_and_survive_an_erasure(store: Running, store_url: st
 
 async def test_many_at_once_lose_no_count(clean_store_url: str) -> None:
     """Of 400 decisions and outcomes that race over several connections every one is counted."""
-    async with Connections(clean_store_url, size=4) as connections:
+    async with patient(clean_store_url, size=4) as connections:
         one = Store.over(connections, LEVELS, "none")
         await one.calls.load_functions()
 

@@ -27,6 +27,7 @@ from service.store.connection import Connections, StoreError, StoreReplied, Stor
 from service.store.retention import Retention
 from service.store.store import Store
 from tests.folding import DETERMINISTIC
+from tests.store.patience import patient
 from tests.store.running import LEVELS
 
 NOW_MS = 1_790_000_000_000
@@ -40,7 +41,7 @@ _pack = msgspec.msgpack.encode
 @asynccontextmanager
 async def opened(url: str, **options: Any) -> AsyncIterator[Store]:  # noqa: ANN401 - what `Store` takes
     """Open a customer store."""
-    async with Connections(url) as connections:
+    async with patient(url) as connections:
         store = Store.over(connections, LEVELS, "none", **options)
         await store.calls.load_functions()
         yield store
@@ -94,7 +95,7 @@ async def test_the_same_decision_id_gives_the_same_answer_and_counts_once(clean_
 
 async def test_commits_at_the_same_time_under_one_id_count_once(clean_store_url: str) -> None:
     """Of fifty commits of one id over several connections one decides and all answer the same."""
-    async with Connections(clean_store_url, size=5) as connections:
+    async with patient(clean_store_url, size=5) as connections:
         store = Store.over(connections, LEVELS, "none")
         done = await asyncio.gather(*(store.customers.commit(a_commit("anna", digest=b"%d" % n)) for n in range(50)))
         known = await store.customers.context("anna")
@@ -417,7 +418,7 @@ async def test_a_reply_about_somebody_else_is_never_used() -> None:
 
 async def test_distrust_ends_every_open_connection(clean_store_url: str) -> None:
     """Whoever waits on a connection that is no longer trusted gets an error and no reply; the next call is served."""
-    async with Connections(clean_store_url, size=2) as connections:
+    async with patient(clean_store_url, size=2) as connections:
         await asyncio.gather(*(connections.execute("PING") for _ in range(4)))
         waiting = [connections.call(pack("BLPOP", "nothing", 5)) for _ in range(2)]
         await asyncio.sleep(0)

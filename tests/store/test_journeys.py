@@ -11,11 +11,11 @@ from service.core.journey import KEPT_EVENTS
 from service.core.records import ConsentRecord, EventToFold
 from service.core.rights import KeptDecision, KeptOutcome
 from service.store import journeys, keys
-from service.store.connection import Connections
 from service.store.events import EventStore
 from service.store.retention import Retention
 from service.store.store import Store
 from service.store.suppression import Suppression
+from tests.store.patience import patient
 from tests.store.persons import KEY, NOW_MS, fill
 from tests.store.running import LEVELS
 
@@ -25,7 +25,7 @@ LETTERS = {"ticket.opened": "s", "purchase": "p", "page.viewed": "f"}
 @asynccontextmanager
 async def keeping(url: str) -> AsyncIterator[tuple[Store, EventStore]]:
     """Open a store, and one that folds events into it and keeps them for the journey."""
-    async with Connections(url) as connections:
+    async with patient(url) as connections:
         store = Store.over(connections, LEVELS, "none", suppression=Suppression(KEY))
         await store.calls.load_functions()
         yield store, EventStore(store.calls, Retention(), Suppression(KEY), letters=LETTERS)

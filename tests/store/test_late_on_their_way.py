@@ -10,19 +10,20 @@ import pytest
 
 from service.core.records import ConsentRecord
 from service.store.calls import Calls
-from service.store.connection import Connections, StoreReplied, StoreTimeout, pack
+from service.store.connection import StoreReplied, StoreTimeout, pack
 from service.store.consents import CHANGES_KEPT, ConsentStore
 from service.store.functions import read_functions
 from service.store.pipeline import Argument, Reply
 from service.store.store import Store
 from service.store.way import Execute
+from tests.store.patience import patient
 
 LEVELS = {"none": "", "full": "spf"}
 
 
 async def test_a_consent_that_was_overtaken_on_its_way_does_not_hold(clean_store_url: str) -> None:
     """Given without a moment, it replaces what was read before; when a withdrawal came between, it is refused."""
-    async with Connections(clean_store_url) as connections:
+    async with patient(clean_store_url) as connections:
         store = Store.over(connections, LEVELS, "none")
         consents = store.consents
         assert isinstance(consents, ConsentStore)
@@ -40,7 +41,7 @@ async def test_a_consent_that_was_overtaken_on_its_way_does_not_hold(clean_store
 
 async def test_consents_given_now_by_many_at_once_are_all_set(clean_store_url: str) -> None:
     """Who is overtaken while the caller waits sets the consent again: every one of them is acknowledged."""
-    async with Connections(clean_store_url) as connections:
+    async with patient(clean_store_url) as connections:
         store = Store.over(connections, LEVELS, "none")
         told = [ConsentRecord(level, (), 0, f"caller {number}") for number, level in enumerate(("full", "none") * 3)]
         kept = await asyncio.gather(*(store.consents.set_consent("ben", one, 5.0) for one in told))

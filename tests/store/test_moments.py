@@ -15,9 +15,9 @@ from service.core.due import DELIVERIES, Ended, Lent
 from service.core.records import EventToFold
 from service.core.triggers import ALL, NOTHING_BEGUN, Arm, Cancel, Cell, Change, armed, changed
 from service.store import keys
-from service.store.connection import Connections
 from service.store.moments import MomentStore
 from service.store.store import Store
+from tests.store.patience import patient
 from tests.store.running import LEVELS
 
 NOW_MS = 1_790_000_000_000
@@ -31,7 +31,7 @@ CHANNELS = {CART: CHANNEL, "thrice": CHANNEL, "call": "desk"}
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[Store]:
     """Open a store that knows triggers."""
-    async with Connections(url) as connections:
+    async with patient(url) as connections:
         store = Store.over(connections, LEVELS, "none", channels=CHANNELS)
         await store.calls.load_functions()
         yield store

@@ -14,9 +14,9 @@ from redis import Redis
 
 from models.context import Attribute, ContextSchema, Field, Fold, FoldKind, Purpose, ValueType, field_key
 from service.store import keys
-from service.store.connection import Connections
 from service.store.settings import StoreRefused
 from service.store.store import Store
+from tests.store.patience import patient
 
 S, P, F = Purpose.SERVICE, Purpose.PERSONALIZATION, Purpose.PROFILING
 
@@ -33,7 +33,7 @@ TICKETS, TIER, ASKED = a_field("past.tickets", S), a_field("past.tier", P), repl
 @asynccontextmanager
 async def serving(url: str, *fields: Field) -> AsyncIterator[Store]:
     """Open the store at `url` for a strategy with these fields."""
-    async with Connections(url) as connections:
+    async with patient(url) as connections:
         yield Store.over(connections, {"full": "spf"}, "full", schema=ContextSchema.of((), fields))
 
 

@@ -11,6 +11,7 @@ import pytest
 from service.store.connection import Argument, Connections, Reply, StoreReplied
 from service.store.embedded import EmbeddedStore
 from service.store.settings import StoreRefused, check_store
+from tests.store.patience import patient
 
 
 @pytest.fixture
@@ -23,15 +24,15 @@ def own_url(tmp_path: Path, store_program: Path | None) -> Iterator[str]:
 @asynccontextmanager
 async def managed(url: str, *forbidden: str) -> AsyncIterator[Connections]:
     """Connect as a user who may not use these commands, as managed stores have it."""
-    async with Connections(url) as admin:
+    async with patient(url) as admin:
         await admin.execute("ACL", "SETUSER", "tact", "on", ">secret", "~*", "+@all", *forbidden)
-    async with Connections(url.replace("//", "//tact:secret@")) as store:
+    async with patient(url.replace("//", "//tact:secret@")) as store:
         yield store
 
 
 async def test_the_embedded_settings_pass(own_url: str) -> None:
     """A store as we start it has nothing to warn about."""
-    async with Connections(own_url) as store:
+    async with patient(own_url) as store:
         assert await check_store(store.execute) == []
 
 
@@ -39,7 +40,7 @@ async def test_the_embedded_settings_pass(own_url: str) -> None:
 @pytest.mark.parametrize("forbidden", [(), ("-config",)], ids=["CONFIG", "INFO"])
 async def test_eviction_is_refused(own_url: str, policy: str, forbidden: tuple[str, ...]) -> None:
     """Any policy that evicts is refused: what is set, why not, what to do; also where CONFIG is forbidden."""
-    async with Connections(own_url) as store:
+    async with patient(own_url) as store:
         await store.execute("CONFIG", "SET", "maxmemory-policy", policy)
     async with managed(own_url, *forbidden) as store:
         with pytest.raises(StoreRefused, match=f"is {policy}: .* drops contact caps and consent.*Set it to noeviction"):
@@ -49,7 +50,7 @@ async def test_eviction_is_refused(own_url: str, policy: str, forbidden: tuple[s
 @pytest.mark.parametrize("forbidden", [(), ("-config",)], ids=["CONFIG", "INFO"])
 async def test_a_store_that_forgets_is_warned_about(own_url: str, forbidden: tuple[str, ...]) -> None:
     """Without append-only file and save points there is one warning, also where CONFIG is forbidden."""
-    async with Connections(own_url) as store:
+    async with patient(own_url) as store:
         await store.execute("CONFIG", "SET", "appendonly", "no")
     async with managed(own_url, *forbidden) as store:
         [warning] = await check_store(store.execute)
@@ -59,7 +60,7 @@ async def test_a_store_that_forgets_is_warned_about(own_url: str, forbidden: tup
 
 async def test_snapshots_alone_are_warned_about(own_url: str) -> None:
     """A store with save points and no append-only file loses what came since the last one, and the warning says so."""
-    async with Connections(own_url) as store:
+    async with patient(own_url) as store:
         await store.execute("CONFIG", "SET", "appendonly", "no")
         await store.execute("CONFIG", "SET", "save", "60 1")
         (warning,) = await check_store(store.execute)
@@ -103,7 +104,7 @@ async def test_what_an_erasure_would_not_reach_is_warned_about(
     own_url: str, setting: str, value: str, said: str
 ) -> None:
     """A store that keeps deleted entries of a stream, or quotes values in its slow log, is warned about."""
-    async with Connections(own_url) as store:
+    async with patient(own_url) as store:
         await store.execute("CONFIG", "SET", setting, value)
         [warning] = await check_store(store.execute)
     assert said in warning

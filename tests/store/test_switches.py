@@ -24,6 +24,7 @@ from service.store.store import Store
 from service.store.switches import SwitchStore, switched_of
 from service.switching import Switching
 from tests.folding import DETERMINISTIC
+from tests.store.patience import patient
 from tests.store.running import LEVELS
 
 ORDERS = int(os.environ.get("TACT_SWITCH_ORDERS", "12"))
@@ -36,7 +37,7 @@ MASTER = keys.switches_key()
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[tuple[Store, SwitchStore]]:
     """Open a store, and the switches in it."""
-    async with Connections(url) as connections:
+    async with patient(url) as connections:
         store = Store.over(connections, LEVELS, "none")
         await store.calls.load_functions()
         yield store, SwitchStore(store.calls)

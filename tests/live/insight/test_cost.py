@@ -13,13 +13,13 @@ from models.schema import load_context
 from service.core.journey import letters_of_events
 from service.core.records import EventToFold
 from service.rpc.client import Ask, TactClient
-from service.store.connection import Connections
 from service.store.events import EventStore
 from service.store.retention import Retention
 from service.store.store import Store
 from tests.cli.commands import DEMO
 from tests.live.insight.world import DESK, served
 from tests.profile import cases
+from tests.store.patience import patient
 from tests.store.running import LEVELS
 
 EVENTS = cases(1_000, 20_000)
@@ -37,7 +37,7 @@ async def test_an_event_that_is_kept_costs_the_store_little_more(
     operations = folds.operations(schema, "ticket.opened", {"ticket": "t1", "topic": "network"})
     letters = letters_of_events(schema)
     spent_us: dict[bool, list[float]] = {True: [], False: []}
-    async with Connections(clean_store_url) as connections:
+    async with patient(clean_store_url) as connections:
         store = Store.over(connections, LEVELS, "none", schema=schema)
         await store.calls.load_functions()
         with Redis.from_url(clean_store_url) as raw:

@@ -22,12 +22,12 @@ from redis import Redis
 
 from service.core.due import State
 from service.rpc.client import TactClient
-from service.store.connection import Connections
 from service.store.embedded import EmbeddedStore
 from service.store.store import Store
 from tests.cli.commands import ROOT, Process, clean
 from tests.live.triggers.world import agreed, bought, left, now_ms, told, write_shop
 from tests.profile import cases
+from tests.store.patience import patient
 from tests.store.running import LEVELS
 
 MOMENTS = cases(400, 10_000)
@@ -106,7 +106,7 @@ async def buying(tact: TactClient, carts: list[Cart], gone: dict[Cart, int], eve
 
 async def states(url: str, customers: list[str]) -> dict[Cart, State]:
     """Return what the store knows of every cart in the end."""
-    async with Connections(url) as connections:
+    async with patient(url) as connections:
         store = Store.over(connections, LEVELS, "none")
         await store.calls.load_functions()
         told = await asyncio.gather(*(store.moments.told(one) for one in customers))

@@ -28,12 +28,12 @@ from service.core.strategy import Strategy
 from service.decide import Decider
 from service.rpc.client import Ask, Event, TactClient
 from service.rpc.edge import Edge, Limits
-from service.store.connection import Connections
 from service.store.store import Store
 from service.store.suppression import Suppression
 from tests.logs.world import exported
 from tests.models.forgery import artifact, restamp
 from tests.rpc.world import Unasked, serving
+from tests.store.patience import patient
 from tests.training.world import write_lines
 from training.errors import InputRefused
 from training.log.build import Order, build
@@ -144,7 +144,7 @@ def asked(dice: Random) -> Row:
 async def service(url: str, strategy: Strategy) -> AsyncIterator[TactClient]:
     """Serve the strategy over a real store."""
     groups = {level.id: "".join(purpose.group for purpose in level.purposes) for level in strategy.levels}
-    async with Connections(url) as connections:
+    async with patient(url) as connections:
         lowest, key = strategy.levels[0].id, Suppression(b"a key of the tests, long enough to be one")
         store = Store.over(connections, groups, lowest, schema=strategy.schema, suppression=key)
         await store.calls.load_functions()
