@@ -85,20 +85,20 @@ def test_a_collector_that_does_not_come_to_an_end_is_given_up(how: str, monkeypa
     with collecting(how=how) as collector:
         sender, began = Sender(collector.url, {}), time.monotonic()
         assert sender.send("/v1/traces", b"") is Fate.AWAY
-        assert 0.2 < time.monotonic() - began < 1.0
+        assert 0.2 < time.monotonic() - began < 10.0
     assert sender.why == "TimeoutError"
 
 
 def test_what_was_said_late_gives_no_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """The time of an answer runs from its beginning, and not anew from every piece of it."""
-    monkeypatch.setattr(sending, "ATTEMPT_S", 0.6)
+    monkeypatch.setattr(sending, "ATTEMPT_S", 1.6)
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def talk() -> None:
             connection, _ = server.accept()
             with connection:
                 connection.recv(65_536)
-                time.sleep(0.5)
+                time.sleep(1.4)
                 connection.sendall(OK)
                 while connection.recv(65_536):
                     pass
@@ -106,7 +106,7 @@ def test_what_was_said_late_gives_no_more_time(monkeypatch: pytest.MonkeyPatch) 
         thread, began = threading.Thread(target=talk), time.monotonic()
         thread.start()
         assert Sender(f"http://127.0.0.1:{server.getsockname()[1]}", {}).send("/v1/traces", b"x") is Fate.AWAY
-        assert 0.5 < time.monotonic() - began < 0.95
+        assert 1.5 < time.monotonic() - began < 2.9
         thread.join()
 
 
