@@ -10,7 +10,7 @@ SHELL := /bin/bash
 PYTHON ?=
 ARGS ?=
 # How many test files run side by side; 0 for one after the other, in one process.
-JOBS ?= 3
+JOBS ?= 2
 # make bench QUICK=1 ends within three minutes; SOAK=10 adds ten minutes of steady load at the end.
 QUICK ?=
 SOAK ?=

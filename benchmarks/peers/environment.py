@@ -85,18 +85,21 @@ def told(peer: str, package: str, kept: Path = KEPT) -> str:
 
 
 def _fill_with_any(pythons: Sequence[str], folder: Path, lock: Path) -> None:
-    """Fill it with the first that the peer is there for; raise what the first said where there is none."""
-    said: list[NotInstalled] = []
+    """Fill it with the first that the peer is there for; raise all that was said where there is none.
+
+    Others are tried where the first lacks the peer alone: what else fails, such as the network, fails with them too.
+    """
+    said: list[str] = []
     for python in pythons:
         try:
             _fill(folder, python, lock)
         except NotInstalled as error:
-            said.append(error)
-            if NOT_FOR_THIS not in str(error):
+            said.append(str(error))
+            if NOT_FOR_THIS not in said[0]:
                 break
         else:
             return
-    raise said[0]
+    raise NotInstalled("; ".join(dict.fromkeys(said)))
 
 
 def _fill(folder: Path, python: str, lock: Path) -> None:

@@ -3,10 +3,14 @@
 A thread of gRPC's writes one byte for each event, about four a call, and the loop's reader takes one byte and all
 events that there are by then; so most bytes wake the loop for nothing. gRPC makes the pair when the first server or
 channel of a process is made, and asks `socket.socketpair` for it.
+
+A process that has had two loops is woken byte by byte, as gRPC means it: gRPC stops at an event of a loop that was
+closed, and what came with that event has no byte left to wake anybody.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import threading
@@ -40,11 +44,32 @@ class End:
 
 
 class Emptied(End):
-    """The end that is read."""
+    """The end that is read. Whoever watches it asks for its descriptor first, from the loop that is to be woken."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(descriptor)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._most_bytes = MOST_BYTES
+
+    def fileno(self) -> int:
+        """Return the descriptor; -1 when closed, as sockets do."""
+        loop = _running_loop()
+        if self._loop is None:
+            self._loop = loop
+        elif loop is not self._loop:
+            self._most_bytes = 1
+        return super().fileno()
 
     def recv(self, at_least: int) -> bytes:
-        """Take all that is there, however little is asked for: each byte says the same, that there are events."""
-        return os.read(self._descriptor, max(at_least, MOST_BYTES))
+        """Take all that is there, where one loop alone is woken: each byte says the same, that there are events."""
+        return os.read(self._descriptor, max(at_least, self._most_bytes))
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 @contextmanager

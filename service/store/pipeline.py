@@ -111,8 +111,8 @@ def pack(*args: Argument) -> bytes:
 
 
 _PING = pack("PING")
-_EARLY_S, _BUSY_S, _AWAY_S = 0.001, 0.002, 0.1
-"""By how much an alarm may ring too early; how late it rings where our own loop was busy, and where it stood still."""
+_EARLY_S, _BUSY_S = 0.001, 0.002
+"""By how much an alarm may ring too early; and how late it rings where our own loop was busy."""
 
 
 class Connection(asyncio.Protocol):
@@ -140,8 +140,6 @@ class Connection(asyncio.Protocol):
         self.stalled = False
         self._listens, self._quiet_since = False, 0.0
         self._looked_at = 0.0
-        self._away_s, self._back_at = 0.0, 0.0
-        """How long nobody listened to those who wait since before: this process, or the machine, stood still."""
         self._nobody: asyncio.Future[Reply] = self._loop.create_future()
         self._nobody.cancel()
         self._unread = 0
@@ -311,15 +309,14 @@ class Connection(asyncio.Protocol):
             self._listens, self._quiet_since = True, now
         if not self._slots:
             return
-        self._forgive(now)
-        next_due, silence_s = self._slots[0][2] + self._away_s, self._silence_s(now)
+        next_due, silence_s = self._slots[0][2], self._silence_s(now)
         if next_due <= now:
             fault = StoreTimeout(f"The store has not answered for {self._timeout_s * 1000:.0f} ms.")
             self.heeds.failed(fault)
             self.drop(fault)
             return
-        for answer, due, doubtful, _ in self._slots:
-            if answer.done() or due == doubtful:  # whoever has no time of their own waits as long as the connection
+        for answer, due, _, _ in self._slots:
+            if answer.done():
                 continue
             if due <= now:
                 fault = StoreTimeout("The store did not answer in the time that was left.")
@@ -334,22 +331,14 @@ class Connection(asyncio.Protocol):
             self._help(now, late_s, silence_s)
         self._set_alarm(min(next_due, now + self.hedging.late_s))
 
-    def _forgive(self, now: float) -> None:
-        """Hold against the store no time in which nobody listened, and it may have stood still as well."""
-        if self._slots[0][2] - self._timeout_s > self._back_at:
-            self._away_s = 0.0
-        if now - self._alarm_at >= _AWAY_S:
-            self._away_s += now - self._alarm_at
-            self._back_at = now
-
     def _heard(self) -> None:
         """Hear from the store again."""
         self._listens = self.stalled = False
         self.hedging.heard(self._silence_s(self._loop.time()) if self._slots else 0.0)
 
     def _silence_s(self, now: float) -> float:
-        """Return how long the oldest command has waited, while somebody listened."""
-        return now - self._slots[0][2] + self._timeout_s - self._away_s
+        """Return how long the oldest command has waited."""
+        return now - self._slots[0][2] + self._timeout_s
 
     def _help(self, now: float, late_s: float, silence_s: float) -> None:
         """Ask reads that are late again elsewhere, and have what was lost on the way noticed.

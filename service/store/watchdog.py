@@ -17,7 +17,7 @@ import time
 
 PR_SET_PDEATHSIG = 1
 POLL_S = 0.25  # a forked copy of the owner can hold the pipe open; then a new parent gives the owner's death away
-REWRITES_AT = 10  # how nice a child is that rewrites the server's file: a tenth of a core where all are busy
+REWRITES_AT = 10  # how nice a child is that rewrites the server's file: a tenth of what the server gets of a busy core
 
 
 def main(arguments: list[str]) -> int:
@@ -89,7 +89,7 @@ def ends_by_itself(server: int, owner: int, bell: int) -> bool:
 
 
 def make_way(server: int) -> None:
-    """Have what the server forks, to rewrite its file, run behind whatever else wants to; only Linux tells of it."""
+    """Have what the server forks, to rewrite its file, run behind the server; only Linux tells of it."""
     try:
         with open(f"/proc/{server}/task/{server}/children", encoding="ascii") as listed:
             children = [int(child) for child in listed.read().split()]

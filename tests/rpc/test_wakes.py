@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -98,6 +100,78 @@ def test_one_read_takes_all_that_was_written() -> None:
     for end in (read, written, read):
         end.close()
     assert read.fileno() == -1
+
+
+# A loop is closed while a call of it waits; a second loop stands still until that call and one of its own have ended.
+LEAVES = """
+import asyncio, socket, sys, time
+from concurrent.futures import ThreadPoolExecutor
+import grpc
+from service.rpc import wakes
+
+class Slow(grpc.GenericRpcHandler):
+    def service(self, details):
+        return grpc.unary_unary_rpc_method_handler(lambda request, context: time.sleep(1.5) or request)
+
+def one_loop(work):
+    loop = loops.new_event_loop()
+    loop.run_until_complete(work)
+    loop.close()
+
+async def left(nobody):
+    with wakes.over_a_pipe():
+        kept.append(grpc.aio.server())
+    kept.append(grpc.aio.insecure_channel(nobody))
+    kept.extend(kept[1].unary_unary("/x.Echo/Say")(b"", timeout=1.0, wait_for_ready=True) for _ in range(8))
+    await asyncio.sleep(0.1)
+
+async def asked(port):
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call = channel.unary_unary("/x.Echo/Say")(b"x")
+        await asyncio.sleep(0.3)
+        time.sleep(2.5)
+        print((await asyncio.wait_for(call, 10.0)).decode())
+
+kept = []
+if sys.argv[1] == "uvloop":
+    import uvloop as loops
+else:
+    loops = asyncio
+with socket.create_server(("127.0.0.1", 0)) as silent:
+    server = grpc.server(ThreadPoolExecutor(1), handlers=(Slow(),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    one_loop(left(f"127.0.0.1:{silent.getsockname()[1]}"))
+    one_loop(asked(port))
+    server.stop(0)
+"""
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_what_a_closed_loop_left_keeps_nothing_from_the_next(loop: str) -> None:
+    """What came together with the end of a call that a closed loop had left is told to the loop that waits for it."""
+    done = subprocess.run([sys.executable, "-c", LEAVES, loop], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "x\n", done.stderr
+    assert "Event loop is closed" in done.stderr
+
+
+async def test_one_loop_alone_takes_all_and_two_take_what_they_ask_for() -> None:
+    """Whichever loop watches an end, on whichever thread, after another one has."""
+    with over_a_pipe():
+        made: tuple[Any, Any] = socket.socketpair()
+    read, written = made
+
+    async def watched() -> None:
+        assert read.fileno() >= 0
+
+    for loops, taken in ((0, b"111"), (1, b"1")):
+        for _ in range(loops):
+            await asyncio.to_thread(asyncio.run, watched())
+        await watched()
+        os.write(written.fileno(), b"111")
+        assert read.recv(1) == taken
+    read.close()
+    written.close()
 
 
 def test_two_threads_leave_sockets_behind() -> None:

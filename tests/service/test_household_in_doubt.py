@@ -74,7 +74,7 @@ async def test_a_commit_that_comes_after_its_use_was_given_back_says_nothing(
         slow = Slow(there.store)
         around = Householding.around(slow, there.store.households, there.store.issued, there.strategy)
         hasty = there.decider()
-        hasty._store, hasty._patience = around, Patience(share=0.5, most_s=1.0)
+        hasty._store, hasty._patience = around, Patience(share=0.5, most_s=3.0)
         assert not (await ask(hasty, "ada")).decision_id
         (late,) = slow.late
         assert offered([await ask(there.decider(granted_ms=0), "ben") for _ in range(3)]) == 2

@@ -24,8 +24,8 @@ from redis.asyncio import Redis
 
 from service.core.decision import Bound, Commit, Committed, Counter
 from service.store import keys
-from service.store.connection import Connections
 from service.store.store import Store
+from tests.store.patience import patient
 from tests.store.plain_caps import Candidates, Room, Use
 from tests.store.running import LEVELS
 
@@ -109,7 +109,7 @@ async def commit_naively(raw: Redis, commit: Commit) -> Committed:
 async def hammer(url: str, customer: str, seed: int, commits: int, naive: bool) -> None:
     """Commit `commits` times with 16 at once and print what came back."""
     dice, ids = Random(seed), iter(range(commits))
-    async with Connections(url, timeout_ms=10_000) as connections, Redis.from_url(url) as raw:
+    async with patient(url) as connections, Redis.from_url(url) as raw:
         store = Store.over(connections, LEVELS, "none")
 
         async def worker() -> None:

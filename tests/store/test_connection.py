@@ -8,7 +8,6 @@ import shutil
 import signal
 import ssl
 import subprocess
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -277,43 +276,6 @@ async def test_a_hung_store_costs_a_call_its_deadline_and_no_more(own_store: Emb
         finally:
             os.kill(own_store.processes[1], signal.SIGCONT)
         assert await until_it_answers(store) < 2.0
-
-
-@pytest.mark.parametrize("deadline_s", [None, 0.1])
-async def test_while_this_process_stands_still_the_store_is_not_silent(deadline_s: float | None) -> None:
-    """After a standstill of all that runs replies still come, and calls out of time do not tell against the store."""
-    late = server(lambda data: b"+OK\r\n" * data.count(b"PING"), after_s=0.05)
-    async with late as (url, received), Connections(url, timeout_ms=500) as store:
-        await store.execute("PING")
-        calls = [store.call(pack("PING"), deadline_s) for _ in range(2 * breaker.OPENS_AFTER)]
-        await until_sent()
-        time.sleep(0.8)  # noqa: ASYNC251 - nothing else runs on this loop either, the server among it
-        answers = await asyncio.gather(*calls, return_exceptions=True)
-        assert {type(answer) for answer in answers} == {bytes if deadline_s is None else StoreTimeout}
-        assert store.breaker.failures == 0
-        assert await store.execute("PING") == b"OK"
-    assert len(received) == 1  # over the same connection
-
-
-async def test_a_standstill_does_not_make_the_store_answer() -> None:
-    """Whoever was away waits for the store as long as anybody, from then on, and no longer."""
-    loop, mute = asyncio.get_running_loop(), False
-    async with server(lambda _: b"+" if mute else b"+OK\r\n") as (url, _), Connections(url, timeout_ms=500) as store:
-        await store.execute("PING")
-        mute = True
-        call = asyncio.ensure_future(store.execute("PING"))
-        await until_sent()
-        time.sleep(0.8)  # noqa: ASYNC251
-        back = loop.time()
-        with pytest.raises(StoreTimeout, match="has not answered for 500 ms"):
-            await call
-        assert 0.3 < loop.time() - back < 5.0
-
-
-async def until_sent() -> None:
-    """Let what was called leave, at the end of this turn of the loop or of the next."""
-    for _ in range(3):
-        await asyncio.sleep(0)
 
 
 async def test_waiting_for_a_connection_counts_against_the_deadline(clean_store_url: str) -> None:

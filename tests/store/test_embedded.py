@@ -266,6 +266,8 @@ def test_a_rewrite_of_the_file_ends_too(tmp_path: Path, owners: Callable[..., Ow
 def test_a_rewrite_of_the_file_makes_way(tmp_path: Path, owners: Callable[..., Owner], nicer: int) -> None:
     """The child that rewrites the file yields to the server and to all others, which stay as nice as they were."""
     usual = os.getpriority(os.PRIO_PROCESS, 0)  # the tests may run behind others themselves
+    if usual >= 10:
+        pytest.skip("These tests run as nice as the rewrite would be made: it has no way to make.")
     nice = min(usual + nicer, 19)
     owner = owners(
         tmp_path, f"\nos.setpriority(os.PRIO_PGRP, store.processes[1], {nice}); print('nice', flush=True)" + WAITS

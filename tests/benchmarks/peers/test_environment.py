@@ -84,8 +84,10 @@ def test_a_peer_gets_an_older_python_where_it_does_not_install_for_this_one(
 
     def fill(folder: Path, python: str, lock: Path) -> None:
         tried.append(python)
-        if python != "/found/python3.11":
+        if python == sys.executable:
             raise NotInstalled("it does not install here: ERROR: No matching distribution found for nothing==1.0")
+        if python == "/found/python3.12":
+            raise NotInstalled("it does not install here: python3.12: command not found")
         folder.mkdir(parents=True)
         (folder / "pyvenv.cfg").write_text("home = /found\nversion = 3.11.9\n")
 
@@ -97,6 +99,21 @@ def test_a_peer_gets_an_older_python_where_it_does_not_install_for_this_one(
     monkeypatch.setattr(environment, "locked", lambda peer, package: "1.0")
     assert told("nothing", "nothing", tmp_path) == "1.0 on Python 3.11"
     assert told("absent", "absent", tmp_path) == "1.0"
+
+
+def test_a_peer_that_installs_for_no_python_tells_why(
+    tmp_path: Path, locks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each reason once, whichever Python it was told for."""
+    reasons = iter(["No matching distribution found", "command not found", "No matching distribution found"])
+
+    def fill(folder: Path, python: str, lock: Path) -> None:
+        raise NotInstalled(next(reasons))
+
+    monkeypatch.setattr(environment, "_fill", fill)
+    monkeypatch.setattr(environment, "older", lambda: iter(["/found/python3.12", "/found/python3.11"]))
+    with pytest.raises(NotInstalled, match=r"^No matching distribution found; command not found$"):
+        install("nothing", print, tmp_path, locks)
 
 
 def test_a_peer_that_fails_otherwise_gets_no_older_python(
