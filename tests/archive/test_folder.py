@@ -24,10 +24,10 @@ from service.core.loader import strategy_of
 from service.store import keys
 from service.store.archive import ArchiveStore
 from service.store.calls import Calls
-from service.store.connection import Connections
 from service.store.log_reading import LogStore
 from service.store.retention import Retention
 from service.store.suppression import Suppression
+from tests.store.patience import patient
 from tests.strategies import write_strategy
 
 KEY = Suppression(b"k" * 32)
@@ -50,7 +50,7 @@ def log(url: str, customer: str, count: int, stream: Stream = Stream.DECISIONS, 
 @asynccontextmanager
 async def read(url: str) -> AsyncIterator[tuple[StoreLog, LogStore]]:
     """Open what reads the log and tells who was erased."""
-    async with Connections(url, timeout_ms=10_000) as connections:
+    async with patient(url) as connections:
         yield StoreLog(connections), LogStore(Calls(connections), KEY)
 
 
@@ -220,7 +220,7 @@ async def test_a_window_is_what_was_logged_in_it(clean_store_url: str, tmp_path:
 async def test_parts_are_kept_as_long_as_what_they_decide(clean_store_url: str) -> None:
     """They are written once, again when they are gone, and renewed when a minute of their time is over."""
     parts = tuple(Part(PartKind.STRATEGY, version, b"packed") for version in ("small@0123456789ab", "b@0123456789ab"))
-    async with Connections(clean_store_url, timeout_ms=10_000) as connections:
+    async with patient(clean_store_url) as connections:
         store = ArchiveStore(Calls(connections), Retention(), parts)
         await store.keep()
         assert await store.of(PartKind.STRATEGY, "small@0123456789ab") == parts[0]

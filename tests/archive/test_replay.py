@@ -24,11 +24,11 @@ from service.config import Settings, StorePlace
 from service.core.plan import Entry, unpack
 from service.rpc.client import Ask, TactClient
 from service.rpc.client_supply import Report
-from service.store.connection import Connections
 from service.store.embedded import EmbeddedStore
 from service.store.keys import BUCKETS, log_key
 from tests.archive.world import EDITIONS, lived
 from tests.cli.commands import ROOT, Ran, tact, typed
+from tests.store.patience import patient
 
 DECISIONS = int(os.environ.get("TACT_DECISIONS", "80"))
 SINCE = ("--from", "2026-01-01T00:00:00Z")
@@ -48,7 +48,7 @@ def own_store_url(tmp_path: Path) -> Iterator[str]:
 
 async def logged(url: str) -> list[Entry]:
     """Return all entries of the log."""
-    async with Connections(url, timeout_ms=10_000) as connections:
+    async with patient(url) as connections:
         pages = [await connections.execute("XRANGE", log_key(f"{n:03x}"), "-", "+") for n in range(BUCKETS)]
     return [unpack(dict(zip(row[::2], row[1::2], strict=True))[b"e"]) for page in pages for _, row in page]
 

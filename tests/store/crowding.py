@@ -30,9 +30,9 @@ from service.core.decision import Commit, Committed, Counter
 from service.core.records import OutcomeRecord
 from service.errors import CustomerLinked
 from service.store import keys
-from service.store.connection import Connections
 from service.store.identities import Unsettled
 from service.store.store import Store
+from tests.store.patience import patient
 from tests.store.plain_caps import Candidates, Room, Use, taken
 from tests.store.running import LEVELS
 
@@ -217,7 +217,7 @@ def _print(*what: object) -> None:
 
 async def crowd(url: str, prefix: str, seed: int, commits: int, naive: bool) -> None:
     """Do this process's part."""
-    async with Connections(url, timeout_ms=round(1_000 * LONGEST_S)) as connections, Redis.from_url(url) as raw:
+    async with patient(url) as connections, Redis.from_url(url) as raw:
         await Crowd(Store.over(connections, LEVELS, "none"), raw, prefix, seed, commits, naive).work()
 
 

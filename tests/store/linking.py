@@ -23,6 +23,7 @@ from service.store import keys
 from service.store.connection import Connections
 from service.store.identities import Unsettled
 from service.store.store import Store
+from tests.store.patience import patient
 from tests.store.running import LEVELS
 
 IN_FLIGHT = 4
@@ -68,7 +69,7 @@ async def work(url: str, prefix: str, seed: int, steps: int) -> dict[str, int]:
     """Take random steps, a few at once, and count them."""
     dice, left, done = Random(seed), iter(range(steps)), Tally[str]()
     ids = [f"{prefix}{name}" for name in "pab"]
-    async with Connections(url, timeout_ms=10_000) as connections:
+    async with patient(url) as connections:
         store = store_over(connections)
 
         async def one_after_another() -> None:

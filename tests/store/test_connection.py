@@ -129,13 +129,13 @@ async def test_calls_are_held_back_while_replies_are_due(
     def answer(data: bytes) -> bytes:
         return b"+OK\r\n" * data.count(b"*")
 
-    async with server(answer, after_s=0.2) as (url, _), Connections(url, protocol=Telling) as store:
-        await store.execute("PING", deadline_s=1.0)
-        await asyncio.sleep(0.3)  # it is open, and nothing is due, not even a reply to a nudge
+    async with server(answer, after_s=1.0) as (url, _), patient(url, protocol=Telling) as store:
+        await store.execute("PING")
+        await asyncio.sleep(1.2)  # it is open, and nothing is due, not even a reply to a nudge
         left.clear()
         calls = []
         for _ in range(6):  # each in a turn of its own
-            calls.append(asyncio.ensure_future(store.execute("ECHO", "x", deadline_s=5.0)))
+            calls.append(asyncio.ensure_future(store.execute("ECHO", "x")))
             await asyncio.sleep(0.01)
         assert await asyncio.gather(*calls) == [b"OK"] * 6
     assert left == together

@@ -16,11 +16,11 @@ from service.core.loader import load_strategy
 from service.core.records import OutcomeRecord, OutcomeStatus
 from service.core.supplies import SupplyReport
 from service.decide import Decider, Patience
-from service.store.connection import Connections
 from service.store.store import Store
 from service.supply.warehouse import Warehouse
 from tests.service.shop import HOUR_MS, now_ms, write_shop
 from tests.service.world import no_exploration
+from tests.store.patience import patient
 
 DEADLINE_S = 10.0
 ACCEPTED, REFUSED, NOT_NOW, NEVER = 3, 4, 5, 6
@@ -76,7 +76,7 @@ async def shop(url: str, folder: Path, process: str = "here", **changes: str) ->
     strategy = load_strategy(write_shop(folder / f"shop-{process}", **changes))
     engine = Engine(strategy, None)
     groups = {level.id: "".join(p.group for p in level.purposes) for level in strategy.levels}
-    async with Connections(url, timeout_ms=5000) as connections:
+    async with patient(url) as connections:
         store = Store.over(connections, groups, strategy.levels[0].id)
         warehouse = Warehouse.of(
             strategy, store.customers, store.outcomes, store.supply, store.demand, store.issued, process

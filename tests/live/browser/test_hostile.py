@@ -94,7 +94,8 @@ async def test_half_a_body_is_not_waited_for(tmp_path: Path) -> None:
 
 async def test_a_stream_that_falls_silent_is_ended(tmp_path: Path) -> None:
     """A stream of questions may take as long as it likes, as long as something comes; when nothing does it is ended."""
-    async with opened(tmp_path, guarded=False, patience=HASTY) as port, port.wire() as wire:
+    patience = Patience(body_s=0.3, stream_s=1.5)
+    async with opened(tmp_path, guarded=False, patience=patience) as port, port.wire() as wire:
         head = request(STREAM, b"", "application/connect+proto", transfer_encoding="chunked")
         await wire.send(head.replace(b"content-length: 0\r\n", b""))
         question = framed(ask().SerializeToString())
