@@ -111,7 +111,7 @@ from service.rpc import wakes
 
 class Slow(grpc.GenericRpcHandler):
     def service(self, details):
-        return grpc.unary_unary_rpc_method_handler(lambda request, context: time.sleep(1.5) or request)
+        return grpc.unary_unary_rpc_method_handler(lambda request, context: time.sleep(2.5) or request)
 
 def one_loop(work):
     loop = loops.new_event_loop()
@@ -122,14 +122,14 @@ async def left(nobody):
     with wakes.over_a_pipe():
         kept.append(grpc.aio.server())
     kept.append(grpc.aio.insecure_channel(nobody))
-    kept.extend(kept[1].unary_unary("/x.Echo/Say")(b"", timeout=1.0, wait_for_ready=True) for _ in range(8))
+    kept.extend(kept[1].unary_unary("/x.Echo/Say")(b"", timeout=2.0, wait_for_ready=True) for _ in range(8))
     await asyncio.sleep(0.1)
 
 async def asked(port):
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         call = channel.unary_unary("/x.Echo/Say")(b"x")
         await asyncio.sleep(0.3)
-        time.sleep(2.5)
+        time.sleep(3.5)
         print((await asyncio.wait_for(call, 10.0)).decode())
 
 kept = []

@@ -264,7 +264,7 @@ def test_a_rewrite_of_the_file_ends_too(tmp_path: Path, owners: Callable[..., Ow
 @pytest.mark.skipif(not Path(f"/proc/self/task/{os.getpid()}/children").exists(), reason="only Linux tells of children")
 @pytest.mark.parametrize("nicer", [0, 15])
 def test_a_rewrite_of_the_file_makes_way(tmp_path: Path, owners: Callable[..., Owner], nicer: int) -> None:
-    """The child that rewrites the file yields to the server and to all others, which stay as nice as they were."""
+    """The child that rewrites the file is nicer than usual; the server and the watchdog stay as nice as they were."""
     usual = os.getpriority(os.PRIO_PROCESS, 0)  # the tests may run behind others themselves
     if usual >= 10:
         pytest.skip("These tests run as nice as the rewrite would be made: it has no way to make.")

@@ -81,11 +81,11 @@ def test_what_is_no_collector_is_asked_later(garbage: bytes) -> None:
 @pytest.mark.parametrize("how", ["hangs", "drips", "floods"])
 def test_a_collector_that_does_not_come_to_an_end_is_given_up(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An attempt takes no longer than was said, in however many pieces an answer comes."""
-    monkeypatch.setattr(sending, "ATTEMPT_S", 0.3)
+    monkeypatch.setattr(sending, "ATTEMPT_S", 1.0)
     with collecting(how=how) as collector:
         sender, began = Sender(collector.url, {}), time.monotonic()
         assert sender.send("/v1/traces", b"") is Fate.AWAY
-        assert 0.2 < time.monotonic() - began < 3.0
+        assert 0.9 < time.monotonic() - began < 3.0
     assert sender.why == "TimeoutError"
 
 
